@@ -1,0 +1,396 @@
+"""Delta: a reversible difference to a graph. Generators return deltas, never graphs.
+
+A delta adds nodes and edges, masks edges and fills missing attribute values. It knows nodes by their external ids, so
+one made on `split.train` applies to `split.train_valid` and to the whole graph. Every row carries
+
+    origin       which generator made it,
+    confidence   in [0, 1]; what it means is the generator's to say,
+    key          "delta:row", given once and kept by `select`, `top` and `merge`.
+
+`hin + delta` puts the delta on, `hin - delta` takes it off; the observed tables are never touched. The laws:
+`(h + d) - d == h`; independent deltas commute up to row order; observed positions never move; a mask covers all parallel
+rows of its pair; where a generated edge has since been observed, or a missing value has since been filled in the data,
+the observation wins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hinaug import tables as tb
+from hinaug.hin import HIN, PROVENANCE, EdgeType
+from hinaug.tables import SchemaError, UnknownNameError
+
+PARTS = ("nodes", "edges", "masks", "values")
+_IDS = {"nodes": ("id",), "edges": ("src", "dst"), "masks": ("src", "dst"), "values": ("id",)}
+
+
+class Delta:
+    """Nodes and edges added, edges masked, missing values filled.
+
+    nodes: {type: table with "id" and attributes}; ids must be new to the graph.
+    edges: {edge type: table with "src", "dst" (external ids) and attributes}.
+    masks: {edge type: table with "src", "dst"}: pairs whose rows are hidden.
+    values: {(node type, column): table with "id", "value"}: fill where the graph has null.
+    Every table may have "confidence" (1 where it is missing).
+    origin: the generator's name. fitted_on: fingerprints of the graphs it learned from, which `audit` reads.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Any] | None = None,
+        edges: Mapping[EdgeType, Any] | None = None,
+        masks: Mapping[EdgeType, Any] | None = None,
+        values: Mapping[tuple[str, str], Any] | None = None,
+        *,
+        origin: str = "unnamed",
+        fitted_on: Iterable[str] = (),
+    ) -> None:
+        self.fitted_on = tuple(sorted(set(fitted_on)))
+        given = {"nodes": nodes or {}, "edges": edges or {}, "masks": masks or {}, "values": values or {}}
+        parts = {part: {t: _check(part, t, table, origin) for t, table in given[part].items()} for part in PARTS}
+        parts = {part: {t: table for t, table in tables.items() if table.num_rows} for part, tables in parts.items()}
+        made = _digest(parts)[:12]
+        row = 0
+        for tables in parts.values():
+            for type, table in tables.items():
+                if "key" not in table.column_names:
+                    keys = pa.array([f"{made}:{i}" for i in range(row, row + table.num_rows)])
+                    tables[type] = table.append_column("key", keys)
+                row += table.num_rows
+        self._parts: dict[str, dict[Any, pa.Table]] = parts
+        self.uid = _digest(parts)
+
+    nodes = property(lambda self: self._parts["nodes"], doc="{type: pa.Table} of added nodes")
+    edges = property(lambda self: self._parts["edges"], doc="{edge type: pa.Table} of added edges, by external id")
+    masks = property(lambda self: self._parts["masks"], doc="{edge type: pa.Table} of hidden pairs")
+    values = property(lambda self: self._parts["values"], doc="{(type, column): pa.Table} of filled cells")
+
+    def tables(self) -> Iterable[tuple[str, Any, pa.Table]]:
+        """(part, type, table) of everything that is there."""
+        return ((part, type, table) for part in PARTS for type, table in self._parts[part].items())
+
+    def keys(self) -> pa.Array:
+        return pa.concat_arrays([table["key"].chunk(0) for *_, table in self.tables()]) if len(self) else pa.array([], pa.string())
+
+    def __len__(self) -> int:
+        return sum(table.num_rows for *_, table in self.tables())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Delta) and self.uid == other.uid
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+    def select(self, rule: Any) -> Delta:
+        """The rows that `rule` keeps; edges of a generated node that goes, go with it. Keys survive.
+
+        rule: a pyarrow expression (`pc.field("confidence") > 0.5`), a function table -> bool mask, or {type: bool mask}.
+        Tables that lack a column of the expression are kept whole.
+        """
+        kept: dict[str, dict[Any, pa.Table]] = {part: {} for part in PARTS}
+        for part, type, table in self.tables():
+            kept[part][type] = table.filter(_mask(rule, type, table))
+        for type, table in self.nodes.items():
+            gone = pc.filter(table["id"], pc.invert(pc.is_in(table["id"], value_set=kept["nodes"][type]["id"])))
+            for edge, rows in kept["edges"].items():
+                for side, node in (("src", edge[0]), ("dst", edge[2])):
+                    if node == type:
+                        rows = rows.filter(pc.invert(pc.is_in(rows[side], value_set=gone)))
+                kept["edges"][edge] = rows
+        return Delta(**kept, fitted_on=self.fitted_on)
+
+    def top(self, k: int, per: str | None = None) -> Delta:
+        """The k edges of highest confidence in each edge type, or per "src" or "dst" node; ties by row order."""
+        if k < 0 or per not in (None, "src", "dst"):
+            raise ValueError(f"top(k={k!r}, per={per!r}): k is at least 0 and per is None, 'src' or 'dst'")
+        edges = {}
+        for type, table in self.edges.items():
+            confidence = table["confidence"].to_numpy()
+            group = np.zeros(table.num_rows, np.int64) if per is None else pc.dictionary_encode(table[per]).combine_chunks().indices.to_numpy()
+            order = np.lexsort((-confidence, group))
+            sorted_group = group[order]
+            first = np.searchsorted(sorted_group, sorted_group)
+            keep = np.sort(order[np.arange(len(order)) - first < k])
+            edges[type] = table.take(pa.array(keep))
+        return Delta(**{**self._parts, "edges": edges}, fitted_on=self.fitted_on)
+
+    def summary(self) -> pa.Table:
+        """One row per part, type and origin: how many rows, lowest, mean and highest confidence."""
+        rows = []
+        for part, type, table in self.tables():
+            groups = table.group_by("origin", use_threads=False).aggregate([("confidence", f) for f in ("count", "min", "mean", "max")])
+            for g in groups.to_pylist():
+                name = " ".join(type) if isinstance(type, tuple) else type
+                rows.append({"part": part, "type": name, "origin": g["origin"], "rows": g["confidence_count"],
+                             "min": g["confidence_min"], "mean": g["confidence_mean"], "max": g["confidence_max"]})  # fmt: skip
+        names = {"part": pa.string(), "type": pa.string(), "origin": pa.string(), "rows": pa.int64(), "min": pa.float64(), "mean": pa.float64(), "max": pa.float64()}
+        return pa.Table.from_pylist(rows, schema=pa.schema(list(names.items())))
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Delta(empty)"
+        parts = []
+        for part, type, table in self.tables():
+            parts.append(f"{table.num_rows:,} {' '.join(type) if isinstance(type, tuple) else type} {part}")
+        origins = sorted({o for *_, table in self.tables() for o in pc.unique(table["origin"]).to_pylist()})
+        return f"Delta({', '.join(parts)} by {', '.join(origins)})"
+
+
+def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
+    """One delta from several: an ensemble of generators votes.
+
+    how: "union" keeps every claim once (the most confident row of a pair or cell, with its key and origin);
+        "majority" keeps the pairs and cells that more than half of the deltas claim, "intersection" those that all do;
+        confidence is then the mean over the claims, and a column "votes" counts them.
+    Generated nodes, and the edges that touch them, are in one delta only and nothing to vote on: they always stay.
+    """
+    deltas = list(deltas)
+    if how not in ("union", "majority", "intersection"):
+        raise ValueError(f"how={how!r}: expected 'union', 'majority' or 'intersection'")
+    if not deltas:
+        return Delta()
+    need = {"union": 1, "majority": len(deltas) // 2 + 1, "intersection": len(deltas)}[how]
+    new_ids: dict[str, list[pa.Array]] = {}
+    for delta in deltas:
+        for type, table in delta.nodes.items():
+            new_ids.setdefault(type, []).append(table["id"].chunk(0))
+    merged: dict[str, dict[Any, pa.Table]] = {part: {} for part in PARTS}
+    for part in PARTS:
+        for type in dict.fromkeys(t for d in deltas for t in d._parts[part]):
+            tables = [(i, d._parts[part][type]) for i, d in enumerate(deltas) if type in d._parts[part]]
+            rows = tb.concat([t for _, t in tables])
+            voter = np.concatenate([np.full(t.num_rows, i) for i, t in tables])
+            free = np.zeros(rows.num_rows, bool)
+            if part == "nodes":
+                free[:] = True
+            elif part == "edges":
+                for side, node in (("src", type[0]), ("dst", type[2])):
+                    if node in new_ids:
+                        free |= pc.is_in(rows[side], value_set=pa.concat_arrays(new_ids[node])).to_numpy(zero_copy_only=False)
+            merged[part][type] = _vote(rows, voter, _IDS[part], need, free, mean=how != "union")
+    return Delta(**merged, fitted_on=[f for d in deltas for f in d.fitted_on])
+
+
+def _vote(rows: pa.Table, voter: np.ndarray, names: Sequence[str], need: int, free: np.ndarray, mean: bool) -> pa.Table:
+    claim = np.zeros(rows.num_rows, np.int64)
+    for name in names:
+        codes = pc.dictionary_encode(rows[name]).combine_chunks()
+        claim = claim * (len(codes.dictionary) + 1) + codes.indices.to_numpy()
+    _, claim = np.unique(claim, return_inverse=True)
+    confidence = rows["confidence"].to_numpy().astype(np.float64)
+    pairs = np.unique(np.stack([claim, voter]), axis=1)
+    votes = np.bincount(pairs[0], minlength=claim.max(initial=-1) + 1)
+    order = np.lexsort((np.arange(len(claim)), -confidence, claim))
+    best = order[np.r_[True, np.diff(claim[order]) != 0]] if len(order) else order
+    keep = np.sort(best[(votes[claim[best]] >= need) | free[best]])
+    out = rows.take(pa.array(keep))
+    if mean:
+        average = np.bincount(claim, confidence) / np.maximum(np.bincount(claim), 1)
+        at = out.column_names.index("confidence")
+        out = out.set_column(at, "confidence", pa.array(average[claim[keep]], pa.float32()))
+        out = out.drop_columns([c for c in ("votes",) if c in out.column_names])
+        out = out.append_column("votes", pa.array(votes[claim[keep]], pa.int32()))
+    return out
+
+
+def _check(part: str, type: Any, table: Any, origin: str) -> pa.Table:
+    where = f"delta, {part} {type!r}"
+    edge = part in ("edges", "masks")
+    shape_ok = isinstance(type, str) if part == "nodes" else isinstance(type, tuple) and len(type) == (3 if edge else 2)
+    if not shape_ok:
+        wanted = {"nodes": "a node type", "values": "(node type, column)"}.get(part, "(source, relation, target)")
+        raise SchemaError(f"{where}: the key of {part} is {wanted}")
+    table = tb.as_table(table, where)
+    needed = [*_IDS[part], *(["value"] if part == "values" else [])]
+    for name in needed:
+        if name not in table.column_names:
+            raise SchemaError(f"{where}: no column {name!r}; there is {table.column_names}")
+    for name in _IDS[part]:
+        ids, _ = tb.id_strings(table[name].chunk(0) if table.num_rows else pa.array([], pa.string()), f"{where}, column {name!r}")
+        table = table.set_column(table.column_names.index(name), name, ids)
+    if part in ("nodes", "values") and len(pc.unique(table["id"])) != table.num_rows:
+        twice = [v["values"] for v in pc.value_counts(table["id"]).to_pylist() if v["counts"] > 1]
+        raise SchemaError(f"{where}, column 'id': {tb.some(twice)} stand more than once")
+    if part == "values" and table["value"].null_count:
+        raise SchemaError(f"{where}: a filled value cannot be null; leave those rows out")
+    if "confidence" not in table.column_names:
+        table = table.append_column("confidence", pa.array(np.ones(table.num_rows, np.float32)))
+    if not tb.is_number(table["confidence"].type):
+        raise SchemaError(f"{where}, column 'confidence': numbers in [0, 1], these are {table['confidence'].type}")
+    confidence = table["confidence"].cast(pa.float32())
+    if confidence.null_count or table.num_rows and (pc.min(confidence).as_py() < 0 or pc.max(confidence).as_py() > 1):
+        raise SchemaError(f"{where}, column 'confidence': numbers in [0, 1] without nulls; found {pc.min_max(confidence).as_py()}, {confidence.null_count} nulls")
+    table = table.set_column(table.column_names.index("confidence"), "confidence", confidence)
+    if "origin" not in table.column_names:
+        table = table.append_column("origin", pa.array([origin] * table.num_rows, pa.string()))
+    first = [*needed, "confidence", "origin"]
+    rest = [c for c in table.column_names if c not in first and c != "key"]
+    return table.select([*needed, *rest, "confidence", "origin", *(["key"] if "key" in table.column_names else [])]).combine_chunks()
+
+
+def _mask(rule: Any, type: Any, table: pa.Table) -> pa.Array:
+    if isinstance(rule, pc.Expression):
+        try:
+            return pa.table({"m": pa.array([], pa.bool_())})["m"] if not table.num_rows else _evaluate(rule, table)
+        except pa.ArrowInvalid as error:
+            if "No match for FieldRef" in str(error):
+                return pa.array(np.ones(table.num_rows, bool))
+            raise ValueError(f"select: {rule} cannot be read on {type!r}: {error}") from error
+    if isinstance(rule, Mapping):
+        chosen = rule.get(type, np.ones(table.num_rows, bool))
+    elif isinstance(rule, Callable):  # type: ignore[arg-type]
+        chosen = rule(table)
+    else:
+        raise ValueError(f"select takes an expression, a function table -> mask, or {{type: mask}}; got {rule!r}")
+    if isinstance(chosen, pa.ChunkedArray):
+        chosen = chosen.combine_chunks()
+    chosen = np.asarray(chosen)
+    if chosen.dtype != bool or chosen.shape != (table.num_rows,):
+        raise ValueError(f"select: the mask of {type!r} has {chosen.dtype} {chosen.shape}; one bool per row ({table.num_rows}) is needed")
+    return pa.array(chosen)
+
+
+def _evaluate(rule: pc.Expression, table: pa.Table) -> pa.Array:
+    import pyarrow.acero as acero
+
+    source = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
+    project = acero.Declaration("project", acero.ProjectNodeOptions([rule], ["m"]), inputs=[source])
+    return project.to_table(use_threads=False)["m"].combine_chunks().fill_null(False)
+
+
+def _digest(parts: Mapping[str, Mapping[Any, pa.Table]]) -> str:
+    digest = hashlib.sha256()
+    for part, tables in parts.items():
+        for type in sorted(tables, key=str):
+            digest.update(f"{part}:{type}:{tb.content_hash(tables[type])};".encode())
+    return digest.hexdigest()
+
+
+# ---- putting on and taking off ---------------------------------------------------------------------------------------
+
+
+def check_applicable(hin: HIN, delta: Delta) -> None:
+    """Raises SchemaError where `hin + delta` has no meaning."""
+    if any(d.uid == delta.uid for d in hin.deltas):
+        raise SchemaError(f"{delta!r} is already applied to this graph; take it off with - before putting it on again")
+    for other in hin.deltas:
+        both = pc.sum(pc.is_in(delta.keys(), value_set=other.keys())).as_py() if len(delta) and len(other) else 0
+        if both:
+            raise SchemaError(f"{both} rows of {delta!r} are already applied, as part of {other!r}; take that off first")
+    for type, table in delta.nodes.items():
+        there = hin.nodes[type]
+        taken = table["id"].filter(pc.is_in(table["id"], value_set=there["id"]))
+        if len(taken):
+            raise SchemaError(f"delta, nodes {type!r}: {len(taken)} ids are in the graph already: {tb.some(taken.slice(0, 1000).to_pylist())}; generated nodes need new ids")
+        _compatible(hin._nodes[type], table, f"delta, nodes {type!r}")
+    for part in ("edges", "masks"):
+        for type, table in delta._parts[part].items():
+            if part == "masks":
+                hin.edges[type]
+            elif type in hin._edges:
+                _compatible(hin._edges[type].drop_columns(["src", "dst"]), table.drop_columns(["src", "dst"]), f"delta, edges {type}")
+            for side, node in (("src", type[0]), ("dst", type[2])):
+                known = hin.nodes[node]["id"]
+                missing = pc.invert(pc.is_in(table[side], value_set=known))
+                if node in delta.nodes:
+                    missing = pc.and_(missing, pc.invert(pc.is_in(table[side], value_set=delta.nodes[node]["id"])))
+                bad = table[side].filter(missing)
+                if len(bad):
+                    raise SchemaError(
+                        f"delta, {part} {type}, column {side!r}: {len(bad)} ids are no {node!r} nodes of this graph: {tb.some(pc.unique(bad).slice(0, 1000).to_pylist())}; "
+                        "apply the delta that generates them first, or use the graph that this delta was made for"
+                    )
+    for (type, column), table in delta.values.items():
+        if column not in hin._nodes_or_error(type).column_names:
+            raise UnknownNameError(f"delta, values: no column {column!r} in {type!r}; it has {hin._nodes[type].column_names}{tb.nearest(column, hin._nodes[type].column_names)}")
+        bad = table["id"].filter(pc.invert(pc.is_in(table["id"], value_set=hin.nodes[type]["id"])))
+        if len(bad):
+            raise SchemaError(f"delta, values {(type, column)}: no such nodes: {tb.some(bad.to_pylist())}")
+        for other in hin.deltas:
+            if (type, column) in other.values:
+                both = table["id"].filter(pc.is_in(table["id"], value_set=other.values[type, column]["id"]))
+                if len(both):
+                    raise SchemaError(f"delta, values {(type, column)}: {other!r} already fills {tb.some(both.to_pylist())}; merge the two, or take one off")
+
+
+def check_removable(hin: HIN, delta: Delta) -> None:
+    """Raises SchemaError where `hin - delta` has no meaning."""
+    if not any(d.uid == delta.uid for d in hin.deltas):
+        raise SchemaError(f"{delta!r} is not applied to this graph, which has {list(hin.deltas)}; nothing was taken off")
+    for other in hin.deltas:
+        if other.uid == delta.uid:
+            continue
+        for type, table in delta.nodes.items():
+            sides = [rows[side] for part in ("edges", "masks") for edge, rows in other._parts[part].items() for side, node in (("src", edge[0]), ("dst", edge[2])) if node == type]
+            sides += [rows["id"] for (t, _), rows in other.values.items() if t == type]
+            if any(pc.any(pc.is_in(ids, value_set=table["id"])).as_py() for ids in sides):
+                raise SchemaError(f"{other!r} uses {type!r} nodes that {delta!r} generated; take that off first")
+
+
+def _compatible(base: pa.Table, new: pa.Table, where: str) -> None:
+    for field in new.schema:
+        if field.name in base.column_names and field.name not in PROVENANCE:
+            have = base.schema.field(field.name).type
+            try:
+                new[field.name].cast(have)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+                raise SchemaError(f"{where}, column {field.name!r}: the graph has {have}, the delta {field.type}") from error
+
+
+def _fit_types(new: pa.Table, base: pa.Table) -> pa.Table:
+    fields = [pa.field(f.name, base.schema.field(f.name).type) if f.name in base.column_names and f.name not in PROVENANCE else f for f in new.schema]
+    return new.cast(pa.schema(fields))
+
+
+def overlay_nodes(hin: HIN, type: str) -> pa.Table:
+    """The node table as seen through the deltas: observed rows first, then the generated ones; filled cells filled."""
+    base = hin._nodes[type]
+    table = tb.concat([base, *(_fit_types(d.nodes[type], base) for d in hin.deltas if type in d.nodes)])
+    for delta in hin.deltas:
+        for (node, column), cells in delta.values.items():
+            if node != type:
+                continue
+            at = table.column_names.index(column)
+            values = tb.one_chunk(table[column])
+            found = tb.lookup(tb.one_chunk(cells["id"]), tb.one_chunk(table["id"]))
+            filled = tb.one_chunk(cells["value"]).cast(values.type).take(pa.array(np.where(found < 0, 0, found), mask=found < 0))
+            hole = values.is_null().to_numpy(zero_copy_only=False) & (found >= 0)
+            pick = np.where(hole, np.arange(len(values)) + len(values), np.arange(len(values)))
+            table = table.set_column(at, table.schema.field(at), pa.concat_arrays([values, filled]).take(pa.array(pick)))
+    return table
+
+
+def overlay_edges(hin: HIN, type: EdgeType) -> pa.Table:
+    """The edge table as seen through the deltas: observed rows, then generated ones whose pair was not observed; masked pairs left out."""
+    base = hin._edges.get(type)
+    if base is None:
+        base = pa.table({"src": pa.array([], pa.int32()), "dst": pa.array([], pa.int32())})
+    width = hin.n(type[2])
+    sources, targets = tb.one_chunk(hin.nodes[type[0]]["id"]), tb.one_chunk(hin.nodes[type[2]]["id"])
+
+    def positions(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        return tb.lookup(sources, tb.one_chunk(rows["src"])), tb.lookup(targets, tb.one_chunk(rows["dst"]))
+
+    def codes(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        return src.astype(np.int64) * width + dst
+
+    seen = codes(base["src"].to_numpy(), base["dst"].to_numpy())
+    hidden = [codes(*positions(d.masks[type])) for d in hin.deltas if type in d.masks]
+    masked = np.concatenate(hidden) if hidden else np.zeros(0, np.int64)
+    parts = [base.filter(pa.array(~np.isin(seen, masked))) if masked.size else base]
+    for delta in hin.deltas:
+        if type in delta.edges:
+            rows = delta.edges[type]
+            src, dst = positions(rows)
+            new = codes(src, dst)
+            keep = ~np.isin(new, seen) & ~np.isin(new, masked)
+            rows = rows.set_column(0, "src", pa.array(src, pa.int32())).set_column(1, "dst", pa.array(dst, pa.int32()))
+            parts.append(_fit_types(rows.filter(pa.array(keep)), base))
+    return tb.concat(parts).combine_chunks()

@@ -1,0 +1,281 @@
+"""Arrow plumbing shared by the store and the deltas: anything table-like in, one checked and normalised `pa.Table` out.
+
+What comes out has single-chunk columns, plain `string` text, NaN as null, and numeric lists of one length as fixed-size
+float32 lists ("vectors"). Lineage travels as field metadata, so it is kept by every Arrow operation and on disk.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LINEAGE = b"hinaug.lineage"
+ID_TYPE = b"hinaug.id_type"
+LINEAGES = ("row", "aggregate")
+
+
+class SchemaError(ValueError):
+    """Input that does not fit the schema: says what was asked, what there is, and what to do."""
+
+
+class UnknownNameError(SchemaError, KeyError):
+    """A type or column that is not there; the message suggests the nearest."""
+
+    __str__ = ValueError.__str__
+
+
+def nearest(asked: Any, there: Iterable[Any]) -> str:
+    """`; did you mean ...?` for the most similar name, or nothing when none is close."""
+    names = {str(t): t for t in there}
+    hit = difflib.get_close_matches(str(asked), list(names), n=1, cutoff=0.6)
+    return f"; did you mean {names[hit[0]]!r}?" if hit else ""
+
+
+def some(values: Iterable[Any], n: int = 5) -> str:
+    """The first few of `values` for an error message."""
+    values = list(values)
+    return ", ".join(repr(v) for v in values[:n]) + (f", ... ({len(values)} in all)" if len(values) > n else "")
+
+
+def is_vector(dtype: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type)
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+
+
+def is_number(dtype: pa.DataType) -> bool:
+    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype)
+
+
+def lineage_of(field: pa.Field) -> str | None:
+    """"row", "aggregate" or None (unknown)."""
+    value = (field.metadata or {}).get(LINEAGE)
+    return value.decode() if value else None
+
+
+def with_lineage(field: pa.Field, lineage: str | None) -> pa.Field:
+    if lineage is not None and lineage not in LINEAGES:
+        raise SchemaError(f"lineage {lineage!r} is not one of {LINEAGES} or None (unknown)")
+    metadata = {k: v for k, v in (field.metadata or {}).items() if k != LINEAGE}
+    if lineage:
+        metadata[LINEAGE] = lineage.encode()
+    return field.with_metadata(metadata or None)
+
+
+def vectors_array(values: np.ndarray, valid: np.ndarray | None = None) -> pa.FixedSizeListArray:
+    """A [n, d] array as a fixed-size list column; rows where `valid` is False are null."""
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    flat = pa.array(values.reshape(-1))
+    mask = None if valid is None or valid.all() else pa.array(~np.asarray(valid, bool))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=mask)
+
+
+def as_array(values: Any, where: str) -> pa.Array:
+    """One column from an Arrow array, a numpy array (1-D, or 2-D for vectors), a pandas or polars Series, or a list."""
+    if isinstance(values, pa.ChunkedArray):
+        return one_chunk(values)
+    if isinstance(values, pa.Array):
+        return values
+    try:
+        if isinstance(values, np.ndarray) and values.ndim == 2:
+            return vectors_array(values, ~np.isnan(values).any(axis=1))
+        if isinstance(values, np.ndarray) and values.ndim != 1:
+            raise SchemaError(f"{where}: a column is 1-D, or 2-D for vectors; this array has shape {values.shape}")
+        if hasattr(values, "__arrow_c_stream__"):
+            return one_chunk(pa.chunked_array(values))
+        if hasattr(values, "__arrow_c_array__"):
+            return pa.array(values)
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+        raise SchemaError(f"{where}: the values are not of one type ({error}); convert the column before") from error
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    combined = column.combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):  # strings beyond 2 GiB do not fit one plain chunk
+        combined = column.cast(pa.large_string()).combine_chunks()
+    return combined
+
+
+def normalise(column: pa.Array, where: str) -> pa.Array:
+    """The house's form of a column; raises SchemaError for nested records and uneven vectors."""
+    kind = column.type
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
+        return column if column.nbytes > 2**31 - 2**16 else column.cast(pa.string())
+    if pa.types.is_floating(kind):
+        nan = pc.is_nan(column)
+        return pc.if_else(nan, pa.scalar(None, kind), column) if pc.any(nan).as_py() else column
+    if pa.types.is_dictionary(kind) and (pa.types.is_large_string(kind.value_type) or pa.types.is_string_view(kind.value_type)):
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
+    if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
+        raise SchemaError(f"{where}: nested records ({kind}) are no column of a graph; flatten them into columns or nodes")
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _normalise_list(column, where)
+    return column
+
+
+def _normalise_list(column: pa.Array, where: str) -> pa.Array:
+    value_type = column.type.value_type
+    if not (pa.types.is_integer(value_type) or pa.types.is_floating(value_type)):
+        return column
+    if pa.types.is_fixed_size_list(column.type):
+        width = column.type.list_size
+    else:
+        lengths = pc.list_value_length(column)
+        span = pc.min_max(lengths).as_py()
+        if span["min"] is None:
+            return column
+        if span["min"] != span["max"]:
+            if pa.types.is_integer(value_type):
+                return column  # lists of numbers, such as years, need not be vectors
+            usual = pc.mode(lengths)[0]["mode"].as_py()
+            bad = np.flatnonzero(pc.fill_null(pc.not_equal(lengths, usual), False).to_numpy(zero_copy_only=False))
+            raise SchemaError(
+                f"{where}: vectors of uneven length: most have {usual} numbers, but rows {some(bad.tolist())} have "
+                f"{some(lengths.take(pa.array(bad[:5])).to_pylist())}; pad, cut or drop those rows"
+            )
+        width = span["max"]
+    if width == 0:
+        raise SchemaError(f"{where}: vectors of length 0; drop the column")
+    valid = ~column.is_null().to_numpy(zero_copy_only=False)
+    flat = pc.list_flatten(column)
+    numbers = np.zeros((len(column), width), np.float32)
+    numbers[valid] = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    return vectors_array(numbers, valid & ~np.isnan(numbers).any(axis=1))
+
+
+def as_table(obj: Any, where: str) -> pa.Table:
+    """A normalised table from Arrow, pandas, polars, DuckDB (`__arrow_c_stream__`) or a mapping of columns."""
+    if isinstance(obj, pa.RecordBatch):
+        obj = pa.Table.from_batches([obj])
+    if not isinstance(obj, pa.Table):
+        if isinstance(obj, Mapping):
+            obj = _from_columns(obj, where)
+        elif hasattr(obj, "__arrow_c_stream__") or type(obj).__module__.startswith("pandas"):
+            obj = _from_stream(obj, where)
+        else:
+            raise SchemaError(
+                f"{where}: expected a table (pandas, polars, DuckDB, Arrow, or a dict of columns), got {type(obj).__name__}"
+            )
+    names = obj.column_names
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise SchemaError(f"{where}: column {some(twice)} stands more than once; rename or drop one")
+    columns, fields = [], []
+    for field in obj.schema:
+        column = normalise(one_chunk(obj[field.name]), f"{where}, column {field.name!r}")
+        kept = {k: v for k, v in (field.metadata or {}).items() if k.startswith(b"hinaug.")}
+        columns.append(column)
+        fields.append(pa.field(field.name, column.type, metadata=kept or None))
+    if not fields:
+        raise SchemaError(f"{where}: the table has no columns")
+    kept = {k: v for k, v in (obj.schema.metadata or {}).items() if k.startswith(b"hinaug.")}
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=kept or None))
+
+
+def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
+    arrays = {str(name): as_array(values, f"{where}, column {name!r}") for name, values in columns.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise SchemaError(f"{where}: columns of unlike length {lengths}")
+    return pa.table(arrays)
+
+
+def _from_stream(frame: Any, where: str) -> pa.Table:
+    if type(frame).__module__.startswith("pandas"):
+        bad = [c for c in frame.columns if not isinstance(c, str)]
+        if bad:
+            raise SchemaError(f"{where}: column names are strings; found {some(bad)}")
+        if not frame.columns.is_unique:
+            raise SchemaError(f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more than once")
+        return _from_columns({name: frame[name] for name in frame.columns}, where) if len(frame.columns) else pa.table({})
+    try:
+        return pa.table(frame)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SchemaError(f"{where}: not readable as an Arrow table ({error})") from error
+
+
+def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
+    """Ids as strings, with the name of the integer type they came in (None for text)."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+        raise SchemaError(f"{where}: no id (null) in rows {some(rows.tolist())}; give each row an id or drop it")
+    if is_text(kind) or pa.types.is_string_view(kind):
+        return (column if pa.types.is_string(kind) else column.cast(pa.string())), None
+    if pa.types.is_integer(kind):
+        return column.cast(pa.string()), str(kind)
+    if pa.types.is_null(kind) and len(column) == 0:
+        return column.cast(pa.string()), None
+    hint = "; ids read as floats usually mean missing values in the file: drop those rows and cast to int" if pa.types.is_floating(kind) else ""
+    raise SchemaError(f"{where}: ids are strings or integers, these are {kind}{hint}")
+
+
+def lookup(ids: pa.Array, asked: pa.Array) -> np.ndarray:
+    """Position of each asked id among `ids`, -1 where it is not there."""
+    if len(asked) == 0:
+        return np.zeros(0, np.int32)
+    found = pc.index_in(asked, value_set=ids)
+    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """Rows one after another; columns that a table lacks are null there; metadata of the first that has it."""
+    tables = [t for t in tables if t.num_rows or t.num_columns]
+    if len(tables) == 1:
+        return tables[0]
+    metadata: dict[str, dict] = {}
+    for table in tables:
+        for field in table.schema:
+            metadata.setdefault(field.name, field.metadata)
+    try:
+        joined = pa.concat_tables([t.replace_schema_metadata(None) for t in map(_bare, tables)], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SchemaError(f"columns of one name but unlike types: {error}") from error
+    joined = joined.combine_chunks()
+    fields = [field.with_metadata(metadata[field.name]) for field in joined.schema]
+    return pa.Table.from_arrays(
+        [one_chunk(c) for c in joined.columns], schema=pa.schema(fields, metadata=tables[0].schema.metadata)
+    )
+
+
+def _bare(table: pa.Table) -> pa.Table:
+    return table.cast(pa.schema([field.with_metadata(None) for field in table.schema]))
+
+
+def content_hash(table: pa.Table) -> str:
+    """sha256 of the table's Arrow IPC bytes: equal content, equal name."""
+    sink = _HashSink()
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.hash.hexdigest()
+
+
+class _HashSink:
+    """A write-only file that keeps nothing but the hash of what passes."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.hash.update(data)
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
