@@ -1,0 +1,417 @@
+"""Splits follow information, not edge types: a held-out pair leaves together with everything that records it.
+
+The unit that is held out is a *pair* of the target relation, with all its parallel rows. With it go
+
+    its twins       rows of every other relation between the same two node types, in either direction,
+    its witnesses   nodes of the types named in `evidence` (such as reviews) that join its two ends,
+                    with all their edges and columns,
+    the future      in a temporal split, every row of any table whose time lies after the cut.
+
+Users and items stay, so their positions are the same in `source`, `train` and `train_valid`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from hinaug import tables as tb
+from hinaug.base import Rng
+from hinaug.hin import HIN, EdgeType
+from hinaug.tables import SchemaError
+
+TRAIN, VALID, TEST, DROPPED = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What a method may see, and what it is judged by.
+
+    train: to fit on. train_valid: to refit on once choices are made. source: everything, for `audit`.
+    valid, test: held-out pairs with their attributes, external ids in "src" and "dst".
+    how: the function, its parameters and what it counted (ties, cut times).
+    """
+
+    source: HIN
+    target: EdgeType
+    train: HIN
+    train_valid: HIN
+    valid: pa.Table
+    test: pa.Table
+    evidence: tuple[str, ...] = ()
+    how: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        pairs = [len(self.train.adjacency(self.target).data), self.valid.num_rows, self.test.num_rows]
+        return f"Split({self.how.get('split', 'by hand')}: {pairs[0]:,} train, {pairs[1]:,} valid, {pairs[2]:,} test of {self.target})"
+
+
+def random_split(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    valid: float | int = 0.1,
+    test: float | int = 0.1,
+    min_train: int = 1,
+    keep: Iterable[EdgeType] = (),
+    rng: Rng = None,
+) -> Split:
+    """Per user at random. valid, test: a share of each user's pairs (rounded at random, so unbiased), or a count.
+
+    evidence: node types that witness a pair, such as "review". keep: twin relations that shall stay although they join
+    held-out pairs (`audit` will name them). min_train: pairs that each user keeps at least.
+    """
+    rng = np.random.default_rng(rng)
+    pairs = _Pairs(hin, target)
+    order = np.lexsort((rng.random(len(pairs)), pairs.src))
+    part = _last_of_each(pairs.src[order], valid, test, min_train, rng)
+    out = np.empty(len(pairs), np.int8)
+    out[order] = part
+    return _build(pairs, out, evidence, keep, {"split": "random_split", "valid": valid, "test": test})
+
+
+def leave_last(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    time: str = "time",
+    valid: int = 1,
+    test: int = 1,
+    min_train: int = 1,
+    keep: Iterable[EdgeType] = (),
+) -> Split:
+    """The last pairs of each user are held out. A pair happens when it is first seen; ties are broken by row order."""
+    pairs = _Pairs(hin, target, time)
+    order = np.lexsort((pairs.first, pairs.time, pairs.src))
+    src, when = pairs.src[order], pairs.time[order]
+    part = np.empty(len(pairs), np.int8)
+    part[order] = sorted_part = _last_of_each(src, valid, test, min_train, None)
+    cut = (sorted_part[1:] != sorted_part[:-1]) & (src[1:] == src[:-1])
+    ties = int((cut & (when[1:] == when[:-1])).sum())
+    how = {"split": "leave_last", "valid": valid, "test": test, "time": time, "ties": ties}
+    return _build(pairs, part, evidence, keep, how)
+
+
+def temporal_split(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    time: str = "time",
+    valid: float = 0.1,
+    test: float = 0.1,
+    cuts: tuple[float, float] | None = None,
+    keep: Iterable[EdgeType] = (),
+) -> Split:
+    """One moment for all: train lies up to the first cut, valid up to the second, test after it.
+
+    valid, test: shares of the pairs, which set the cuts; or give cuts=(first, second) in the unit of `time`. A pair
+    happens when it is first seen; pairs at the very moment of a cut stay on the early side and are counted as ties.
+    Rows of every other table that has a column of this name are cut at the same moments; a null time stays.
+    """
+    pairs = _Pairs(hin, target, time)
+    if cuts is None:
+        _shares(valid, test)
+        ordered = np.sort(pairs.time)
+        n = len(ordered)
+        if n == 0:
+            raise SchemaError(f"temporal_split: no edges {target}")
+        at = [max(int(np.ceil(n * (1 - valid - test))) - 1, 0), max(int(np.ceil(n * (1 - test))) - 1, 0)]
+        cuts = (float(ordered[at[0]]), float(ordered[at[1]]))
+    if not cuts[0] <= cuts[1]:
+        raise ValueError(f"temporal_split: cuts={cuts}: the first comes before the second")
+    part = np.where(pairs.time > cuts[1], TEST, np.where(pairs.time > cuts[0], VALID, TRAIN)).astype(np.int8)
+    ties = int((pairs.time == cuts[0]).sum() + (pairs.time == cuts[1]).sum())
+    how = {"split": "temporal_split", "time": time, "cuts": list(cuts), "ties": ties}
+    return _build(pairs, part, evidence, keep, how, time=time, cuts=cuts)
+
+
+def cold_users(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    valid: float = 0.1,
+    test: float = 0.1,
+    known: int = 0,
+    keep: Iterable[EdgeType] = (),
+    rng: Rng = None,
+) -> Split:
+    """A share of the users lose all their pairs but `known` random ones; they keep their attributes and other edges."""
+    return _cold(hin, target, 0, evidence, valid, test, known, keep, rng)
+
+
+def cold_items(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    valid: float = 0.1,
+    test: float = 0.1,
+    known: int = 0,
+    keep: Iterable[EdgeType] = (),
+    rng: Rng = None,
+) -> Split:
+    """A share of the items lose all their pairs but `known` random ones; they keep their attributes and other edges."""
+    return _cold(hin, target, 1, evidence, valid, test, known, keep, rng)
+
+
+def thin(split: Split, share: float, rng: Rng = None) -> Split:
+    """The same test under sparser data: only `share` of what each user had before the test is left (at least one pair).
+
+    The pairs taken out of train go with their evidence and are in no part. All of `valid` stays to choose by, but
+    only `share` of it joins `train_valid`, so that the refit is as thin as the fit.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"thin: share={share!r} is a number in (0, 1]")
+    rng = np.random.default_rng(rng)
+    pairs = _Pairs(split.source, split.target)
+    in_train = pairs.among(split.train, None)
+    in_valid, in_test = pairs.among(split.source, split.valid), pairs.among(split.source, split.test)
+    part = np.where(in_test, TEST, np.where(in_valid, VALID, np.where(in_train, TRAIN, DROPPED))).astype(np.int8)
+    left = np.zeros(len(pairs), bool)
+    for which, least in ((in_train, 1), (in_valid, 0)):
+        rows = np.flatnonzero(which)
+        rows = rows[np.lexsort((rng.random(len(rows)), pairs.src[rows]))]
+        group, size = _groups(pairs.src[rows])
+        wanted = np.maximum(np.floor(size * share + rng.random(len(size))).astype(np.int64), least)
+        left[rows[_rank(pairs.src[rows]) < wanted[group]]] = True
+    cuts = split.how.get("cuts")
+    how = {**split.how, "thin": share}
+    return _build(
+        pairs,
+        part,
+        split.evidence,
+        tuple(map(tuple, split.how.get("keep", ()))),
+        how,
+        left=left,
+        time=split.how.get("time") if cuts else None,
+        cuts=cuts,
+    )
+
+
+class _Pairs:
+    """The distinct observed pairs of a relation: ends, first row, and when first seen."""
+
+    def __init__(self, hin: HIN, target: EdgeType, time: str | None = None) -> None:
+        self.hin, self.target = hin, target
+        hin.edges[target]
+        observed = hin.observed()
+        src, dst = observed.links(target)
+        self.width = max(observed.n(target[2]), 1)
+        self.code, self.first, self.inverse = np.unique(
+            src.astype(np.int64) * self.width + dst, return_index=True, return_inverse=True
+        )
+        self.src, self.dst = self.code // self.width, self.code % self.width
+        if time is not None:
+            when = _times(observed, target, time)
+            missing = np.flatnonzero(np.isnan(when))
+            if missing.size:
+                raise SchemaError(
+                    f"edges {target}: {time!r} is null in {missing.size} rows (first {tb.some(missing[:5].tolist())}); filter them before"
+                )
+            self.time = np.full(len(self.code), np.inf)
+            np.minimum.at(self.time, self.inverse, when)
+            order = np.lexsort((np.arange(len(when)), when, self.inverse))
+            self.first = order[np.searchsorted(self.inverse[order], np.arange(len(self.code)))]
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def among(self, hin: HIN, pairs: pa.Table | None) -> np.ndarray:
+        """Which of these pairs stand in a graph, or in a table of external ids."""
+        if pairs is None:
+            src, dst = hin.observed().links(self.target)
+        else:
+            src, dst = hin.positions(self.target[0], pairs["src"]), hin.positions(self.target[2], pairs["dst"])
+        return np.isin(self.code, src.astype(np.int64) * self.width + dst)
+
+
+def _build(
+    pairs: _Pairs,
+    part: np.ndarray,
+    evidence: Sequence[str],
+    keep: Iterable[EdgeType],
+    how: dict[str, Any],
+    left: np.ndarray | None = None,
+    time: str | None = None,
+    cuts: Sequence[float] | None = None,
+) -> Split:
+    hin, target = pairs.hin, pairs.target
+    evidence = (evidence,) if isinstance(evidence, str) else tuple(evidence)
+    for type in evidence:
+        hin.nodes[type]
+        if type in (target[0], target[2]):
+            raise ValueError(
+                f"evidence={evidence}: {type!r} is an end of {target}; evidence are the nodes between its ends"
+            )
+    keep = tuple(keep)
+    for edge in keep:
+        hin.edges[edge]
+    left = np.ones(len(part), bool) if left is None else left
+    graphs = []
+    for inside, cut in (((TRAIN,), 0), ((TRAIN, VALID), 1)):
+        stays = np.isin(part, inside) & left
+        graph = without_pairs(hin, target, pairs.src[~stays], pairs.dst[~stays], evidence, keep)
+        graphs.append(graph if cuts is None or time is None else _before(graph, time, cuts[cut]))
+    how = {**how, "evidence": list(evidence), "keep": [list(e) for e in keep]}
+    valid, test = (_table(pairs, part == p) for p in (VALID, TEST))
+    return Split(hin, target, graphs[0], graphs[1], valid, test, evidence, how)
+
+
+def without_pairs(
+    hin: HIN,
+    target: EdgeType,
+    src: np.ndarray,
+    dst: np.ndarray,
+    evidence: Sequence[str] = (),
+    keep: Iterable[EdgeType] = (),
+) -> HIN:
+    """The graph without these pairs (positions), their twin rows and their witnesses."""
+    n = (hin.n_observed(target[0]), hin.n_observed(target[2]))
+    gone = sp.csr_array((np.ones(len(src), np.float32), (src, dst)), shape=n)
+    for certain in (True, False):  # nodes that witness one pair alone go first; what still joins a pair goes then
+        for type in evidence:
+            a, b = (_reach(hin.observed(), type, end, evidence) for end in (target[0], target[2]))
+            joins = ((a @ gone).multiply(b)).sum(axis=1) > 0
+            if certain:
+                joins &= (np.diff(a.indptr) == 1) & (np.diff(b.indptr) == 1)
+            if joins.any():
+                hin = hin.filter_nodes(type, ~joins)
+    codes = np.unique(np.asarray(src, np.int64) * max(n[1], 1) + dst)
+    for edge in list(hin.observed().edges):
+        if edge in keep:
+            continue
+        mask = None
+        for a, b, forward in ((target[0], target[2], True), (target[2], target[0], False)):
+            if (edge[0], edge[2]) == (a, b):
+                s, d = hin.observed().links(edge)
+                s, d = (s, d) if forward else (d, s)
+                hit = ~np.isin(s.astype(np.int64) * max(n[1], 1) + d, codes)
+                mask = hit if mask is None else mask & hit
+        if mask is not None:
+            hin = hin.filter_edges(edge, mask)
+    return hin
+
+
+def _reach(hin: HIN, type: str, end: str, through: Sequence[str]) -> sp.csr_array:
+    """Which nodes of `end` each node of `type` touches, directly or through one other evidence type."""
+    found = _touch(hin, type, end)
+    for other in through:
+        if other != type:
+            found = found + _touch(hin, type, other) @ _touch(hin, other, end)
+    found = found.tocsr()
+    found.eliminate_zeros()
+    return found
+
+
+def _touch(hin: HIN, a: str, b: str) -> sp.csr_array:
+    out = sp.csr_array((hin.n(a), hin.n(b)), dtype=np.float32)
+    for edge in hin.edges:
+        if (edge[0], edge[2]) == (a, b):
+            out = out + hin.adjacency(edge)
+        if (edge[2], edge[0]) == (a, b) and a != b:
+            out = out + hin.adjacency(edge).T.tocsr()
+    return out.tocsr()
+
+
+def _before(hin: HIN, time: str, cut: float) -> HIN:
+    for type in list(hin.observed().edges):
+        if time in hin.observed().edges[type].column_names:
+            hin = hin.filter_edges(type, ~(_times(hin.observed(), type, time) > cut))
+    for node in list(hin.nodes):
+        if time in hin.observed().nodes[node].column_names:
+            hin = hin.filter_nodes(node, ~(_times(hin.observed(), node, time) > cut))
+    return hin
+
+
+def _times(hin: HIN, type: Any, time: str) -> np.ndarray:
+    """A time column as float64 in its own unit (time stamps: seconds), NaN for null."""
+    column = hin.column(type, time)
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        seconds = column.cast(pa.timestamp("us")).cast(pa.int64())
+        return pc.divide(seconds.cast(pa.float64()), 1e6).to_numpy(zero_copy_only=False)
+    if not tb.is_number(column.type):
+        raise SchemaError(
+            f"{type!r}, column {time!r} is {column.type}, not a time; parse it into numbers or time stamps before"
+        )
+    return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def _table(pairs: _Pairs, chosen: np.ndarray) -> pa.Table:
+    """The first row of each chosen pair, with external ids."""
+    observed, target = pairs.hin.observed(), pairs.target
+    rows = np.sort(pairs.first[chosen])
+    table = observed.edges[target].take(pa.array(rows))
+    for side, node in ((0, target[0]), (1, target[2])):
+        table = table.set_column(side, ("src", "dst")[side], observed.ids(node, table.column(side).to_numpy()))
+    return table.combine_chunks()
+
+
+def _last_of_each(
+    src: np.ndarray, valid: float | int, test: float | int, min_train: int, rng: np.random.Generator | None
+) -> np.ndarray:
+    """TRAIN, VALID or TEST for pairs sorted by user: the last ones of each user are held out."""
+    group, size = _groups(src)
+    counts = []
+    for name, share in (("valid", valid), ("test", test)):
+        whole = isinstance(share, int | np.integer) and not isinstance(share, bool)
+        if share < 0 or (not whole and share >= 1):
+            raise ValueError(f"{name}={share!r}: a share in [0, 1) or a count of pairs per user")
+        exact = np.full(len(size), share) if whole else size * share
+        counts.append(
+            np.floor(exact + (rng.random(len(size)) if rng is not None and not whole else 0)).astype(np.int64)
+        )
+    free = np.maximum(size - min_train, 0)
+    n_test = np.minimum(counts[1], free)
+    n_valid = np.minimum(counts[0], free - n_test)
+    from_end = size[group] - 1 - _rank(src)
+    part = np.where(from_end < n_test[group], TEST, np.where(from_end < (n_test + n_valid)[group], VALID, TRAIN))
+    return part.astype(np.int8)
+
+
+def _groups(sorted_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row its group's number, and each group's size."""
+    _, group, size = np.unique(sorted_values, return_inverse=True, return_counts=True)
+    return group, size
+
+
+def _rank(sorted_values: np.ndarray) -> np.ndarray:
+    """0, 1, 2, ... within runs of equal values."""
+    return np.arange(len(sorted_values)) - np.searchsorted(sorted_values, sorted_values)
+
+
+def _shares(valid: float, test: float) -> None:
+    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
+        raise ValueError(f"valid={valid!r} and test={test!r} are shares in [0, 1) that leave something to train on")
+
+
+def _cold(
+    hin: HIN, target: EdgeType, end: int, evidence: Any, valid: float, test: float, known: int, keep: Any, rng: Rng
+) -> Split:
+    _shares(valid, test)
+    rng = np.random.default_rng(rng)
+    pairs = _Pairs(hin, target)
+    node = pairs.dst if end else pairs.src
+    active = np.unique(node)
+    chosen = rng.permutation(active)
+    n_test, n_valid = round(test * len(active)), round(valid * len(active))
+    role = np.zeros(hin.n_observed(target[2 if end else 0]), np.int8)
+    role[chosen[:n_test]] = TEST
+    role[chosen[n_test : n_test + n_valid]] = VALID
+    part = role[node]
+    if known:
+        order = np.lexsort((rng.random(len(pairs)), node))
+        rank = np.empty(len(pairs), np.int64)
+        rank[order] = _rank(node[order])
+        part = np.where(rank < known, TRAIN, part)
+    how = {"split": "cold_items" if end else "cold_users", "valid": valid, "test": test, "known": known}
+    return _build(pairs, part.astype(np.int8), evidence, keep, how)
