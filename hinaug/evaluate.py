@@ -1,0 +1,341 @@
+"""Evaluate a predictor by full ranking on held-out pairs, and compare two ways of making one.
+
+Every item that the user has not met is ranked; nothing is sampled. Metric definitions stand in `hinaug.metrics`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from scipy import stats
+
+from hinaug import metrics
+from hinaug import tables as tb
+from hinaug.base import LeakError, LinkPredictor, held_out
+from hinaug.hin import HIN
+from hinaug.recommend import ranked_lists
+from hinaug.split import Split
+
+PER_USER = {
+    "NDCG": metrics.ndcg,
+    "Recall": metrics.recall,
+    "Precision": metrics.precision,
+    "F1": metrics.f1,
+    "Hit": metrics.hit,
+    "MAP": metrics.average_precision,
+    "MRR": metrics.reciprocal_rank,
+}
+DEGREES = (5, 20, 60)
+
+
+@dataclass(eq=False)
+class Result:
+    """Per-user values of one evaluation.
+
+    values: {"NDCG@20": float64 [n_users], ...}; users: their external ids; overall: {"Coverage@20": ..., ...}.
+    slices: {name: label of each user}; each slice partitions the users.
+    """
+
+    name: str
+    on: str
+    users: pa.Array
+    values: dict[str, np.ndarray]
+    overall: dict[str, float]
+    slices: dict[str, np.ndarray]
+    seconds: float = 0.0
+
+    def __getitem__(self, metric: str) -> float:
+        """Mean over the users, or an overall figure."""
+        if metric in self.overall:
+            return self.overall[metric]
+        return float(self._of(metric).mean())
+
+    def interval(self, metric: str, level: float = 0.95) -> tuple[float, float]:
+        """Confidence interval of the mean over users (t distribution)."""
+        return _interval(self._of(metric), level)
+
+    def _of(self, metric: str) -> np.ndarray:
+        if metric not in self.values:
+            there = [*self.values, *self.overall]
+            raise tb.UnknownNameError(f"no metric {metric!r}; this result has {there}{tb.nearest(metric, there)}")
+        return self.values[metric]
+
+    def by(self, slice: str, metric: str) -> dict[str, tuple[int, float]]:
+        """{label: (number of users, mean)} of one slice."""
+        labels, values = self._labels(slice), self._of(metric)
+        return {
+            str(label): (int((labels == label).sum()), float(values[labels == label].mean()))
+            for label in _ordered(labels)
+        }
+
+    def _labels(self, slice: str) -> np.ndarray:
+        if slice not in self.slices:
+            raise tb.UnknownNameError(f"no slice {slice!r}; this result has {list(self.slices)}")
+        return self.slices[slice]
+
+    def table(self) -> pa.Table:
+        """One row per metric: mean and 95 % interval."""
+        rows = [
+            {"metric": m, "mean": self[m], "low": self.interval(m)[0], "high": self.interval(m)[1]} for m in self.values
+        ]
+        rows += [{"metric": m, "mean": value, "low": None, "high": None} for m, value in self.overall.items()]
+        return pa.Table.from_pylist(rows)
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{m} {self[m]:.4f}" for m in [*self.values, *self.overall])
+        return f"Result({self.name} on {self.on}, {len(self.users)} users: {means})"
+
+
+def evaluate(
+    predictor: LinkPredictor, hin: HIN, split: Split, *, k: int | Sequence[int] = (10, 20), on: str = "valid"
+) -> Result:
+    """Full-ranking metrics of a fitted predictor on the held-out pairs of `split`.
+
+    hin: the graph to score on, such as `split.train` (on valid) or `split.train_valid` (on test), with or without deltas.
+    on: "valid" or "test". Observed pairs of the graph and of train (on test: and of valid) are not ranked.
+    Users without held-out pairs are left out; a user whom the predictor cannot score counts with an empty list.
+    Raises LeakError when the held-out pairs, or their evidence, are in `hin` or in the graph the predictor was fitted on.
+    """
+    if on not in ("valid", "test"):
+        raise ValueError(f"on={on!r}: expected 'valid' or 'test'")
+    if predictor.relation != split.target:
+        raise ValueError(f"the predictor scores {predictor.relation}, the split holds out {split.target}")
+    ks = sorted({k} if isinstance(k, int | np.integer) else set(k))
+    if not ks or ks[0] < 1:
+        raise ValueError(f"k={k!r}: cut-offs are at least 1")
+    pairs = split.valid if on == "valid" else split.test
+    if pairs.num_rows == 0:
+        raise ValueError(f"the split has no {on} pairs; make one with {on} > 0")
+    _refuse_leaks(predictor, hin, split, pairs, on)
+    started = time.perf_counter()
+    users, relevant = held_out(hin.observed(), split.target, pairs)
+    train = split.train.observed().adjacency(split.target)
+    hide = hin.observed().adjacency(split.target)[users] + _among(hin, split.train, split, users, train)
+    if on == "test" and split.valid.num_rows:
+        src, dst = (hin.positions(t, split.valid[c]) for t, c in ((split.target[0], "src"), (split.target[2], "dst")))
+        valid = sp.csr_array(
+            (np.ones(len(src), np.float32), (src, dst)), shape=(hin.n_observed(split.target[0]), relevant.shape[1])
+        )
+        hide = hide + valid[users]
+    depth = min(ks[-1], relevant.shape[1])
+    what = f"evaluating {type(predictor).__name__}"
+    ranked, _ = ranked_lists(predictor, hin, users, depth, hide.tocsr(), what=what)
+    if depth < ks[-1]:
+        ranked = np.pad(ranked, ((0, 0), (0, ks[-1] - depth)), constant_values=-1)
+    found = metrics.hits(ranked, relevant)
+    values = {
+        f"{name}@{cut}": measure(ranked, relevant, cut, found=found) for cut in ks for name, measure in PER_USER.items()
+    }
+    popularity = np.bincount(train.indices, minlength=train.shape[1])
+    n_items = relevant.shape[1]
+    overall = {
+        f"Coverage@{ks[-1]}": metrics.coverage(ranked, n_items, ks[-1]),
+        f"Gini@{ks[-1]}": metrics.gini(ranked, n_items, ks[-1]),
+    }
+    if len(popularity) == n_items:
+        overall[f"Novelty@{ks[-1]}"] = float(np.nanmean(metrics.novelty(ranked, popularity, train.shape[0], ks[-1])))
+    slices = _slices(split, hin, users, relevant)
+    return Result(
+        type(predictor).__name__,
+        on,
+        hin.ids(split.target[0], users),
+        values,
+        overall,
+        slices,
+        time.perf_counter() - started,
+    )
+
+
+def _among(hin: HIN, other: HIN, split: Split, users: np.ndarray, matrix: sp.csr_array) -> sp.csr_array:
+    """Rows of the train matrix for `users`, over the observed targets of `hin`."""
+    source, _, target = split.target
+    same = all(hin.observed().nodes[t]["id"].equals(other.observed().nodes[t]["id"]) for t in (source, target))
+    if same:
+        return matrix[users]
+    row = tb.lookup(other.nodes[source]["id"].chunk(0), hin.observed().nodes[source]["id"].chunk(0))[users]
+    column = tb.lookup(hin.observed().nodes[target]["id"].chunk(0), other.observed().nodes[target]["id"].chunk(0))
+    known = np.flatnonzero(row >= 0)
+    part = matrix[row[known]].tocoo()
+    at, to = known[part.coords[0]], column[part.coords[1]]
+    keep = to >= 0
+    return sp.csr_array((part.data[keep], (at[keep], to[keep])), shape=(len(users), hin.n_observed(target)))
+
+
+def _refuse_leaks(predictor: LinkPredictor, hin: HIN, split: Split, pairs: pa.Table, on: str) -> None:
+    what = f"{on} pairs"
+    seen = predictor.saw(pairs["src"], pairs["dst"])
+    if seen.any():
+        first = {c: pairs[c][int(np.flatnonzero(seen)[0])].as_py() for c in ("src", "dst")}
+        raise LeakError(
+            f"{int(seen.sum())} of {len(seen)} {what} are edges of the graph that this predictor was fitted on (first: {first}); "
+            f"fit it on split.train{'' if on == 'valid' else ' or split.train_valid'}, with or without a delta"
+        )
+    observed = hin.observed()
+    src, dst = observed.links(split.target)
+    width = observed.n(split.target[2])
+    held = observed.positions(split.target[0], pairs["src"]) * width + observed.positions(split.target[2], pairs["dst"])
+    there = int(np.isin(held, src.astype(np.int64) * width + dst).sum())
+    if there:
+        raise LeakError(
+            f"{there} of {len(held)} {what} are edges of the graph to score on; pass split.train{'' if on == 'valid' else '_valid'}"
+        )
+    clean = split.train if on == "valid" else split.train_valid
+    for node in split.evidence:
+        if node in observed.nodes:
+            extra = tb.lookup(clean.observed().nodes[node]["id"].chunk(0), observed.nodes[node]["id"].chunk(0)) < 0
+            if extra.any():
+                raise LeakError(
+                    f"{int(extra.sum())} {node!r} nodes in the graph to score on left the split as evidence of held-out pairs"
+                )
+
+
+def _slices(split: Split, hin: HIN, users: np.ndarray, relevant: sp.csr_array) -> dict[str, np.ndarray]:
+    train = split.train.observed()
+    matrix = train.adjacency(split.target)
+    ids = hin.nodes[split.target[0]]["id"].chunk(0).take(pa.array(users))
+    row = tb.lookup(train.nodes[split.target[0]]["id"].chunk(0), ids)
+    degree = np.where(row >= 0, np.diff(matrix.indptr)[row], 0)
+    edges = [0, *DEGREES]
+    names = np.array(
+        [f"{low + 1}-{high}" if low else f"0-{high}" for low, high in zip(edges, DEGREES, strict=False)]
+        + [f"{DEGREES[-1] + 1}+"]
+    )
+    labels = {"train degree": names[np.searchsorted(DEGREES, degree)]}
+    if matrix.shape[1] == relevant.shape[1]:
+        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        head = np.zeros(len(popularity), bool)
+        head[np.argsort(-popularity, kind="stable")[: max(1, len(popularity) // 5)]] = True  # the most popular fifth
+        tail = relevant.copy()
+        tail.data = (~head[tail.indices]).astype(np.float32)
+        share = tail.sum(axis=1) / np.diff(relevant.indptr)
+        labels["tail items held out"] = np.array(["none", "under half", "half or more"])[
+            np.digitize(share, [1e-9, 0.5])
+        ]
+    return labels
+
+
+# ---- comparing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Comparison:
+    """b against a: mean difference of a metric over users, with a 95 % interval and a paired t-test.
+
+    Seeds are averaged per user before the test, so n is a number of users. `slices`: {slice: {label: {users, difference,
+    wins, losses}}}; the label's differences, weighted by users, add up to the whole.
+    """
+
+    metric: str
+    a: str
+    b: str
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    users: int
+    seeds: int
+    wins: int
+    losses: int
+    slices: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+
+    @property
+    def relative(self) -> float:
+        return self.difference / self.mean_a if self.mean_a else float("nan")
+
+    def verdict(self, level: float = 0.005) -> str:
+        """One honest sentence. A p above 0.005 counts as nothing found."""
+        change = (
+            f"{self.metric} {self.mean_a:.4f} -> {self.mean_b:.4f} ({100 * self.relative:+.1f} %, p = {self.p:.2g})"
+        )
+        if not self.p < level:
+            return f"{self.b}: no difference from {self.a} could be shown: {change}"
+        return f"{self.b} {'helps' if self.difference > 0 else 'HURTS'} against {self.a}: {change}"
+
+    def __repr__(self) -> str:
+        return (
+            f"Comparison({self.b} - {self.a}: {self.metric} {self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], "
+            f"{100 * self.relative:+.1f} %, p = {self.p:.2g}, {self.users} users x {self.seeds} seeds, {self.wins} won, {self.losses} lost)"
+        )
+
+
+def compare(
+    a: Result | Sequence[Result],
+    b: Result | Sequence[Result],
+    metric: str = "NDCG@20",
+    names: tuple[str, str] = ("plain", "augmented"),
+) -> Comparison:
+    """Paired comparison of two results, or of two lists of results with the same seeds in the same order."""
+    left, right = ([r] if isinstance(r, Result) else list(r) for r in (a, b))
+    if len(left) != len(right) or not left:
+        raise ValueError(
+            f"compare: {len(left)} results against {len(right)}; give one of each per seed, in the same order"
+        )
+    for one, two in zip(left, right, strict=True):
+        if one.on != two.on or not one.users.equals(two.users):
+            raise ValueError(
+                f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; {two.on}, {len(two.users)} users)"
+            )
+    ids = pa.concat_arrays([r.users.cast(pa.string()) for r in left])
+    codes = ids.dictionary_encode()
+    index, n = codes.indices.to_numpy(), len(codes.dictionary)
+    count = np.bincount(index, minlength=n)
+    before, after = (
+        np.bincount(index, np.concatenate([r._of(metric) for r in rs]), minlength=n) / count for rs in (left, right)
+    )
+    gain = after - before
+    low, high = _interval(gain)
+    p = (
+        float(stats.ttest_1samp(gain, 0).pvalue)
+        if n > 1 and np.ptp(gain) > 0
+        else (1.0 if not gain.any() else 0.0 if n > 1 else 1.0)
+    )
+    slices: dict[str, dict[str, dict[str, float]]] = {}
+    for name in left[0].slices:
+        labels = np.empty(n, object)
+        for result in reversed(left):  # a user whose slice varies between seeds counts in that of the first seed
+            at = tb.lookup(codes.dictionary, result.users.cast(pa.string()))
+            labels[at] = result.slices[name]
+        slices[name] = {}
+        for label in _ordered(labels):
+            part = gain[labels == label]
+            base = before[labels == label]
+            slices[name][str(label)] = {
+                "users": len(part), "before": float(base.mean()), "difference": float(part.mean()),
+                "low": _interval(part)[0], "high": _interval(part)[1], "wins": int((part > 0).sum()), "losses": int((part < 0).sum()),
+            }  # fmt: skip
+    return Comparison(
+        metric, names[0], names[1], float(before.mean()), float(after.mean()), float(gain.mean()), low, high, p,
+        n, len(left), int((gain > 0).sum()), int((gain < 0).sum()), slices,
+    )  # fmt: skip
+
+
+def holm(p: Mapping[Any, float]) -> dict[Any, float]:
+    """Holm's step-down correction for the comparisons of one table (Holm, 1979)."""
+    order = sorted(p, key=lambda name: p[name])
+    out, highest = {}, 0.0
+    for i, name in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - i) * p[name]))
+        out[name] = highest
+    return {name: out[name] for name in p}
+
+
+def _interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    mean = float(values.mean()) if len(values) else float("nan")
+    if len(values) < 2:
+        return mean, mean
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean - half, mean + half
+
+
+def _ordered(labels: np.ndarray) -> list[str]:
+    known = ["0-5", "6-20", "21-60", "61+", "none", "under half", "half or more"]
+    there = set(labels.tolist())
+    return [label for label in known if label in there] + sorted(there - set(known))
