@@ -19,7 +19,7 @@ from hinaug import metrics
 from hinaug import tables as tb
 from hinaug.base import LeakError, LinkPredictor, held_out
 from hinaug.hin import HIN
-from hinaug.recommend import ranked_lists
+from hinaug.ranking import ranked_lists
 from hinaug.split import Split
 
 PER_USER = {
@@ -88,7 +88,8 @@ class Result:
         return pa.Table.from_pylist(rows)
 
     def __repr__(self) -> str:
-        means = ", ".join(f"{m} {self[m]:.4f}" for m in [*self.values, *self.overall])
+        shown = [m for m in self.values if m.startswith(("NDCG", "Recall", "MAP", "Hit"))]
+        means = ", ".join(f"{m} {self[m]:.4f}" for m in shown)
         return f"Result({self.name} on {self.on}, {len(self.users)} users: {means})"
 
 
