@@ -1,0 +1,34 @@
+"""Graph layers, losses, encoders and decoders in plain torch, for anyone to import.
+
+Nothing here touches the global random state: whatever is random takes a `torch.Generator`.
+"""
+
+from hinaug.nn.decoders import BilinearDecoder, CosineDecoder, DotDecoder
+from hinaug.nn.encoders import MLP, MixedHead, gumbel_softmax
+from hinaug.nn.losses import (
+    bpr_loss,
+    gradient_penalty,
+    softmax_loss,
+    wasserstein_critic_loss,
+    wasserstein_generator_loss,
+)
+from hinaug.nn.propagation import BipartitePropagation
+from hinaug.nn.sparse import SparseMatrix, pair_dot, spmm
+
+__all__ = [
+    "MLP",
+    "BilinearDecoder",
+    "BipartitePropagation",
+    "CosineDecoder",
+    "DotDecoder",
+    "MixedHead",
+    "SparseMatrix",
+    "bpr_loss",
+    "gradient_penalty",
+    "gumbel_softmax",
+    "pair_dot",
+    "softmax_loss",
+    "spmm",
+    "wasserstein_critic_loss",
+    "wasserstein_generator_loss",
+]
