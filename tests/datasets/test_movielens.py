@@ -1,0 +1,94 @@
+"""MovieLens readers on tiny files in the published layout."""
+
+import datetime
+
+import pytest
+
+from hinaug.datasets import movielens_100k, movielens_latest_small
+from hinaug.datasets.movielens import HAS, RATES
+from hinaug.datasets.movielens_small import ABOUT, USES, WROTE
+
+
+def linked(hin, type):
+    src, dst = hin.links(type)
+    return list(zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True))
+
+
+def test_100k_official(ml_100k):
+    hin = movielens_100k(ml_100k)
+    assert hin.ids("user").to_pylist() == [2, 10]
+    assert hin.ids("movie").to_pylist() == [1, 2, 267, 1412]
+    assert hin.n("genre") == 19
+    assert linked(hin, RATES) == [(2, 1), (2, 267), (10, 1), (10, 2)]  # by user, time, movie
+    assert hin.column(RATES, "rating").to_pylist() == [5, 1, 4, 3]
+    assert hin.column(RATES, "time").to_pylist() == [881250900, 881250900, 881250000, 881250949]
+    assert hin.nodes["user"].drop_columns(["id"]).to_pylist()[1] == {
+        "age": 24, "gender": "M", "occupation": "technician", "zip": "T8H1N"
+    }  # fmt: skip
+    movies = hin.nodes["movie"].to_pylist()
+    assert [m["title"] for m in movies] == ['12 "Angry" Men', "Misérables, Les", "unknown", "Land Before Time III"]
+    assert [m["year"] for m in movies] == [1957, 1995, None, 1995]
+    assert [m["date"] for m in movies[1:3]] == [datetime.date(1996, 2, 1), None]
+    assert movies[1]["text"] == "Misérables, Les (1995). Genres: Action, Adventure."
+    assert linked(hin, HAS)[:3] == [(1, "Drama"), (2, "Action"), (2, "Adventure")]
+    assert {c.lineage for t in (hin.schema.nodes, hin.schema.edges) for cols in t.values() for c in cols.values()} == {
+        "row"
+    }
+
+
+def test_100k_copy_gives_the_same_graph(ml_100k, ml_100k_copy):
+    one, two = movielens_100k(ml_100k), movielens_100k(ml_100k_copy)
+    for type in ("user", "genre", RATES, HAS):
+        assert one.table(type).equals(two.table(type)), type
+    assert one.nodes["movie"].drop_columns(["date"]).equals(two.nodes["movie"])
+
+
+def test_100k_freebase(ml_100k, ml_100k_copy):
+    hin = movielens_100k(ml_100k_copy, freebase=True)
+    assert linked(hin, ("movie", "is", "entity")) == [(1, "m.01"), (2, "m.02")]
+    assert linked(hin, ("entity", "film.film.actor", "entity")) == [("m.01", "m.a"), ("m.02", "m.a")]
+    with pytest.raises(FileNotFoundError, match="only in RecBole's copy"):
+        movielens_100k(ml_100k, freebase=True)
+
+
+def test_100k_errors(tmp_path, ml_100k):
+    with pytest.raises(
+        FileNotFoundError, match=r"does not exist; expected a folder with u\.data.*files\.grouplens\.org"
+    ):
+        movielens_100k(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="is a file, not a folder"):
+        movielens_100k(ml_100k / "u.data")
+    (ml_100k / "u.user").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no u\.user; there is u\.data, u\.item"):
+        movielens_100k(ml_100k)
+    (ml_100k / "u.user").write_text("1|many|F|other|1\n")
+    with pytest.raises(ValueError, match=r"u\.user: cannot be read.*many"):
+        movielens_100k(ml_100k)
+
+
+def test_latest_small_with_taggings_and_plots(ml_small):
+    hin = movielens_latest_small(ml_small, ml_small, tag_nodes=True)
+    assert hin.ids("user").to_pylist() == [1, 2, 4]  # user 4 only tagged
+    assert linked(hin, RATES) == [(1, 5), (2, 3), (2, 5)]
+    movies = hin.nodes["movie"].to_pylist()
+    assert [(m["title"], m["year"]) for m in movies] == [
+        ("American President, The", 1995),
+        ("Babylon 5", None),
+        ("Death Note", 2006),
+    ]
+    assert movies[0]["text"] == 'American President, The (1995). Genres: Comedy, Drama. A "widowed" president'
+    assert [m["plot"] for m in movies[1:]] == [None, None]
+    assert movies[1]["text"] == "Babylon 5."
+    assert linked(hin, WROTE) == [(2, "2:5:1"), (2, "2:5:2"), (4, "4:3:1")]
+    assert linked(hin, ABOUT)[0] == ("2:5:1", 5)
+    assert hin.column("tagging", "text").to_pylist() == ['said "boo"', "Mafia", "mafia"]
+    assert linked(hin, USES) == [("2:5:1", 'said "boo"'), ("2:5:2", "mafia"), ("4:3:1", "mafia")]
+
+
+def test_latest_small_without(ml_small):
+    hin = movielens_latest_small(ml_small, tags=False)
+    assert list(hin.nodes) == ["user", "movie", "genre"]
+    assert "plot" not in hin.nodes["movie"].column_names
+    (ml_small / "tags.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no tags\.csv"):
+        movielens_latest_small(ml_small)
