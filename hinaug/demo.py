@@ -5,7 +5,6 @@ Read it top to bottom as the example of how the rooms of the house fit together;
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,24 +13,21 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from hinaug.base import LinkPredictor
 from hinaug.datasets import amazon_reviews, find, movielens_100k
 from hinaug.delta import Delta, merge
 from hinaug.ensemble import Weighted
-from hinaug.evaluation import Comparison, Result, compare, evaluate, holm
+from hinaug.evaluation import Comparison, Result, evaluate
 from hinaug.generators import WGAN, RelationGenerator, random_delta
 from hinaug.hin import HIN, EdgeType
 from hinaug.io import save
 from hinaug.leaks import audit
 from hinaug.predictors import EASE, ItemKNN, LightGCN, NearestNeighbors
-from hinaug.ranking import recommend
+from hinaug.show import Log, show_comparisons, show_generated, show_recommendations
 from hinaug.split import Split, random_split, thin
 from hinaug.text import TextEncoder, embed_text
 
-ARMS = ("plain", "random", "augmented")
-METRICS = ("NDCG@20", "Recall@20", "MAP@20", "Hit@10")
 L2_GRID = (30.0, 100.0, 300.0, 1000.0)
 EDGE_SIZES = (0.1, 0.5)
 USER_SIZE = 0.2
@@ -112,8 +108,8 @@ def experiment(
                 console.print(f"{split}\naudit: {audit(split)}")
             delta, model, graph = one_seed(job, split, seed, results, log, regime, console, quick)
             if seed == seeds[0]:
-                show_generated(delta, console)
-                show_recommendations(job, split, graph, model, delta, console)
+                show_generated(delta, console, "what was generated (first seed)")
+                show_recommendations(model, graph, split, delta, job.title, console)
                 save(graph, out / regime.split()[0])
         found[regime] = show_comparisons(results, regime, log, console)
     console.rule()
@@ -132,7 +128,7 @@ def one_seed(
     teacher = RelationGenerator(LightGCN(relation, loss="softmax", steps=steps), evidence=job.evidence)
     teacher.fit(split.train, valid=split.valid, rng=seed)
     users = (
-        WGAN("user", relation, steps=50 if quick else WGAN.steps)
+        WGAN("user", relation=relation, steps=50 if quick else WGAN.steps)
         .fit(split.train, rng=seed)
         .generate(split.train, USER_SIZE, rng=seed)
     )
@@ -174,165 +170,3 @@ def tuned_ease(job: Job, split: Split, delta: Delta | None) -> tuple[EASE, float
         scored.append((evaluate(model, train, split, k=20)["NDCG@20"], l2))
     value, l2 = max(scored)
     return EASE(job.relation, l2=l2), value
-
-
-# ---- what is shown ---------------------------------------------------------------------------------------------------
-
-
-def show_generated(delta: Delta, console: Console) -> None:
-    table = Table(
-        "what",
-        "by",
-        "rows",
-        "confidence: lowest",
-        "mean",
-        "highest",
-        title="what was generated (first seed)",
-        title_justify="left",
-    )
-    for row in delta.summary().to_pylist():
-        table.add_row(
-            f"{row['part']}: {row['type']}",
-            row["origin"],
-            f"{row['rows']:,}",
-            *(f"{row[c]:.3f}" for c in ("min", "mean", "max")),
-        )
-    console.print(table)
-
-
-def show_recommendations(
-    job: Job, split: Split, graph: HIN, model: LinkPredictor, delta: Delta, console: Console
-) -> None:
-    """Ten recommendations for two users, with the generated edges that speak for them."""
-    relation = job.relation
-    matrix = split.train_valid.adjacency(relation)
-    degree = np.diff(matrix.indptr)
-    by_degree = np.argsort(-degree, kind="stable")
-    users = graph.ids(relation[0], [by_degree[len(by_degree) // 4], by_degree[len(by_degree) // 2]])
-    guessed = delta.edges.get(relation)
-    pairs = dict[tuple[str, str], float]()
-    fans = dict[str, int]()
-    if guessed is not None:
-        for s, d, c, origin in zip(
-            *(guessed[n].to_pylist() for n in ("src", "dst", "confidence", "origin")), strict=True
-        ):
-            pairs[s, d] = c
-            fans[d] = fans.get(d, 0) + origin.startswith("WGAN")
-    for user in users:
-        rows = recommend(model, graph, [user], k=10).to_pylist()
-        history = split.train_valid.ids(
-            relation[2], matrix[split.train_valid.positions(relation[0], [user])].indices
-        ).to_pylist()
-        console.print(
-            f"\nten for {relation[0]} {user} ({len(history)} known: {', '.join(job.title(i) for i in history[:4])}, ...)"
-        )
-        for row in rows:
-            sure = pairs.get((str(user), str(row["item"])))
-            marks = [f"a generated edge says so (confidence {sure:.2f})"] if sure is not None else []
-            marks += [f"{fans[str(row['item'])]} generated users have it"] if fans.get(str(row["item"])) else []
-            console.print(
-                f"  {row['rank']:>2}. {'*' if sure is not None else ' '} {job.title(row['item']):<44.44} {row['score']:.2f}  {'; '.join(marks)}"
-            )
-
-
-def show_comparisons(results: dict, regime: str, log: Log, console: Console) -> list[Comparison]:
-    """The honest table: every arm against plain, with intervals, p (Holm over the table) and slices."""
-    models = list(dict.fromkeys(name for name, _ in results))
-    found = {
-        (m, arm): compare(results[m, "plain"], results[m, arm], "NDCG@20", ("plain", arm))
-        for m in models
-        for arm in ARMS[1:]
-    }
-    found.update(
-        {
-            (m, "augmented vs random"): compare(
-                results[m, "random"], results[m, "augmented"], "NDCG@20", ("random", "augmented")
-            )
-            for m in models
-        }
-    )
-    corrected = holm({key: c.p for key, c in found.items()})
-    n = len(results[models[0], "plain"][0].users)
-    title = f"{regime}: test, refit on train + valid, full ranking, {n} users, {len(results[models[0], 'plain'])} seeds; mean ± half of the 95 % interval"
-    table = Table("model", "data", *METRICS, "NDCG against plain", "p (Holm)", title=title, title_justify="left")
-    for m in models:
-        for arm in ARMS:
-            cells = []
-            for metric in METRICS:
-                low, high = (np.mean([r.interval(metric)[i] for r in results[m, arm]]) for i in (0, 1))
-                cells.append(f"{np.mean([r[metric] for r in results[m, arm]]):.4f} ±{(high - low) / 2:.4f}")
-            c = found.get((m, arm))
-            gain = (
-                ""
-                if c is None
-                else f"{100 * c.relative:+.1f} % [{100 * c.low / c.mean_a:+.1f}, {100 * c.high / c.mean_a:+.1f}]"
-            )
-            table.add_row(
-                m if arm == "plain" else "", arm, *cells, gain, "" if c is None else f"{corrected[m, arm]:.2g}"
-            )
-    console.print(table)
-    main = found["ensemble", "augmented"]
-    for slice, parts in main.slices.items():
-        table = Table(
-            slice,
-            "users",
-            "plain",
-            "augmented - plain",
-            "95 % interval",
-            "won",
-            "lost",
-            title=f"{regime}: ensemble, NDCG@20 by {slice}",
-            title_justify="left",
-        )
-        for label, p in parts.items():
-            table.add_row(
-                label,
-                str(p["users"]),
-                f"{p['before']:.4f}",
-                f"{p['difference']:+.4f}",
-                f"[{p['low']:+.4f}, {p['high']:+.4f}]",
-                str(p["wins"]),
-                str(p["losses"]),
-            )
-        console.print(table)
-    for (m, arm), c in found.items():
-        log.comparison(c, regime=regime, model=m, arm=arm, p_holm=corrected[m, arm])
-    for m in models:
-        console.print(
-            f"[bold]{regime}, {m}[/]: {verdict(found[m, 'augmented'], found[m, 'augmented vs random'], corrected, m)}"
-        )
-    return list(found.values())
-
-
-def verdict(c: Comparison, over_random: Comparison, corrected: dict, m: str, level: float = 0.005) -> str:
-    """The sentence that a reader should take away. After correction, a p of 0.005 or more counts as nothing found."""
-    p, q = corrected[m, "augmented"], corrected[m, "augmented vs random"]
-    change = f"NDCG@20 {c.mean_a:.4f} -> {c.mean_b:.4f}, {100 * c.relative:+.1f} %, p = {p:.2g}"
-    if p >= level:
-        return f"the augmentation does not help: no difference could be shown ({change})"
-    if c.difference < 0:
-        return f"the augmentation HURTS ({change})"
-    if q >= level or over_random.difference < 0:
-        return f"it rises ({change}), but a random delta of the same size does as well ({100 * over_random.relative:+.1f} % over random, p = {q:.2g})"
-    return f"the augmentation helps ({change}; {100 * over_random.relative:+.1f} % over a random delta of the same size, p = {q:.2g})"
-
-
-class Log:
-    """results.jsonl: one JSON object a line, written as the run goes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.write_text("")
-
-    def write(self, **row: Any) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def result(self, result: Result, **where: Any) -> None:
-        self.write(
-            kind="result", **where, users=len(result.users), **{m: result[m] for m in [*result.values, *result.overall]}
-        )
-
-    def comparison(self, c: Comparison, **where: Any) -> None:
-        row = dict(vars(c))
-        self.write(kind="comparison", **where, relative=c.relative, **row)

@@ -19,7 +19,7 @@ LAYERS = [  # lowest first; a module may import its own layer and those below
     {"generators", "ensemble"},
     {"ranking"},
     {"evaluation"},
-    {"testing"},
+    {"testing", "show"},
     {"demo", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
