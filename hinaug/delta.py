@@ -53,7 +53,9 @@ class Delta:
         fitted_on: Iterable[str] = (),
     ) -> None:
         self.fitted_on = tuple(sorted(set(fitted_on)))
-        given = {"nodes": nodes or {}, "edges": edges or {}, "masks": masks or {}, "values": values or {}}
+        given: dict[str, Mapping[Any, Any]] = {
+            "nodes": nodes or {}, "edges": edges or {}, "masks": masks or {}, "values": values or {}
+        }  # fmt: skip
         parts = {part: {t: _check(part, t, table, origin) for t, table in given[part].items()} for part in PARTS}
         parts = {part: {t: table for t, table in tables.items() if table.num_rows} for part, tables in parts.items()}
         made = _digest(parts)[:12]
@@ -65,6 +67,9 @@ class Delta:
                     tables[type] = table.append_column("key", keys)
                 row += table.num_rows
         self._parts: dict[str, dict[Any, pa.Table]] = parts
+        keys = self.keys()
+        if len(pc.unique(keys)) != len(keys):
+            raise SchemaError("delta, column 'key': a key stands for one row, and some stand more than once")
         self.uid = _digest(parts)
 
     nodes = property(lambda self: self._parts["nodes"], doc="{type: pa.Table} of added nodes")
@@ -77,7 +82,11 @@ class Delta:
         return ((part, type, table) for part in PARTS for type, table in self._parts[part].items())
 
     def keys(self) -> pa.Array:
-        return pa.concat_arrays([table["key"].chunk(0) for *_, table in self.tables()]) if len(self) else pa.array([], pa.string())
+        return (
+            pa.concat_arrays([table["key"].chunk(0) for *_, table in self.tables()])
+            if len(self)
+            else pa.array([], pa.string())
+        )
 
     def __len__(self) -> int:
         return sum(table.num_rows for *_, table in self.tables())
@@ -89,7 +98,7 @@ class Delta:
         return hash(self.uid)
 
     def select(self, rule: Any) -> Delta:
-        """The rows that `rule` keeps; edges of a generated node that goes, go with it. Keys survive.
+        """The rows that `rule` keeps; edges, masks and values of a generated node that goes, go with it. Keys survive.
 
         rule: a pyarrow expression (`pc.field("confidence") > 0.5`), a function table -> bool mask, or {type: bool mask}.
         Tables that lack a column of the expression are kept whole.
@@ -99,12 +108,16 @@ class Delta:
             kept[part][type] = table.filter(_mask(rule, type, table))
         for type, table in self.nodes.items():
             gone = pc.filter(table["id"], pc.invert(pc.is_in(table["id"], value_set=kept["nodes"][type]["id"])))
-            for edge, rows in kept["edges"].items():
-                for side, node in (("src", edge[0]), ("dst", edge[2])):
-                    if node == type:
-                        rows = rows.filter(pc.invert(pc.is_in(rows[side], value_set=gone)))
-                kept["edges"][edge] = rows
-        return Delta(**kept, fitted_on=self.fitted_on)
+            for part in ("edges", "masks"):
+                for edge, rows in kept[part].items():
+                    for side, node in (("src", edge[0]), ("dst", edge[2])):
+                        if node == type:
+                            rows = rows.filter(pc.invert(pc.is_in(rows[side], value_set=gone)))
+                    kept[part][edge] = rows
+            for cell, rows in kept["values"].items():
+                if cell[0] == type:
+                    kept["values"][cell] = rows.filter(pc.invert(pc.is_in(rows["id"], value_set=gone)))
+        return Delta(*(kept[part] for part in PARTS), fitted_on=self.fitted_on)
 
     def top(self, k: int, per: str | None = None) -> Delta:
         """The k edges of highest confidence in each edge type, or per "src" or "dst" node; ties by row order."""
@@ -113,24 +126,38 @@ class Delta:
         edges = {}
         for type, table in self.edges.items():
             confidence = table["confidence"].to_numpy()
-            group = np.zeros(table.num_rows, np.int64) if per is None else pc.dictionary_encode(table[per]).combine_chunks().indices.to_numpy()
+            group = (
+                np.zeros(table.num_rows, np.int64)
+                if per is None
+                else pc.dictionary_encode(table[per]).combine_chunks().indices.to_numpy()
+            )
             order = np.lexsort((-confidence, group))
             sorted_group = group[order]
             first = np.searchsorted(sorted_group, sorted_group)
             keep = np.sort(order[np.arange(len(order)) - first < k])
             edges[type] = table.take(pa.array(keep))
-        return Delta(**{**self._parts, "edges": edges}, fitted_on=self.fitted_on)
+        return Delta(self.nodes, edges, self.masks, self.values, fitted_on=self.fitted_on)
 
     def summary(self) -> pa.Table:
         """One row per part, type and origin: how many rows, lowest, mean and highest confidence."""
         rows = []
         for part, type, table in self.tables():
-            groups = table.group_by("origin", use_threads=False).aggregate([("confidence", f) for f in ("count", "min", "mean", "max")])
+            groups = table.group_by("origin", use_threads=False).aggregate(
+                [("confidence", f) for f in ("count", "min", "mean", "max")]
+            )
             for g in groups.to_pylist():
                 name = " ".join(type) if isinstance(type, tuple) else type
                 rows.append({"part": part, "type": name, "origin": g["origin"], "rows": g["confidence_count"],
                              "min": g["confidence_min"], "mean": g["confidence_mean"], "max": g["confidence_max"]})  # fmt: skip
-        names = {"part": pa.string(), "type": pa.string(), "origin": pa.string(), "rows": pa.int64(), "min": pa.float64(), "mean": pa.float64(), "max": pa.float64()}
+        names = {
+            "part": pa.string(),
+            "type": pa.string(),
+            "origin": pa.string(),
+            "rows": pa.int64(),
+            "min": pa.float64(),
+            "mean": pa.float64(),
+            "max": pa.float64(),
+        }
         return pa.Table.from_pylist(rows, schema=pa.schema(list(names.items())))
 
     def __repr__(self) -> str:
@@ -173,9 +200,11 @@ def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
             elif part == "edges":
                 for side, node in (("src", type[0]), ("dst", type[2])):
                     if node in new_ids:
-                        free |= pc.is_in(rows[side], value_set=pa.concat_arrays(new_ids[node])).to_numpy(zero_copy_only=False)
+                        free |= pc.is_in(rows[side], value_set=pa.concat_arrays(new_ids[node])).to_numpy(
+                            zero_copy_only=False
+                        )
             merged[part][type] = _vote(rows, voter, _IDS[part], need, free, mean=how != "union")
-    return Delta(**merged, fitted_on=[f for d in deltas for f in d.fitted_on])
+    return Delta(*(merged[part] for part in PARTS), fitted_on=[f for d in deltas for f in d.fitted_on])
 
 
 def _vote(rows: pa.Table, voter: np.ndarray, names: Sequence[str], need: int, free: np.ndarray, mean: bool) -> pa.Table:
@@ -212,8 +241,10 @@ def _check(part: str, type: Any, table: Any, origin: str) -> pa.Table:
     for name in needed:
         if name not in table.column_names:
             raise SchemaError(f"{where}: no column {name!r}; there is {table.column_names}")
+    if not table.num_rows:  # left out by the caller; empty columns often have no type
+        return table
     for name in _IDS[part]:
-        ids, _ = tb.id_strings(table[name].chunk(0) if table.num_rows else pa.array([], pa.string()), f"{where}, column {name!r}")
+        ids, _ = tb.id_strings(table[name].chunk(0), f"{where}, column {name!r}")
         table = table.set_column(table.column_names.index(name), name, ids)
     if part in ("nodes", "values") and len(pc.unique(table["id"])) != table.num_rows:
         twice = [v["values"] for v in pc.value_counts(table["id"]).to_pylist() if v["counts"] > 1]
@@ -225,14 +256,26 @@ def _check(part: str, type: Any, table: Any, origin: str) -> pa.Table:
     if not tb.is_number(table["confidence"].type):
         raise SchemaError(f"{where}, column 'confidence': numbers in [0, 1], these are {table['confidence'].type}")
     confidence = table["confidence"].cast(pa.float32())
-    if confidence.null_count or table.num_rows and (pc.min(confidence).as_py() < 0 or pc.max(confidence).as_py() > 1):
-        raise SchemaError(f"{where}, column 'confidence': numbers in [0, 1] without nulls; found {pc.min_max(confidence).as_py()}, {confidence.null_count} nulls")
+    span = pc.min_max(confidence).as_py()
+    if confidence.null_count or span["min"] < 0 or span["max"] > 1:
+        raise SchemaError(
+            f"{where}, column 'confidence': numbers in [0, 1] without nulls; found {span}, {confidence.null_count} nulls"
+        )
     table = table.set_column(table.column_names.index("confidence"), "confidence", confidence)
     if "origin" not in table.column_names:
         table = table.append_column("origin", pa.array([origin] * table.num_rows, pa.string()))
+    for name in ("origin", "key"):
+        if name in table.column_names:
+            words = tb.one_chunk(table[name])
+            if not tb.is_text(words.type) or words.null_count:
+                raise SchemaError(
+                    f"{where}, column {name!r}: text without nulls; found {words.type}, {words.null_count} nulls"
+                )
     first = [*needed, "confidence", "origin"]
     rest = [c for c in table.column_names if c not in first and c != "key"]
-    return table.select([*needed, *rest, "confidence", "origin", *(["key"] if "key" in table.column_names else [])]).combine_chunks()
+    return table.select(
+        [*needed, *rest, "confidence", "origin", *(["key"] if "key" in table.column_names else [])]
+    ).combine_chunks()
 
 
 def _mask(rule: Any, type: Any, table: pa.Table) -> pa.Array:
@@ -253,7 +296,9 @@ def _mask(rule: Any, type: Any, table: pa.Table) -> pa.Array:
         chosen = chosen.combine_chunks()
     chosen = np.asarray(chosen)
     if chosen.dtype != bool or chosen.shape != (table.num_rows,):
-        raise ValueError(f"select: the mask of {type!r} has {chosen.dtype} {chosen.shape}; one bool per row ({table.num_rows}) is needed")
+        raise ValueError(
+            f"select: the mask of {type!r} has {chosen.dtype} {chosen.shape}; one bool per row ({table.num_rows}) is needed"
+        )
     return pa.array(chosen)
 
 
@@ -283,19 +328,28 @@ def check_applicable(hin: HIN, delta: Delta) -> None:
     for other in hin.deltas:
         both = pc.sum(pc.is_in(delta.keys(), value_set=other.keys())).as_py() if len(delta) and len(other) else 0
         if both:
-            raise SchemaError(f"{both} rows of {delta!r} are already applied, as part of {other!r}; take that off first")
+            raise SchemaError(
+                f"{both} rows of {delta!r} are already applied, as part of {other!r}; take that off first"
+            )
     for type, table in delta.nodes.items():
         there = hin.nodes[type]
         taken = table["id"].filter(pc.is_in(table["id"], value_set=there["id"]))
         if len(taken):
-            raise SchemaError(f"delta, nodes {type!r}: {len(taken)} ids are in the graph already: {tb.some(taken.slice(0, 1000).to_pylist())}; generated nodes need new ids")
+            raise SchemaError(
+                f"delta, nodes {type!r}: {len(taken)} ids are in the graph already: "
+                f"{tb.some(taken.slice(0, 1000).to_pylist())}; generated nodes need new ids"
+            )
         _compatible(hin._nodes[type], table, f"delta, nodes {type!r}")
     for part in ("edges", "masks"):
         for type, table in delta._parts[part].items():
             if part == "masks":
                 hin.edges[type]
             elif type in hin._edges:
-                _compatible(hin._edges[type].drop_columns(["src", "dst"]), table.drop_columns(["src", "dst"]), f"delta, edges {type}")
+                _compatible(
+                    hin._edges[type].drop_columns(["src", "dst"]),
+                    table.drop_columns(["src", "dst"]),
+                    f"delta, edges {type}",
+                )
             for side, node in (("src", type[0]), ("dst", type[2])):
                 known = hin.nodes[node]["id"]
                 missing = pc.invert(pc.is_in(table[side], value_set=known))
@@ -304,12 +358,19 @@ def check_applicable(hin: HIN, delta: Delta) -> None:
                 bad = table[side].filter(missing)
                 if len(bad):
                     raise SchemaError(
-                        f"delta, {part} {type}, column {side!r}: {len(bad)} ids are no {node!r} nodes of this graph: {tb.some(pc.unique(bad).slice(0, 1000).to_pylist())}; "
+                        f"delta, {part} {type}, column {side!r}: {len(bad)} ids are no {node!r} nodes of this graph: "
+                        f"{tb.some(pc.unique(bad).slice(0, 1000).to_pylist())}; "
                         "apply the delta that generates them first, or use the graph that this delta was made for"
                     )
     for (type, column), table in delta.values.items():
-        if column not in hin._nodes_or_error(type).column_names:
-            raise UnknownNameError(f"delta, values: no column {column!r} in {type!r}; it has {hin._nodes[type].column_names}{tb.nearest(column, hin._nodes[type].column_names)}")
+        known = hin._nodes_or_error(type).column_names
+        if column not in known:
+            raise UnknownNameError(
+                f"delta, values: no column {column!r} in {type!r}; it has {known}{tb.nearest(column, known)}"
+            )
+        if column == "id":
+            raise SchemaError(f"delta, values {(type, column)}: ids are never missing; a value cannot fill them")
+        _compatible(hin._nodes[type], pa.table({column: table["value"]}), f"delta, values of {type!r}")
         bad = table["id"].filter(pc.invert(pc.is_in(table["id"], value_set=hin.nodes[type]["id"])))
         if len(bad):
             raise SchemaError(f"delta, values {(type, column)}: no such nodes: {tb.some(bad.to_pylist())}")
@@ -317,35 +378,65 @@ def check_applicable(hin: HIN, delta: Delta) -> None:
             if (type, column) in other.values:
                 both = table["id"].filter(pc.is_in(table["id"], value_set=other.values[type, column]["id"]))
                 if len(both):
-                    raise SchemaError(f"delta, values {(type, column)}: {other!r} already fills {tb.some(both.to_pylist())}; merge the two, or take one off")
+                    raise SchemaError(
+                        f"delta, values {(type, column)}: {other!r} already fills {tb.some(both.to_pylist())}; "
+                        "merge the two, or take one off"
+                    )
+
+    for part, there in (("nodes", hin._nodes), ("edges", hin._edges)):  # columns of unlike types raise here, not later
+        for type, table in delta._parts[part].items():
+            before = [d._parts[part][type] for d in hin.deltas if type in d._parts[part]]
+            base = there.get(type, pa.table({}))
+            ends = [c for c in ("src", "dst") if c in table.column_names]
+            empty = [t.slice(0, 0).drop_columns(ends) for t in (*before, table)]
+            tb.concat([_fit_types(t, base.select([c for c in base.column_names if c not in ends])) for t in empty])
 
 
 def check_removable(hin: HIN, delta: Delta) -> None:
     """Raises SchemaError where `hin - delta` has no meaning."""
     if not any(d.uid == delta.uid for d in hin.deltas):
-        raise SchemaError(f"{delta!r} is not applied to this graph, which has {list(hin.deltas)}; nothing was taken off")
+        raise SchemaError(
+            f"{delta!r} is not applied to this graph, which has {list(hin.deltas)}; nothing was taken off"
+        )
     for other in hin.deltas:
         if other.uid == delta.uid:
             continue
         for type, table in delta.nodes.items():
-            sides = [rows[side] for part in ("edges", "masks") for edge, rows in other._parts[part].items() for side, node in (("src", edge[0]), ("dst", edge[2])) if node == type]
+            sides = [
+                rows[side]
+                for part in ("edges", "masks")
+                for edge, rows in other._parts[part].items()
+                for side, node in (("src", edge[0]), ("dst", edge[2]))
+                if node == type
+            ]
             sides += [rows["id"] for (t, _), rows in other.values.items() if t == type]
             if any(pc.any(pc.is_in(ids, value_set=table["id"])).as_py() for ids in sides):
                 raise SchemaError(f"{other!r} uses {type!r} nodes that {delta!r} generated; take that off first")
+        rest = [d for d in hin.deltas if d.uid not in (delta.uid, other.uid)]
+        for type in other.masks:
+            if type not in hin._edges and not any(type in d.edges for d in rest):
+                raise SchemaError(
+                    f"{other!r} masks {type} edges, and only {delta!r} has that type; take that off first"
+                )
 
 
 def _compatible(base: pa.Table, new: pa.Table, where: str) -> None:
     for field in new.schema:
         if field.name in base.column_names and field.name not in PROVENANCE:
             have = base.schema.field(field.name).type
+            if pa.types.is_null(have):  # nothing is known of a column without a single value
+                continue
             try:
                 new[field.name].cast(have)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-                raise SchemaError(f"{where}, column {field.name!r}: the graph has {have}, the delta {field.type}") from error
+                raise SchemaError(
+                    f"{where}, column {field.name!r}: the graph has {have}, the delta {field.type}"
+                ) from error
 
 
 def _fit_types(new: pa.Table, base: pa.Table) -> pa.Table:
-    fields = [pa.field(f.name, base.schema.field(f.name).type) if f.name in base.column_names and f.name not in PROVENANCE else f for f in new.schema]
+    known = {f.name: f.type for f in base.schema if f.name not in PROVENANCE and not pa.types.is_null(f.type)}
+    fields = [pa.field(f.name, known[f.name]) if f.name in known else f for f in new.schema]
     return new.cast(pa.schema(fields))
 
 
@@ -359,11 +450,20 @@ def overlay_nodes(hin: HIN, type: str) -> pa.Table:
                 continue
             at = table.column_names.index(column)
             values = tb.one_chunk(table[column])
+            if pa.types.is_null(values.type):
+                values = values.cast(cells["value"].type)
+                table = table.set_column(at, column, values)
             found = tb.lookup(tb.one_chunk(cells["id"]), tb.one_chunk(table["id"]))
-            filled = tb.one_chunk(cells["value"]).cast(values.type).take(pa.array(np.where(found < 0, 0, found), mask=found < 0))
+            filled = (
+                tb.one_chunk(cells["value"])
+                .cast(values.type)
+                .take(pa.array(np.where(found < 0, 0, found), mask=found < 0))
+            )
             hole = values.is_null().to_numpy(zero_copy_only=False) & (found >= 0)
             pick = np.where(hole, np.arange(len(values)) + len(values), np.arange(len(values)))
-            table = table.set_column(at, table.schema.field(at), pa.concat_arrays([values, filled]).take(pa.array(pick)))
+            table = table.set_column(
+                at, table.schema.field(at), pa.concat_arrays([values, filled]).take(pa.array(pick))
+            )
     return table
 
 
@@ -391,6 +491,8 @@ def overlay_edges(hin: HIN, type: EdgeType) -> pa.Table:
             src, dst = positions(rows)
             new = codes(src, dst)
             keep = ~np.isin(new, seen) & ~np.isin(new, masked)
+            if not keep.any():
+                continue
             rows = rows.set_column(0, "src", pa.array(src, pa.int32())).set_column(1, "dst", pa.array(dst, pa.int32()))
             parts.append(_fit_types(rows.filter(pa.array(keep)), base))
     return tb.concat(parts).combine_chunks()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,12 +60,15 @@ class Tables(Mapping):
     """The tables of one kind, built when asked for; an unknown name says what there is."""
 
     def __init__(self, kind: str, keys: Sequence[Any], build: Any) -> None:
-        self._kind, self._keys, self._build, self._built = kind, tuple(keys), build, {}
+        self._kind, self._keys, self._build = kind, tuple(keys), build
+        self._built: dict[Any, pa.Table] = {}
 
     def __getitem__(self, key: Any) -> pa.Table:
         if key not in self._built:
             if key not in self._keys:
-                raise UnknownNameError(f"no {self._kind} type {key!r}; this graph has {list(self._keys)}{tb.nearest(key, self._keys)}")
+                raise UnknownNameError(
+                    f"no {self._kind} type {key!r}; this graph has {list(self._keys)}{tb.nearest(key, self._keys)}"
+                )
             self._built[key] = self._build(key)
         return self._built[key]
 
@@ -124,9 +128,16 @@ class HIN:
             table = tb.as_table(table, where)
             for side, node in (("src", type[0]), ("dst", type[2])):
                 if side not in table.column_names:
-                    raise SchemaError(f"{where}: no column {side!r}; it holds the ids of {node!r} nodes; there is {table.column_names}")
+                    raise SchemaError(
+                        f"{where}: no column {side!r}; it holds the ids of {node!r} nodes; there is {table.column_names}"
+                    )
                 index = table.column_names.index(side)
-                found = _positions_of(table[side].chunk(0) if table.num_rows else pa.array([], pa.string()), base_nodes[node], f"{where}, column {side!r}", node)
+                found = _positions_of(
+                    table[side].chunk(0) if table.num_rows else pa.array([], pa.string()),
+                    base_nodes[node],
+                    f"{where}, column {side!r}",
+                    node,
+                )
                 table = table.set_column(index, pa.field(side, pa.int32()), pa.array(found, pa.int32()))
             base_edges[type] = _check_edges(table, type, base_nodes)
         hin = cls._make(base_nodes, base_edges)
@@ -136,7 +147,9 @@ class HIN:
 
     @property
     def schema(self) -> Schema:
-        columns = lambda table, skip: {f.name: Column(f.type, tb.lineage_of(f)) for f in table.schema if f.name not in skip}  # noqa: E731
+        def columns(table: pa.Table, skip: Sequence[str]) -> dict[str, Column]:
+            return {f.name: Column(f.type, tb.lineage_of(f)) for f in table.schema if f.name not in skip}
+
         return Schema(
             {t: columns(table, ("id",)) for t, table in self._nodes.items()},
             {t: columns(table, ("src", "dst")) for t, table in self._edges.items()},
@@ -162,13 +175,16 @@ class HIN:
             ids = ids.take(pa.array(np.asarray(positions, np.int64)))
         field = self._nodes[type].schema.field("id")
         kind = (field.metadata or {}).get(tb.ID_TYPE)
-        if kind and (self.n(type) == self.n_observed(type) or positions is not None and (np.asarray(positions) < self.n_observed(type)).all()):
+        observed = self.n(type) == self.n_observed(type)
+        if kind and (observed or (positions is not None and (np.asarray(positions) < self.n_observed(type)).all())):
             return ids.cast(getattr(pa, kind.decode())())
         return ids
 
     def positions(self, type: str, ids: Any) -> np.ndarray:
         """Positions of external ids, int64; an unknown id is an error."""
-        return _positions_of(tb.as_array(ids, f"ids of {type!r}"), self.nodes[type], "ids asked for", type).astype(np.int64)
+        return _positions_of(tb.as_array(ids, f"ids of {type!r}"), self.nodes[type], "ids asked for", type).astype(
+            np.int64
+        )
 
     def _nodes_or_error(self, type: str) -> pa.Table:
         self.nodes[type]
@@ -208,7 +224,9 @@ class HIN:
         if key not in self._cache:
             src, dst = self.links(type)
             shape = (self.n(type[0]), self.n(type[2]))
-            matrix = _csr(src, dst, self._weights(type, weight), shape, duplicates or ("binary" if weight is None else None), type)
+            matrix = _csr(
+                src, dst, self._weights(type, weight), shape, duplicates or ("binary" if weight is None else None), type
+            )
             for part in (matrix.data, matrix.indices, matrix.indptr):
                 part.flags.writeable = False
             self._cache[key] = matrix
@@ -224,7 +242,9 @@ class HIN:
             column = column.fill_null(1.0)
         if column.null_count:
             rows = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-            raise SchemaError(f"edges {type}: weight column {weight!r} is null in rows {tb.some(rows.tolist())}; fill or drop them")
+            raise SchemaError(
+                f"edges {type}: weight column {weight!r} is null in rows {tb.some(rows.tolist())}; fill or drop them"
+            )
         return column.to_numpy(zero_copy_only=False).astype(np.float32)
 
     def column(self, type: Type, name: str) -> pa.Array:
@@ -233,7 +253,9 @@ class HIN:
         if name not in table.column_names:
             if name in PROVENANCE:
                 return pa.nulls(table.num_rows, pa.float32() if name == "confidence" else pa.string())
-            raise UnknownNameError(f"no column {name!r} in {type!r}; it has {table.column_names}{tb.nearest(name, table.column_names)}")
+            raise UnknownNameError(
+                f"no column {name!r} in {type!r}; it has {table.column_names}{tb.nearest(name, table.column_names)}"
+            )
         return table[name].chunk(0) if table[name].num_chunks else pa.array([], table[name].type)
 
     def vectors(self, type: Type, column: str = "x", fill: float | str | None = None) -> np.ndarray:
@@ -247,10 +269,14 @@ class HIN:
         missing = values.is_null().to_numpy(zero_copy_only=False)
         if missing.any() and fill is None:
             rows = np.flatnonzero(missing)
-            raise SchemaError(f"{type!r}, column {column!r} is null in rows {tb.some(rows.tolist())}; pass fill=0.0 or fill='mean', or impute")
+            raise SchemaError(
+                f"{type!r}, column {column!r} is null in rows {tb.some(rows.tolist())}; pass fill=0.0 or fill='mean', or impute"
+            )
         if tb.is_vector(values.type):
             flat = values.values.slice(values.offset * values.type.list_size, len(values) * values.type.list_size)
-            out = np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(len(values), values.type.list_size)
+            out = np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(
+                len(values), values.type.list_size
+            )
         else:
             out = np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.float32)[:, None]
         if missing.any():
@@ -281,6 +307,8 @@ class HIN:
         names = [e for e, _ in steps]
         if names != names[::-1]:
             raise ValueError(f"PathSim needs a symmetric path; {types} does not read the same from both ends")
+        if any(e[0] == e[2] for e in names) and (product != product.T.tocsr()).nnz:
+            raise ValueError(f"PathSim needs a symmetric path; {types} counts other paths from a to b than from b to a")
         product = product.tocoo()
         row, col = product.coords
         self_paths = np.zeros(product.shape[0], product.dtype)
@@ -290,11 +318,13 @@ class HIN:
     def _steps(self, types: Sequence[Type]) -> list[tuple[EdgeType, bool]]:
         if len(types) < 1 or (len(types) == 1 and isinstance(types[0], str)):
             raise ValueError("a metapath has at least two node types or one edge type")
-        if all(isinstance(t, tuple) for t in types):
-            here, steps = None, []
-            for i, edge in enumerate(types):
+        steps: list[tuple[EdgeType, bool]] = []
+        named = [t for t in types if isinstance(t, tuple)]
+        if len(named) == len(types):
+            here = None
+            for i, edge in enumerate(named):
                 self.edges[edge]
-                ahead = types[i + 1] if i + 1 < len(types) else None
+                ahead = named[i + 1] if i + 1 < len(named) else None
                 forward = edge[0] == here if here is not None else ahead is None or edge[2] in (ahead[0], ahead[2])
                 if here is not None and here not in (edge[0], edge[2]):
                     raise ValueError(f"metapath {types}: {edge} does not start at {here!r}")
@@ -303,12 +333,15 @@ class HIN:
             return steps
         for t in types:
             self.nodes[t]
-        steps = []
-        for a, b in zip(types, types[1:], strict=False):
+        for a, b in pairwise(types):
             found = [(e, True) for e in self.edges if (e[0], e[2]) == (a, b)]
             found += [(e, False) for e in self.edges if (e[2], e[0]) == (a, b) and a != b]
             if len(found) != 1:
-                what = f"several edge types {[e for e, _ in found]}: name one" if found else f"no edge type; this graph has {list(self.edges)}"
+                what = (
+                    f"several edge types {[e for e, _ in found]}: name one"
+                    if found
+                    else f"no edge type; this graph has {list(self.edges)}"
+                )
                 raise UnknownNameError(f"metapath {types}: between {a!r} and {b!r} there is {what}")
             steps.append(found[0])
         return steps
@@ -341,8 +374,7 @@ class HIN:
         lineage: "row" if each value is a function of its own row alone (the BERT vector of one review), "aggregate" if
             it was computed from other rows (a mean, a count); None means unknown, which `audit` will report.
         """
-        self.table(type)
-        table = self._edges[type] if isinstance(type, tuple) and type in self._edges else self._nodes[type]  # type: ignore[index]
+        table = self._observed_table(type)
         if name in ("id", "src", "dst", *PROVENANCE):
             raise SchemaError(f"column {name!r} is the store's own; choose another name")
         where = f"{type!r}, column {name!r}"
@@ -358,7 +390,13 @@ class HIN:
         """More observed nodes of a type, or a new type; ids must be new."""
         new = _check_nodes(table, type)
         if type in self._nodes:
-            new = _check_nodes(tb.concat([self._nodes[type], new]), type)
+            old = self._nodes[type]
+            both = tb.concat([old, new])
+            kinds = {(t.schema.field("id").metadata or {}).get(tb.ID_TYPE) for t in (old, new)}
+            if len(kinds) > 1:  # integers and text together are text
+                at = both.column_names.index("id")
+                both = both.set_column(at, pa.field("id", pa.string()), both["id"])
+            new = _check_nodes(both, type)
         return self._replace(_node_type(type), new)
 
     def with_edges(self, type: EdgeType, table: Any, lineage: str | None = None) -> HIN:
@@ -378,11 +416,12 @@ class HIN:
 
     def filter_edges(self, type: EdgeType, mask: Any) -> HIN:
         """Only the observed edges of a type where `mask` (bool, one per observed row) is true."""
-        self.edges[type]
-        table = self._edges[type]
+        table = self._observed_table(type)
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (table.num_rows,):
-            raise ValueError(f"filter_edges takes one bool per observed row of {type}: {table.num_rows} rows, mask has {mask.dtype} {mask.shape}")
+            raise ValueError(
+                f"filter_edges takes one bool per observed row of {type}: {table.num_rows} rows, mask has {mask.dtype} {mask.shape}"
+            )
         return self if mask.all() else self._replace(type, table.filter(pa.array(mask)))
 
     def filter_nodes(self, type: str, mask: Any) -> HIN:
@@ -391,7 +430,9 @@ class HIN:
         table = self._nodes[type]
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (table.num_rows,):
-            raise ValueError(f"filter_nodes takes one bool per observed node of {type!r}: {table.num_rows} nodes, mask has {mask.dtype} {mask.shape}")
+            raise ValueError(
+                f"filter_nodes takes one bool per observed node of {type!r}: {table.num_rows} nodes, mask has {mask.dtype} {mask.shape}"
+            )
         if mask.all():
             return self
         moved = (np.cumsum(mask) - 1).astype(np.int32)
@@ -418,6 +459,13 @@ class HIN:
         edges = {t: table for t, table in self._edges.items() if t not in types and t[0] in nodes and t[2] in nodes}
         return HIN._make(nodes, edges, self.deltas)
 
+    def _observed_table(self, type: Type) -> pa.Table:
+        self.table(type)
+        there: Mapping[Any, pa.Table] = self._edges if isinstance(type, tuple) else self._nodes
+        if type not in there:
+            raise UnknownNameError(f"every row of {type!r} comes from a delta, there are no observed rows to change")
+        return there[type]
+
     def _replace(self, type: Type, table: pa.Table) -> HIN:
         table = _single(table)
         if isinstance(type, tuple):
@@ -433,8 +481,13 @@ class HIN:
             wanted = {} if everything else dict(words)
             unknown = [c for c in wanted if c not in table.column_names]
             if unknown:
-                raise UnknownNameError(f"lineage of {type!r}: no column {unknown[0]!r}; it has {table.column_names}{tb.nearest(unknown[0], table.column_names)}")
-            fields = [tb.with_lineage(f, words if everything else wanted.get(f.name, tb.lineage_of(f))) for f in table.schema]
+                hint = tb.nearest(unknown[0], table.column_names)
+                raise UnknownNameError(
+                    f"lineage of {type!r}: no column {unknown[0]!r}; it has {table.column_names}{hint}"
+                )
+            fields = [
+                tb.with_lineage(f, words if everything else wanted.get(f.name, tb.lineage_of(f))) for f in table.schema
+            ]
             metadata = dict(table.schema.metadata or {})
             if everything and isinstance(type, tuple) and words:
                 metadata[tb.LINEAGE] = words.encode()
@@ -486,7 +539,9 @@ class HIN:
         for type in self.edges:
             table = self.edges[type]
             made = table.num_rows - table["origin"].null_count if "origin" in table.column_names else 0
-            lines.append(f"  {' '.join(type):<28} {table.num_rows - made:>10,}{_plus(made)}  {_columns(table, ('src', 'dst'))}")
+            lines.append(
+                f"  {' '.join(type):<28} {table.num_rows - made:>10,}{_plus(made)}  {_columns(table, ('src', 'dst'))}"
+            )
         if self.deltas:
             lines.append("deltas")
             lines += [f"  {d!r}" for d in self.deltas]
@@ -503,12 +558,16 @@ class HIN:
         def row(name: str, count: int, made: int, columns: str) -> str:
             return f"<tr><td>{escape(name)}</td><td>{count:,}</td><td>{made:,}</td><td>{escape(columns)}</td></tr>"
 
-        body = [row(t, self._nodes[t].num_rows, self.n(t) - self._nodes[t].num_rows, _columns(self.nodes[t], ("id",))) for t in self.nodes]
+        body = [
+            row(t, self._nodes[t].num_rows, self.n(t) - self._nodes[t].num_rows, _columns(self.nodes[t], ("id",)))
+            for t in self.nodes
+        ]
         for type in self.edges:
             table = self.edges[type]
             made = table.num_rows - table["origin"].null_count if "origin" in table.column_names else 0
             body.append(row(" \u2192 ".join(type), table.num_rows - made, made, _columns(table, ("src", "dst"))))
-        return f"<table><thead><tr><th>type</th><th>observed</th><th>generated</th><th>columns</th></tr></thead><tbody>{''.join(body)}</tbody></table>"
+        head = "".join(f"<th>{name}</th>" for name in ("type", "observed", "generated", "columns"))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
     # ---- thin doors ----------------------------------------------------------------------------------------------
 
@@ -560,7 +619,9 @@ def _edge_type(type: Any, nodes: Mapping[str, Any]) -> EdgeType:
         raise SchemaError(f"an edge type is (source, relation, target), three strings; got {type!r}")
     for node in (type[0], type[2]):
         if node not in nodes:
-            raise UnknownNameError(f"edges {type}: no node type {node!r}; this graph has {list(nodes)}{tb.nearest(node, nodes)}")
+            raise UnknownNameError(
+                f"edges {type}: no node type {node!r}; this graph has {list(nodes)}{tb.nearest(node, nodes)}"
+            )
     return type
 
 
@@ -568,7 +629,9 @@ def _check_nodes(table: Any, type: str) -> pa.Table:
     where = f"nodes {type!r}"
     table = tb.as_table(table, where)
     if "id" not in table.column_names:
-        raise SchemaError(f"{where}: no column 'id'; there is {table.column_names}{tb.nearest('id', table.column_names)}")
+        raise SchemaError(
+            f"{where}: no column 'id'; there is {table.column_names}{tb.nearest('id', table.column_names)}"
+        )
     _refuse(table, where, PROVENANCE)
     field = table.schema.field("id")
     ids, kind = tb.id_strings(_chunk(table["id"]), f"{where}, column 'id'")
@@ -576,9 +639,16 @@ def _check_nodes(table: Any, type: str) -> pa.Table:
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
         rows = np.flatnonzero(pc.is_in(ids, value_set=twice).to_numpy(zero_copy_only=False))
-        raise SchemaError(f"{where}, column 'id': ids must be unique; {tb.some(twice.to_pylist())} stand again in rows {tb.some(rows.tolist())}; drop or merge those rows")
-    metadata = {tb.ID_TYPE: kind.encode()} if kind else field.metadata
-    return table.set_column(table.column_names.index("id"), pa.field("id", pa.string(), metadata=metadata), ids)
+        raise SchemaError(
+            f"{where}, column 'id': ids must be unique; {tb.some(twice.to_pylist())} stand again "
+            f"in rows {tb.some(rows.tolist())}; drop or merge those rows"
+        )
+    metadata = dict(field.metadata or {})
+    if kind:
+        metadata[tb.ID_TYPE] = kind.encode()
+    elif metadata.get(tb.ID_TYPE, b"int64").decode("ascii", "replace") not in tb.INTEGERS:
+        raise SchemaError(f"{where}, column 'id': the metadata names {metadata[tb.ID_TYPE]!r} as the type of the ids")
+    return table.set_column(table.column_names.index("id"), pa.field("id", pa.string(), metadata=metadata or None), ids)
 
 
 def _check_edges(table: pa.Table, type: EdgeType, nodes: Mapping[str, pa.Table]) -> pa.Table:
@@ -589,11 +659,17 @@ def _check_edges(table: pa.Table, type: EdgeType, nodes: Mapping[str, pa.Table])
             raise SchemaError(f"{where}: no column {side!r}; there is {table.column_names}")
         column = _chunk(table[side])
         if not pa.types.is_integer(column.type) or column.null_count:
-            raise SchemaError(f"{where}, column {side!r}: positions are integers without nulls, these are {column.type}; for external ids use HIN.from_tables")
+            raise SchemaError(
+                f"{where}, column {side!r}: positions are integers without nulls, these are {column.type} with "
+                f"{column.null_count} nulls; for external ids use HIN.from_tables"
+            )
         numbers = column.to_numpy(zero_copy_only=False)
         bad = np.flatnonzero((numbers < 0) | (numbers >= nodes[node].num_rows))
         if bad.size:
-            raise SchemaError(f"{where}, column {side!r}: position {numbers[bad[0]]} in row {bad[0]} points past the {nodes[node].num_rows} nodes of {node!r} ({bad.size} such rows)")
+            raise SchemaError(
+                f"{where}, column {side!r}: position {numbers[bad[0]]} in row {bad[0]} points past "
+                f"the {nodes[node].num_rows} nodes of {node!r} ({bad.size} such rows)"
+            )
         if column.type != pa.int32():
             table = table.set_column(table.column_names.index(side), side, column.cast(pa.int32()))
     order = ["src", "dst", *(c for c in table.column_names if c not in ("src", "dst"))]
@@ -615,8 +691,8 @@ def _positions_of(ids: pa.Array, nodes: pa.Table, where: str, type: str) -> np.n
         names = asked.take(pa.array(bad[:1000])).to_pylist()
         hint = tb.nearest(names[0], there.slice(0, 20_000).to_pylist()) if len(there) else ""
         raise SchemaError(
-            f"{where}: {bad.size} of {len(asked)} ids are no {type!r} nodes: {tb.some(list(dict.fromkeys(names)))} (first rows {tb.some(bad[:5].tolist())})"
-            f"{hint or '; add those nodes or drop those rows'}"
+            f"{where}: {bad.size} of {len(asked)} ids are no {type!r} nodes: {tb.some(list(dict.fromkeys(names)))} "
+            f"(first rows {tb.some(bad[:5].tolist())}){hint or '; add those nodes or drop those rows'}"
         )
     return found
 
@@ -638,29 +714,40 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     return _chunk(column).to_numpy(zero_copy_only=False)
 
 
-def _csr(src: np.ndarray, dst: np.ndarray, weight: np.ndarray | None, shape: tuple[int, int], duplicates: str | None, type: EdgeType) -> sp.csr_array:
+def _csr(
+    src: np.ndarray,
+    dst: np.ndarray,
+    weight: np.ndarray | None,
+    shape: tuple[int, int],
+    duplicates: str | None,
+    type: EdgeType,
+) -> sp.csr_array:
     known = ("binary", "sum", "mean", "max", "last")
     if duplicates is not None and duplicates not in known:
         raise ValueError(f"duplicates={duplicates!r}: expected one of {known}")
     data = np.ones(len(src), np.float32) if weight is None or duplicates == "binary" else weight
     matrix = sp.coo_array((data, (src, dst)), shape=shape).tocsr()
-    rows = len(src)
-    if duplicates in ("max", "last"):
-        order = np.lexsort((data, dst, src)) if duplicates == "max" else np.lexsort((np.arange(len(src)), dst, src))
-        last = np.ones(len(order), bool)
-        last[:-1] = (np.diff(src[order]) != 0) | (np.diff(dst[order]) != 0)
-        keep = order[last]
-        return sp.coo_array((data[keep], (src[keep], dst[keep])), shape=shape).tocsr()
     matrix.sum_duplicates()
-    if matrix.nnz < rows:
-        if duplicates is None:
-            raise ValueError(f"edges {type}: {rows - matrix.nnz} parallel rows; say duplicates='sum', 'mean', 'max' or 'last'")
-        if duplicates == "binary":
-            matrix.data[:] = 1
-        if duplicates == "mean":
-            counts = sp.coo_array((np.ones(len(src), np.float32), (src, dst)), shape=shape).tocsr()
-            counts.sum_duplicates()
-            matrix.data /= counts.data
+    if matrix.nnz == len(src):
+        return matrix
+    if duplicates is None:
+        raise ValueError(
+            f"edges {type}: {len(src) - matrix.nnz} parallel rows; say duplicates='sum', 'mean', 'max' or 'last'"
+        )
+    if duplicates == "binary":
+        matrix.data[:] = 1
+    elif duplicates == "mean":
+        counts = sp.coo_array((np.ones(len(src), np.float32), (src, dst)), shape=shape).tocsr()
+        counts.sum_duplicates()
+        matrix.data /= counts.data
+    elif duplicates in ("max", "last"):  # rows sorted by pair, in the order in which the matrix stores the pairs
+        pair = src.astype(np.int64) * shape[1] + dst
+        order = np.argsort(pair, kind="stable")
+        ends = np.flatnonzero(np.r_[np.diff(pair[order]) != 0, True])
+        if duplicates == "last":
+            matrix.data[:] = data[order[ends]]
+        else:
+            matrix.data[:] = np.maximum.reduceat(data[order], np.r_[0, ends[:-1] + 1])
     return matrix
 
 

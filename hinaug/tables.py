@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 LINEAGE = b"hinaug.lineage"
 ID_TYPE = b"hinaug.id_type"
 LINEAGES = ("row", "aggregate")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
 class SchemaError(ValueError):
@@ -56,7 +57,7 @@ def is_number(dtype: pa.DataType) -> bool:
 
 
 def lineage_of(field: pa.Field) -> str | None:
-    """"row", "aggregate" or None (unknown)."""
+    """ "row", "aggregate" or None (unknown)."""
     value = (field.metadata or {}).get(LINEAGE)
     return value.decode() if value else None
 
@@ -85,9 +86,9 @@ def as_array(values: Any, where: str) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
     try:
-        if isinstance(values, np.ndarray) and values.ndim == 2:
-            return vectors_array(values, ~np.isnan(values).any(axis=1))
-        if isinstance(values, np.ndarray) and values.ndim != 1:
+        if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1]:
+            return vectors_array(values, np.asarray(~np.isnan(values).any(axis=1)))
+        if isinstance(values, np.ndarray) and values.ndim != 1:  # vectors of length 0 too
             raise SchemaError(f"{where}: a column is 1-D, or 2-D for vectors; this array has shape {values.shape}")
         if hasattr(values, "__arrow_c_stream__"):
             return one_chunk(pa.chunked_array(values))
@@ -111,14 +112,19 @@ def normalise(column: pa.Array, where: str) -> pa.Array:
     """The house's form of a column; raises SchemaError for nested records and uneven vectors."""
     kind = column.type
     if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
-        return column if column.nbytes > 2**31 - 2**16 else column.cast(pa.string())
+        return column.cast(pa.large_string() if column.nbytes > 2**31 - 2**16 else pa.string())
+    if pa.types.is_binary_view(kind):
+        return column.cast(pa.binary())
     if pa.types.is_floating(kind):
         nan = pc.is_nan(column)
         return pc.if_else(nan, pa.scalar(None, kind), column) if pc.any(nan).as_py() else column
-    if pa.types.is_dictionary(kind) and (pa.types.is_large_string(kind.value_type) or pa.types.is_string_view(kind.value_type)):
-        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
+    if pa.types.is_dictionary(kind):
+        words = normalise(column.dictionary, where)
+        return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), words, ordered=kind.ordered)
     if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
-        raise SchemaError(f"{where}: nested records ({kind}) are no column of a graph; flatten them into columns or nodes")
+        raise SchemaError(
+            f"{where}: nested records ({kind}) are no column of a graph; flatten them into columns or nodes"
+        )
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _normalise_list(column, where)
     return column
@@ -126,8 +132,14 @@ def normalise(column: pa.Array, where: str) -> pa.Array:
 
 def _normalise_list(column: pa.Array, where: str) -> pa.Array:
     value_type = column.type.value_type
+    if pa.types.is_string_view(value_type) or pa.types.is_large_string(value_type):
+        return column.cast(pa.list_(pa.string()))
     if not (pa.types.is_integer(value_type) or pa.types.is_floating(value_type)):
         return column
+    if pa.types.is_fixed_size_list(column.type) and pa.types.is_float32(value_type) and not column.null_count:
+        flat = column.flatten()
+        if column.type.list_size and not flat.null_count and not np.isnan(flat.to_numpy()).any():
+            return column  # the house's form already, perhaps mapped from disk: not copied
     if pa.types.is_fixed_size_list(column.type):
         width = column.type.list_size
     else:
@@ -197,8 +209,12 @@ def _from_stream(frame: Any, where: str) -> pa.Table:
         if bad:
             raise SchemaError(f"{where}: column names are strings; found {some(bad)}")
         if not frame.columns.is_unique:
-            raise SchemaError(f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more than once")
-        return _from_columns({name: frame[name] for name in frame.columns}, where) if len(frame.columns) else pa.table({})
+            raise SchemaError(
+                f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more than once"
+            )
+        return (
+            _from_columns({name: frame[name] for name in frame.columns}, where) if len(frame.columns) else pa.table({})
+        )
     try:
         return pa.table(frame)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -218,9 +234,13 @@ def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
         return (column if pa.types.is_string(kind) else column.cast(pa.string())), None
     if pa.types.is_integer(kind):
         return column.cast(pa.string()), str(kind)
-    if pa.types.is_null(kind) and len(column) == 0:
-        return column.cast(pa.string()), None
-    hint = "; ids read as floats usually mean missing values in the file: drop those rows and cast to int" if pa.types.is_floating(kind) else ""
+    if len(column) == 0:  # empty columns often have no type, or a wrong one
+        return pa.array([], pa.string()), None
+    hint = (
+        "; ids read as floats usually mean missing values in the file: drop those rows and cast to int"
+        if pa.types.is_floating(kind)
+        else ""
+    )
     raise SchemaError(f"{where}: ids are strings or integers, these are {kind}{hint}")
 
 
@@ -242,7 +262,9 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
         for field in table.schema:
             metadata.setdefault(field.name, field.metadata)
     try:
-        joined = pa.concat_tables([t.replace_schema_metadata(None) for t in map(_bare, tables)], promote_options="permissive")
+        joined = pa.concat_tables(
+            [t.replace_schema_metadata(None) for t in map(_bare, tables)], promote_options="permissive"
+        )
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SchemaError(f"columns of one name but unlike types: {error}") from error
     joined = joined.combine_chunks()
@@ -256,11 +278,31 @@ def _bare(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema([field.with_metadata(None) for field in table.schema]))
 
 
+def canonical(table: pa.Table) -> pa.Table:
+    """The same table in single chunks whose bytes follow from the content alone: nothing stands behind a null."""
+    columns = [_canonical(one_chunk(table[i])) for i in range(table.num_columns)]
+    return pa.Table.from_arrays(columns, schema=table.schema) if columns else table
+
+
+def _canonical(column: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(column.type) and not column.null_count:
+        return pa.array(column.to_numpy(zero_copy_only=False))  # bits past the end of a slice
+    if not column.null_count or pa.types.is_null(column.type):
+        return column
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    dense = column.drop_null()
+    if is_vector(column.type) and pa.types.is_float32(column.type.value_type) and not dense.flatten().null_count:
+        numbers = np.zeros((len(column), column.type.list_size), np.float32)
+        numbers[valid] = dense.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        return vectors_array(numbers, valid).cast(column.type)
+    return dense.take(pa.array(np.where(valid, np.cumsum(valid) - 1, 0), mask=~valid))
+
+
 def content_hash(table: pa.Table) -> str:
     """sha256 of the table's Arrow IPC bytes: equal content, equal name."""
     sink = _HashSink()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
-        writer.write_table(table.combine_chunks())
+        writer.write_table(canonical(table))
     return sink.hash.hexdigest()
 
 
