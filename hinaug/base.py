@@ -12,7 +12,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,7 +42,7 @@ class Estimator:
     """Hyperparameters are the dataclass fields; what was learned ends in "_"."""
 
     def get_params(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
     def clone(self, **changes: Any) -> Self:
         """An unfitted copy, with the named hyperparameters changed; nested estimators are cloned too."""
@@ -51,6 +53,17 @@ class Estimator:
                 f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {list(params)}{tb.nearest(unknown[0], params)}"
             )
         return type(self)(**{name: changes.get(name, _cloned(value)) for name, value in params.items()})
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """A fit that fails leaves the estimator as it was, not half-fitted."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     def _check_fitted(self) -> None:
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
@@ -79,15 +92,17 @@ class LinkPredictor(Estimator):
 
     def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
         """Learn from `hin`. valid: held-out pairs ("src", "dst", external ids), only for choices such as when to stop."""
-        self._remember(hin)
-        self._fit(hin, valid, np.random.default_rng(rng))
+        with self._all_or_nothing():
+            self._remember(hin)
+            self._fit(hin, valid, np.random.default_rng(rng))
         return self
 
     def refit(self, hin: HIN, *, rng: Rng = None) -> Self:
         """Learn again from more data (train + valid) with the choices that `fit` made, such as epochs or weights."""
         self._check_fitted()
-        self._remember(hin)
-        self._refit(hin, np.random.default_rng(rng))
+        with self._all_or_nothing():
+            self._remember(hin)
+            self._refit(hin, np.random.default_rng(rng))
         return self
 
     def score(self, hin: HIN, src: Any) -> np.ndarray:
@@ -162,10 +177,11 @@ class LinkPredictor(Estimator):
 
     def _align(self, hin: HIN, type: str, fitted: pa.Array) -> np.ndarray | None:
         """For each node of `hin`, its position at fit time or -1; None when they are the same."""
-        ids = hin.nodes[type]["id"].chunk(0)
         known = self.__dict__.setdefault("_aligned", {}).get(type)
-        if known is None or known[0] is not ids:
-            known = (ids, None if ids is fitted or ids.equals(fitted) else tb.lookup(fitted, ids).astype(np.int64))
+        if known is None or known[0]() is not hin:
+            ids = hin.nodes[type]["id"].chunk(0)
+            moved = None if ids.equals(fitted) else tb.lookup(fitted, ids).astype(np.int64)
+            known = (weakref.ref(hin), moved)
             self._aligned[type] = known
         return known[1]
 
@@ -246,8 +262,9 @@ class EntityGenerator(Estimator):
         hin.nodes[self.node]
         if hin.n(self.node) == 0:
             raise SchemaError(f"{type(self).__name__}: the graph has no {self.node!r} nodes to learn from")
-        self.fitted_on_ = hin.fingerprint()
-        self._fit(hin, valid, np.random.default_rng(rng))
+        with self._all_or_nothing():
+            self.fitted_on_ = hin.fingerprint()
+            self._fit(hin, valid, np.random.default_rng(rng))
         return self
 
     def generate(self, hin: HIN, size: int | float, rng: Rng = None) -> Delta:

@@ -197,7 +197,11 @@ class HIN:
 
     def observed(self) -> HIN:
         """The graph without its deltas; the very tables it was built from."""
-        return HIN._make(self._nodes, self._edges) if self.deltas else self
+        if not self.deltas:
+            return self
+        if "observed" not in self._cache:
+            self._cache["observed"] = HIN._make(self._nodes, self._edges)
+        return self._cache["observed"]
 
     def fingerprint(self) -> str:
         """sha256 of all content (observed tables and deltas): equal graphs have equal fingerprints, row order included."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -102,14 +103,14 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
     corrected = holm({key: c.p for key, c in found.items()})
     seeds = results[models[0], "plain"]
     title = f"{regime}: test, full ranking, {len(seeds)} seeds, {len(seeds[0].users)} users; ± half the 95 % interval"
-    table = _table(title, "model", "data", *METRICS, "NDCG: % over plain", "p")
+    table = _table(title, "model", "data", *METRICS, "NDCG % over plain", "p")
     for m in models:
         for arm in ARMS:
             cells = [_mean(results[m, arm], metric) for metric in METRICS]
             if arm != "plain":
                 c = found[m, f"{arm} - plain"]
                 low, high = (100 * bound / c.mean_a if c.mean_a else float("nan") for bound in (c.low, c.high))
-                cells += [f"{100 * c.relative:+.1f} [{low:+.1f}, {high:+.1f}]", f"{corrected[m, f'{arm} - plain']:.2g}"]
+                cells += [f"{100 * c.relative:+.1f} [{low:.1f}, {high:.1f}]", f"{corrected[m, f'{arm} - plain']:.1g}"]
             table.add_row("" if arm != "plain" else m, arm, *cells)
     console.print(table)
     for slice, parts in found[models[0], "augmented - plain"].slices.items():
@@ -146,8 +147,8 @@ def verdict(plain: Comparison, random: Comparison, p: float, p_random: float) ->
 
 def _mean(results: list[Result], metric: str) -> str:
     half = np.mean([np.subtract(*r.interval(metric)[::-1]) / 2 for r in results])
-    return f"{np.mean([r[metric] for r in results]):.4f} ±{half:.3f}"
+    return f"{np.mean([r[metric] for r in results]):.4f} ±{f'{half:.3f}'.lstrip('0')}"
 
 
 def _table(title: str, *columns: str) -> Table:
-    return Table(*columns, title=title, title_justify="left")
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)

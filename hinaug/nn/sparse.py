@@ -137,7 +137,7 @@ class _PairDot(torch.autograd.Function):
         return grads[0], grads[1], None, None, None
 
 
-def pair_dot(x: Tensor, y: Tensor, src: Tensor, dst: Tensor, block: int = 8192) -> Tensor:
+def pair_dot(x: Tensor, y: Tensor, src: Tensor, dst: Tensor, block: int = 2048) -> Tensor:
     """Scores [n] of n pairs: the inner products <x[src], y[dst]>, for x [a, d], y [b, d] and positions src, dst [n].
 
     Neither pass keeps an [n, d] array: the forward works in blocks of pairs, and the gradient of x is C y, with C the sparse

@@ -1,0 +1,63 @@
+"""What is shared by methods that make choices on held-out pairs or train with torch. No torch until it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from hinaug import metrics
+from hinaug.base import held_out
+from hinaug.hin import HIN, EdgeType
+
+
+@contextmanager
+def torch_threads(n: int | None) -> Iterator[None]:
+    """Run with n torch threads (None: as they are), and put the number back however the block ends."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        if n is not None and n != before:
+            torch.set_num_threads(n)
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def seen(hin: HIN, relation: EdgeType, src: np.ndarray) -> sp.csr_array:
+    """The observed targets of these sources, which no list repeats: CSR [len(src), n_targets of hin].
+
+    Generated edges are guesses and not in it; rows of generated sources are empty.
+    """
+    base = hin.observed().adjacency(relation)
+    there = np.flatnonzero(src < base.shape[0])
+    rows = base[src[there]]
+    counts = np.zeros(len(src), np.int64)
+    counts[there] = np.diff(rows.indptr)
+    return sp.csr_array((rows.data, rows.indices, np.r_[0, np.cumsum(counts)]), shape=(len(src), hin.n(relation[2])))
+
+
+class Validation:
+    """NDCG@k of held-out pairs among what a source has not yet; generated targets are not ranked.
+
+    hin: the graph that is trained on. valid: held-out pairs, external ids in "src" and "dst".
+    """
+
+    def __init__(self, hin: HIN, relation: EdgeType, valid: pa.Table, k: int = 20) -> None:
+        self.n, self.k = hin.n_observed(relation[2]), k
+        self.users, relevant = held_out(hin, relation, valid)
+        self.relevant, self.seen = relevant[:, : self.n], seen(hin, relation, self.users)[:, : self.n]
+
+    def __call__(self, score: Callable[[np.ndarray], np.ndarray], block: int = 1024) -> float:
+        """score: positions of sources -> scores [len(src), n_targets], a block of sources at a time."""
+        values = [np.zeros(0)]
+        for at in range(0, len(self.users), block):
+            rows = slice(at, at + block)
+            ranked, _ = metrics.top_k(score(self.users[rows])[:, : self.n], self.k, exclude=self.seen[rows])
+            values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
+        return float(np.concatenate(values).mean()) if len(self.users) else 0.0
