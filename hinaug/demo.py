@@ -24,13 +24,15 @@ from hinaug.hin import HIN, EdgeType
 from hinaug.io import save
 from hinaug.leaks import audit
 from hinaug.predictors import EASE, ItemKNN, LightGCN, NearestNeighbors
+from hinaug.progress import track
 from hinaug.show import Log, show_comparisons, show_generated, show_recommendations
 from hinaug.split import Split, random_split, thin
 from hinaug.text import TextEncoder, embed_text
 
-L2_GRID = (30.0, 100.0, 300.0, 1000.0)
 EDGE_SIZES = (0.1, 0.5)
 USER_SIZE = 0.2
+
+Settings = dict[str, Any]  # what was chosen on valid at the first seed: teacher, size, and the members of each arm
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Job:
     evidence: tuple[str, ...]
     title: Callable[[Any], str]
     embed: str
+    through: str | None = None  # where item vectors come from, if not from the items themselves
     notes: list[str] = field(default_factory=list)
 
 
@@ -51,14 +54,14 @@ def movielens(folder: Path) -> Job:
     liked = np.asarray(hin.edges[relation]["rating"]) >= 4
     titles = dict(zip(hin.ids("movie").to_pylist(), hin.nodes["movie"]["title"].to_pylist(), strict=True))
     note = f"a rating of 4 or 5 counts as a link: {int(liked.sum()):,} of {len(liked):,} ratings"
-    return Job(hin.filter_edges(relation, liked), relation, (), lambda i: titles[i] or str(i), "movie", [note])
+    return Job(hin.filter_edges(relation, liked), relation, (), lambda i: titles[i] or str(i), "movie", notes=[note])
 
 
 def amazon(folder: Path) -> Job:
     hin = amazon_reviews(folder)
     relation = ("user", "rates", "item")
     note = "every review counts as a link, whatever its rating; the files name no titles, so items show by their number"
-    return Job(hin, relation, ("review",), str, "review", [note])
+    return Job(hin, relation, ("review",), str, "review", "review", [note])
 
 
 JOBS = {"ml-100k": movielens, "amazon-musical-instruments": amazon}
@@ -100,13 +103,14 @@ def experiment(
     for regime in ("all data", "thin data"):
         console.rule(f"[bold]{regime}")
         results: dict[tuple[str, str], list[Result]] = {}
+        settings: Settings = {}
         for seed in seeds:
             split = random_split(job.hin, job.relation, evidence=job.evidence, rng=seed)
             if regime == "thin data":
                 split = thin(split, 0.2, rng=seed)
             if seed == seeds[0]:
                 console.print(f"{split}\naudit: {audit(split)}")
-            delta, model, graph = one_seed(job, split, seed, results, log, regime, console, quick)
+            delta, model, graph = one_seed(job, split, seed, settings, results, log, regime, console, quick)
             if seed == seeds[0]:
                 show_generated(delta, console, "what was generated (first seed)")
                 show_recommendations(model, graph, split, delta, job.title, console)
@@ -119,54 +123,69 @@ def experiment(
 
 
 def one_seed(
-    job: Job, split: Split, seed: int, results: dict, log: Log, regime: str, console: Console, quick: bool
+    job: Job,
+    split: Split,
+    seed: int,
+    settings: Settings,
+    results: dict,
+    log: Log,
+    regime: str,
+    console: Console,
+    quick: bool,
 ) -> tuple[Delta, Weighted, HIN]:
     """Generate on train, learn on train with choices on valid, refit on train + valid, evaluate on test, for each arm."""
     clock = time.perf_counter()
-    relation = job.relation
-    steps = 20 if quick else None
-    teacher = RelationGenerator(LightGCN(relation, loss="softmax", steps=steps), evidence=job.evidence)
-    teacher.fit(split.train, valid=split.valid, rng=seed)
-    users = (
-        WGAN("user", relation=relation, steps=50 if quick else WGAN.steps)
-        .fit(split.train, rng=seed)
-        .generate(split.train, USER_SIZE, rng=seed)
-    )
-    guesses = [teacher.generate(split.train, size, rng=seed) for size in EDGE_SIZES]
-    chosen = max(
-        guesses, key=lambda g: tuned_ease(job, split, g)[1]
-    )  # how many edges: on valid, by the cheapest member
-    delta = merge([chosen, users])
-    deltas = {"plain": None, "random": random_delta(split.train, delta, rng=seed), "augmented": delta}
+    relation, train, valid = job.relation, split.train, split.valid
+    if "teacher" not in settings:
+        settings["teacher"] = best(grids(relation, "plain", quick)["LightGCN"], train, split, seed)
+    teacher = RelationGenerator(settings["teacher"].clone()).fit(train, valid=valid, rng=seed)
+    users = WGAN("user", relation=relation, steps=50 if quick else WGAN.steps).fit(train, rng=seed)
+    if "size" not in settings:  # how many edges, by the member that is cheapest to fit
+        trial = {size: EASE(relation).fit(train + teacher.generate(train, size, rng=seed)) for size in EDGE_SIZES}
+        settings["size"] = max(trial, key=lambda size: evaluate(trial[size], train, split, k=20)["NDCG@20"])
+    delta = merge([teacher.generate(train, settings["size"], rng=seed), users.generate(train, USER_SIZE, rng=seed)])
+    deltas = {"plain": None, "random": random_delta(train, delta, rng=seed), "augmented": delta}
     console.print(f"seed {seed}: generated {len(delta):,} rows in {time.perf_counter() - clock:.1f} s")
     for arm, extra in deltas.items():
         clock = time.perf_counter()
-        train, full = (g if extra is None else g + extra for g in (split.train, split.train_valid))
-        ease, _ = tuned_ease(job, split, extra)
-        members = [ease, LightGCN(relation, loss="softmax", steps=steps), ItemKNN(relation)]
-        if job.embed == relation[2]:
-            members.append(NearestNeighbors(relation))
-        model = Weighted(members).fit(train, valid=split.valid, rng=seed).refit(full, rng=seed)
-        shown: dict[str, LinkPredictor] = {
-            "ensemble": model,
-            "EASE alone": model.predictors_[0],
-            "LightGCN alone": model.predictors_[1],
-        }
+        known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
+        if arm not in settings:
+            settings[arm] = {name: best(grid, known, split, seed) for name, grid in grids(relation, arm, quick).items()}
+        members = [m.clone() for m in settings[arm].values()]
+        members += [ItemKNN(relation), NearestNeighbors(relation, through=job.through)]
+        model = Weighted(members).fit(known, valid=valid, rng=seed).refit(full, rng=seed)
+        shown = {"ensemble": model, **{f"{name} alone": model.predictors_[i] for i, name in enumerate(settings[arm])}}
         for name, predictor in shown.items():
             result = evaluate(predictor, full, split, on="test")
             results.setdefault((name, arm), []).append(result)
-            log.result(result, regime=regime, seed=seed, model=name, arm=arm)
-        said = f"  {arm:<10} ensemble NDCG@20 {results['ensemble', arm][-1]['NDCG@20']:.4f}, weights {model.weights_.round(2).tolist()}"
-        console.print(f"{said}, {time.perf_counter() - clock:.1f} s")
+            log.result(result, regime=regime, seed=seed, model=name, arm=arm, settings=repr(predictor))
+        weights = ", ".join(
+            f"{type(m).__name__} {w:.2f}" for m, w in zip(members, model.weights_, strict=True) if w > 0
+        )
+        console.print(f"  {arm}: ensemble of {weights}, in {time.perf_counter() - clock:.1f} s")
     return delta, model, full
 
 
-def tuned_ease(job: Job, split: Split, delta: Delta | None) -> tuple[EASE, float]:
-    """EASE with the l2 that is best on valid: every arm gets the same grid."""
-    train = split.train if delta is None else split.train + delta
-    scored = []
-    for l2 in L2_GRID:
-        model = EASE(job.relation, l2=l2).fit(train)
-        scored.append((evaluate(model, train, split, k=20)["NDCG@20"], l2))
-    value, l2 = max(scored)
-    return EASE(job.relation, l2=l2), value
+def grids(relation: EdgeType, arm: str, quick: bool) -> dict[str, list[LinkPredictor]]:
+    """What each arm may choose from on valid: as many trials for each.
+
+    With generated edges, whether they count in full or by their confidence is part of the choice; without, l2 is finer.
+    """
+    steps = 10 if quick else None
+    if arm == "plain":
+        ease: list[LinkPredictor] = [EASE(relation, l2=l2) for l2 in (30, 100, 200, 300, 500, 1000, 2000, 3000)]
+        gcn: list[LinkPredictor] = [LightGCN(relation, loss="softmax", l2=l2, steps=steps) for l2 in (0.7, 1, 1.5, 2)]
+    else:
+        by = (None, "confidence")
+        ease = [EASE(relation, l2=l2, weight=w) for l2 in (100, 300, 1000, 3000) for w in by]
+        gcn = [LightGCN(relation, loss="softmax", l2=l2, steps=steps, weight=w) for l2 in (1, 2) for w in by]
+    return {"EASE": ease, "LightGCN": gcn}
+
+
+def best(grid: list[LinkPredictor], graph: HIN, split: Split, seed: int) -> LinkPredictor:
+    """The candidate that ranks valid best after learning from train; unfitted."""
+    found = []
+    for candidate in track(grid, f"choosing {type(grid[0]).__name__}"):
+        model = candidate.clone().fit(graph, valid=split.valid, rng=seed)
+        found.append(evaluate(model, graph, split, k=20)["NDCG@20"])
+    return grid[int(np.argmax(found))]

@@ -21,7 +21,7 @@ RATES = ("user", "rates", "item")
 def ran(tmp_path_factory):
     hin = planted(rng=0)
     titles = dict(zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True))
-    job = Job(hin, RATES, ("review",), titles.__getitem__, "item", ["a made-up world"])
+    job = Job(hin, RATES, ("review",), titles.__getitem__, "item", notes=["a made-up world"])
     out, text = tmp_path_factory.mktemp("demo"), io.StringIO()
     before = torch.random.get_rng_state()
     found = experiment(job, out=out, seeds=(0, 1), console=Console(file=text, width=120), quick=True)

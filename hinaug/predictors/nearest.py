@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 
 from hinaug.base import LinkPredictor, interactions
 from hinaug.hin import HIN
@@ -19,7 +20,10 @@ class NearestNeighbors(LinkPredictor):
         profile(u) = weighted mean of v_i over i in history(u),        score(u, j) = cosine(profile(u), v_j)
 
     relation: the edge type whose links are scored.
-    column: the vector column of the target type.
+    column: the vector column of the target type; with `through`, of the nodes between.
+    through: a node type next to the targets, such as "review": a target's vector is then the mean of its neighbours' of
+        that type, in the graph at hand. That is an aggregate, so it is made here and not stored: a column with it, computed
+        before a split, would hold the held-out reviews.
     centre: take the mean vector of the fitted items off first. On by default: features of language models share one long
         common direction, which would make all cosines alike.
     weight: a numeric edge column as the weights of the mean; "confidence" weighs generated edges by what they say.
@@ -30,6 +34,7 @@ class NearestNeighbors(LinkPredictor):
     """
 
     column: str = "x"
+    through: str | None = None
     centre: bool = True
     weight: str | None = None
 
@@ -59,8 +64,16 @@ class NearestNeighbors(LinkPredictor):
         return last[1], last[2]
 
     def _vectors(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
-        missing = hin.column(self.relation[2], self.column).is_null().to_numpy(zero_copy_only=False)
-        return hin.vectors(self.relation[2], self.column, fill=0.0), ~missing
+        """Vectors of the targets, 0 where there is none, and where there is one."""
+        target = self.relation[2]
+        node = self.through or target
+        there = ~hin.column(node, self.column).is_null().to_numpy(zero_copy_only=False)
+        vectors = hin.vectors(node, self.column, fill=0.0)
+        if self.through is None:
+            return vectors, there
+        pool = hin.metapath(target, self.through) @ sp.diags_array(there.astype(np.float32))
+        size = pool.sum(axis=1)
+        return (pool @ vectors) / np.maximum(size, 1)[:, None], size > 0
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -241,3 +241,21 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was():
     with pytest.raises(ValueError, match="l2"):
         model.fit(hin)
     assert np.array_equal(model.score(hin, [0, 1]), before, equal_nan=True)
+
+
+def test_nearest_through_reviews_is_the_mean_of_the_reviews_that_are_there():
+    about = ("review", "about", "item")
+    hin = HIN.from_tables(
+        {
+            "user": {"id": ["a"]},
+            "item": {"id": ["p", "q", "r"]},
+            "review": {"id": ["1", "2", "3", "4"], "x": np.array([[1.0, 0], [0, 1], [1, 1], [np.nan, 0]])},
+        },
+        {RATES: {"src": ["a"], "dst": ["p"]}, about: {"src": ["1", "2", "3", "4"], "dst": ["p", "p", "q", "r"]}},
+    )
+    model = NearestNeighbors(RATES, through="review", centre=False).fit(hin)
+    scores = model.score(hin, [0])[0]
+    assert scores[:2] == pytest.approx([1, 1])  # p is (.5, .5), q is (1, 1)
+    assert np.isnan(scores[2])  # its only review has no vector
+    fewer = hin.filter_nodes("review", np.array([True, False, True, True]))
+    assert model.score(fewer, [0])[0][1] == pytest.approx(1 / np.sqrt(2))  # without review 2, p is (1, 0)
