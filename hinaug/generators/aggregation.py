@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from hinaug import tables as tb
 from hinaug.base import Entities, EntityGenerator
-from hinaug.generators.draws import gumbel_top
+from hinaug.generators.draws import gumbel_top, rows_at_once
 from hinaug.generators.profiles import average, group_ratings, kinds, nearest, profiles
 from hinaug.hin import HIN, EdgeType
 from hinaug.tables import SchemaError
@@ -74,11 +74,12 @@ class Aggregation(EntityGenerator):
 
         degree = real.degree[group[:, 0]]
         rows, targets, shares = [], [], []
-        for at in range(0, n, 512):
-            members = group[at : at + 512]
+        step = rows_at_once(real.links.shape[1])
+        for at in range(0, n, step):
+            members = group[at : at + step]
             share = sum(real.links[member] for member in members.T).toarray() / group.shape[1]
             with np.errstate(divide="ignore"):
-                row, column = gumbel_top(self.sharpness * np.log(share), degree[at : at + 512], rng)
+                row, column = gumbel_top(self.sharpness * np.log(share), degree[at : at + step], rng)
             rows.append(row + at)
             targets.append(column)
             shares.append(share[row, column])

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hinaug.base import Estimator
-from hinaug.generators.draws import BLOCK, gumbel_top, inclusion, popularity_offsets
+from hinaug.generators.draws import gumbel_top, inclusion, popularity_offsets, rows_at_once
 from hinaug.progress import track
 
 
@@ -132,8 +132,9 @@ class Autoencoder(Estimator):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Links of nodes z [n, latent], degree [n] each: (rows, targets, probability of being drawn)."""
         parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-        for at in range(0, len(z), BLOCK):
-            logits, n = self.decode(z[at : at + BLOCK])[0], degree[at : at + BLOCK]
+        block = rows_at_once(len(self.offsets_))
+        for at in range(0, len(z), block):
+            logits, n = self.decode(z[at : at + block])[0], degree[at : at + block]
             row, target = gumbel_top(logits, n, rng)
             parts.append((row + at, target, inclusion(logits, n)[row, target]))
         row, target, probability = (np.concatenate(p) for p in zip(*parts, strict=True))

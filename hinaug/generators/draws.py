@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-BLOCK = 512
 NEVER = -30.0  # the logit of a target that no link speaks for
+
+
+def rows_at_once(n_columns: int) -> int:
+    """How many rows over all targets are held at once: 512, fewer where that is more than four million numbers."""
+    return max(1, min(512, 2**22 // max(n_columns, 1)))
 
 
 def gumbel_top(logits: np.ndarray, n: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -57,12 +61,12 @@ def popularity_offsets(
     15 steps bring it within a few per cent. Columns without a real link are never drawn.
     """
     target = counts * (n.sum() / max(counts.sum(), 1))
-    never = counts <= 0
+    never, block = counts <= 0, rows_at_once(len(counts))
     offsets = np.where(never, NEVER, 0.0)
     for _ in range(steps):
         expected = np.zeros(len(counts))
-        for at in range(0, len(n), BLOCK):
-            rows = slice(at, min(at + BLOCK, len(n)))
+        for at in range(0, len(n), block):
+            rows = slice(at, min(at + block, len(n)))
             expected += inclusion(logits_of(rows) + offsets, n[rows]).sum(axis=0)
         step = np.log(np.maximum(target, 1e-9) / np.maximum(expected, 1e-9))
         offsets = np.where(never, NEVER, offsets + np.clip(step, -3, 3))

@@ -11,11 +11,11 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug import tables as tb
+from hinaug.generators.draws import rows_at_once
 from hinaug.hin import HIN, PROVENANCE, EdgeType
 from hinaug.tables import SchemaError
 
 RATING = "rating"
-BLOCK = 512
 MOST_CATEGORIES = 100
 
 
@@ -146,8 +146,9 @@ def nearest(x: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     k = min(k, unit.shape[0] - 1)
     index, cosine = np.zeros((len(rows), k), np.int64), np.zeros((len(rows), k))
-    for at in range(0, len(rows) if k else 0, BLOCK):
-        part = rows[at : at + BLOCK]
+    block = rows_at_once(unit.shape[0])
+    for at in range(0, len(rows) if k else 0, block):
+        part = rows[at : at + block]
         like = unit[part] @ unit.T
         like = like.toarray() if sp.issparse(like) else np.array(like)
         like[np.arange(len(part)), part] = -np.inf
@@ -155,7 +156,7 @@ def nearest(x: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         best = np.take_along_axis(
             best, np.argsort(-np.take_along_axis(like, best, axis=1), axis=1, kind="stable"), axis=1
         )
-        index[at : at + BLOCK], cosine[at : at + BLOCK] = best, np.take_along_axis(like, best, axis=1)
+        index[at : at + block], cosine[at : at + block] = best, np.take_along_axis(like, best, axis=1)
     return index, np.clip(cosine, 0, 1)
 
 

@@ -12,9 +12,9 @@ import scipy.sparse as sp
 from hinaug import tables as tb
 from hinaug.base import Rng
 from hinaug.delta import Delta
+from hinaug.generators.draws import rows_at_once
 from hinaug.hin import HIN, EdgeType
 
-BLOCK = 512
 BY = ("uniform", "popularity")
 
 
@@ -111,8 +111,9 @@ def _draw(
     degree = np.bincount(known.indices, minlength=n_targets)
     appeal = np.log(np.maximum(degree, 1e-6)) if by == "popularity" else np.zeros(n_targets)
     sources, first, count = np.unique(source, return_index=True, return_counts=True)
-    for at in range(0, len(sources), BLOCK):
-        src, n = sources[at : at + BLOCK], count[at : at + BLOCK]
+    block = rows_at_once(n_targets)
+    for at in range(0, len(sources), block):
+        src, n = sources[at : at + block], count[at : at + block]
         keys = appeal[None, :] + rng.gumbel(size=(len(src), n_targets))
         real = np.flatnonzero(src < known.shape[0])
         row, column = known[src[real]].nonzero()

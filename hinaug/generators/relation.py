@@ -12,12 +12,11 @@ import scipy.sparse as sp
 
 from hinaug.base import Estimator, LinkPredictor, Rng, held_out, resolve_size
 from hinaug.delta import Delta
+from hinaug.generators.draws import rows_at_once
 from hinaug.hin import HIN
 from hinaug.progress import track
 from hinaug.split import without_pairs
 from hinaug.tables import SchemaError
-
-BLOCK = 512  # sources scored at once
 
 
 @dataclass(eq=False)
@@ -83,16 +82,17 @@ class RelationGenerator(Estimator):
         if hin.n(relation) == 0:
             raise SchemaError(f"RelationGenerator: there are no {relation} edges to learn from")
         model = self.predictor.clone()
-        if valid is None:
-            inner, valid = _hold_out(hin, relation, self.holdout, self.evidence, rng)
-            model.fit(inner, valid=valid, rng=rng)
-            self._calibrate(inner, model, valid, rng)
-            model.refit(hin, rng=rng)
-        else:
-            model.fit(hin, valid=valid, rng=rng)
-            self._calibrate(hin, model, valid, rng)
-        self.predictor_ = model
-        self.fitted_on_ = hin.fingerprint()
+        with self._all_or_nothing():
+            if valid is None:
+                inner, valid = _hold_out(hin, relation, self.holdout, self.evidence, rng)
+                model.fit(inner, valid=valid, rng=rng)
+                self._calibrate(inner, model, valid, rng)
+                model.refit(hin, rng=rng)
+            else:
+                model.fit(hin, valid=valid, rng=rng)
+                self._calibrate(hin, model, valid, rng)
+            self.predictor_ = model
+            self.fitted_on_ = hin.fingerprint()
         return self
 
     def generate(self, hin: HIN, size: int | float, rng: Rng = None) -> Delta:
@@ -185,9 +185,10 @@ def _candidates(
     known = sp.csr_array(seen + now)  # seen, generated before, or masked
     degree = np.diff(now.indptr)
     k = min(k, m)
-    starts = range(0, len(sources) if k else 0, BLOCK)
+    block = rows_at_once(m)
+    starts = range(0, len(sources) if k else 0, block)
     for at in track(starts, f"scoring {relation[1]}"):
-        src = sources[at : at + BLOCK]
+        src = sources[at : at + block]
         scores = model.score(hin, src)[:, :m].astype(np.float64)
         scores[~np.isfinite(scores)] = np.nan
         row, column = known[src].nonzero()

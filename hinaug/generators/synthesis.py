@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from hinaug import tables as tb
 from hinaug.base import Entities, EntityGenerator
-from hinaug.generators.draws import gumbel_top
+from hinaug.generators.draws import gumbel_top, rows_at_once
 from hinaug.generators.profiles import average, group_ratings, kinds, nearest, profiles
 from hinaug.hin import HIN, EdgeType
 
@@ -84,8 +84,9 @@ class Synthesis(EntityGenerator):
 
         degree = real.degree[first]
         rows, targets, shares = [], [], []
-        for at in range(0, n, 512):
-            block = slice(at, at + 512)
+        step = rows_at_once(links.shape[1])
+        for at in range(0, n, step):
+            block = slice(at, at + step)
             share = (links[first[block]] + links[second[block]]).toarray() / 2
             with np.errstate(divide="ignore"):
                 row, column = gumbel_top(np.log(share), degree[block], rng)

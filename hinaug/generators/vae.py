@@ -11,6 +11,7 @@ import pyarrow as pa
 from hinaug.base import Entities, EntityGenerator
 from hinaug.generators.autoencoder import Autoencoder
 from hinaug.generators.columns import Columns
+from hinaug.generators.draws import rows_at_once
 from hinaug.generators.margins import DEGREE, Margins, node_table
 from hinaug.generators.profiles import nearest_ratings, profiles
 from hinaug.hin import HIN, EdgeType
@@ -96,8 +97,9 @@ class VAE(EntityGenerator):
     def _likelihood(self, z: np.ndarray, row: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Mean log probability of each node's links under softmax(decoder(z)); rows are sorted."""
         out = np.zeros(len(row))
-        for at in range(0, len(z), 512):
-            logits = self.autoencoder_.decode(z[at : at + 512])[0]
+        block = rows_at_once(self.profiles_.links.shape[1])
+        for at in range(0, len(z), block):
+            logits = self.autoencoder_.decode(z[at : at + block])[0]
             top = logits.max(axis=1, keepdims=True)
             norm = (top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True)))[:, 0]
             part = slice(*np.searchsorted(row, [at, at + len(logits)]))

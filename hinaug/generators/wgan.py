@@ -46,7 +46,7 @@ class WGAN(EntityGenerator):
     node, relation: what to generate and by which links; None takes the only relation that nodes share. Items work as well.
     vectors: the vector columns to generate; None takes all. Free text, identifiers and dates are null on generated nodes.
     autoencoder: the mult-VAE, such as Autoencoder(epochs=50).
-    hidden, noise: widths of both nets and of the noise. steps, batch, lr: of the generator; 1000 steps take a minute.
+    hidden, noise: widths of both nets and of the noise. steps, batch, lr: of the generator; 1000 steps take some 20 s.
     critic_steps: 2 a step; the paper's 5 cost twice the time for no better nodes here. penalty: 10, as in the paper.
 
     The critic's loss estimates minus the distance, but judge a generator by what it makes: degrees, margins, a classifier.
