@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from hinaug.base import LinkPredictor
 from hinaug.datasets import amazon_reviews, find, movielens_100k
@@ -86,7 +87,8 @@ def run(
     started = time.perf_counter()
     job.hin = embed_text(job.hin, job.embed, TextEncoder(encoder))
     console.print(f"  text of {job.embed} nodes embedded with {encoder} in {time.perf_counter() - started:.1f} s")
-    return experiment(job, out=Path(out), seeds=tuple(seeds), console=console)
+    with threadpool_limits(1, "blas"):  # small matrices: more threads would mostly wait for each other
+        return experiment(job, out=Path(out), seeds=tuple(seeds), console=console)
 
 
 def experiment(

@@ -5,9 +5,11 @@ The unit that is held out is a *pair* of the target relation, with all its paral
     its twins       rows of every other relation between the same two node types, in either direction,
     its witnesses   nodes of the types named in `evidence` (such as reviews) that join its two ends,
                     with all their edges and columns,
-    the future      in a temporal split, every row of any table whose time lies after the cut.
+    the future      in a temporal split, every row of any table whose time lies after the cut; in leave-last, what touches
+                    a user later than the user's own held-out pairs.
 
-Users and items stay, so their positions are the same in `source`, `train` and `train_valid`.
+Users and items stay, so their positions are the same in `source`, `train` and `train_valid`; one that itself carries a
+time after the cut keeps its id alone, its attributes become null.
 """
 
 from __future__ import annotations
@@ -88,7 +90,11 @@ def leave_last(
     min_train: int = 1,
     keep: Iterable[EdgeType] = (),
 ) -> Split:
-    """The last pairs of each user are held out. A pair happens when it is first seen; ties are broken by row order."""
+    """The last pairs of each user are held out. A pair happens when it is first seen; ties are broken by row order.
+
+    Rows of every other table that touch the user and carry a later time leave too, each user having an own moment: when
+    the first pair was held out. A null time stays.
+    """
     pairs = _Pairs(hin, target, time)
     order = np.lexsort((pairs.first, pairs.time, pairs.src))
     src, when = pairs.src[order], pairs.time[order]
@@ -97,7 +103,7 @@ def leave_last(
     cut = (sorted_part[1:] != sorted_part[:-1]) & (src[1:] == src[:-1])
     ties = int((cut & (when[1:] == when[:-1])).sum())
     how = {"split": "leave_last", "valid": valid, "test": test, "time": time, "ties": ties}
-    return _build(pairs, part, evidence, keep, how)
+    return _build(pairs, part, evidence, keep, how, time=time)
 
 
 def temporal_split(
@@ -173,7 +179,8 @@ def thin(split: Split, share: float, rng: Rng = None) -> Split:
     if not 0 < share <= 1:
         raise ValueError(f"thin: share={share!r} is a number in (0, 1]")
     rng = np.random.default_rng(rng)
-    pairs = _Pairs(split.source, split.target)
+    time = split.how.get("time")
+    pairs = _Pairs(split.source, split.target, time)
     in_train = pairs.among(split.train, None)
     in_valid, in_test = pairs.among(split.source, split.valid), pairs.among(split.source, split.test)
     part = np.where(in_test, TEST, np.where(in_valid, VALID, np.where(in_train, TRAIN, DROPPED))).astype(np.int8)
@@ -184,18 +191,9 @@ def thin(split: Split, share: float, rng: Rng = None) -> Split:
         group, size = _groups(pairs.src[rows])
         wanted = np.maximum(np.floor(size * share + rng.random(len(size))).astype(np.int64), least)
         left[rows[_rank(pairs.src[rows]) < wanted[group]]] = True
-    cuts = split.how.get("cuts")
+    keep = tuple((str(a), str(r), str(b)) for a, r, b in split.how.get("keep", ()))
     how = {**split.how, "thin": share}
-    return _build(
-        pairs,
-        part,
-        split.evidence,
-        tuple(map(tuple, split.how.get("keep", ()))),
-        how,
-        left=left,
-        time=split.how.get("time") if cuts else None,
-        cuts=cuts,
-    )
+    return _build(pairs, part, split.evidence, keep, how, left=left, time=time, cuts=split.how.get("cuts"))
 
 
 class _Pairs:
@@ -261,8 +259,18 @@ def _build(
     for inside, cut in (((TRAIN,), 0), ((TRAIN, VALID), 1)):
         stays = np.isin(part, inside) & left
         graph = without_pairs(hin, target, pairs.src[~stays], pairs.dst[~stays], evidence, keep)
-        graphs.append(graph if cuts is None or time is None else _before(graph, time, cuts[cut]))
+        if cuts is not None and time is not None:
+            graph = _before(graph, time, cuts[cut], (target[0], target[2]))
+        elif time is not None:
+            limit = np.full(hin.n_observed(target[0]), np.inf)
+            out = np.isin(part, (VALID, TEST)) & ~np.isin(part, inside)
+            np.minimum.at(limit, pairs.src[out], pairs.time[out])
+            graph = _before_own(graph, time, (target[0], target[2]), limit, keep)
+        graphs.append(graph)
     how = {**how, "evidence": list(evidence), "keep": [list(e) for e in keep]}
+    if target[0] == target[2]:  # the reverse of a held-out pair left train, though it may be in no other part
+        lost = np.isin(pairs.dst * pairs.width + pairs.src, pairs.code[np.isin(part, (VALID, TEST))])
+        how["reversed"] = int((lost & (part == TRAIN) & (pairs.src != pairs.dst)).sum())
     valid, test = (_table(pairs, part == p) for p in (VALID, TEST))
     return Split(hin, target, graphs[0], graphs[1], valid, test, evidence, how)
 
@@ -278,12 +286,20 @@ def without_pairs(
     """The graph without these pairs (positions), their twin rows and their witnesses."""
     n = (hin.n_observed(target[0]), hin.n_observed(target[2]))
     gone = sp.csr_array((np.ones(len(src), np.float32), (src, dst)), shape=n)
-    for certain in (True, False):  # nodes that witness one pair alone go first; what still joins a pair goes then
+    all_pairs = hin.observed().adjacency(target)
+    for certain in (
+        True,
+        False,
+    ):  # nodes that witness nothing but these pairs go first; what still joins a pair goes then
+        joined = {}
+        observed = hin.observed()
         for type in evidence:
-            a, b = (_reach(hin.observed(), type, end, evidence) for end in (target[0], target[2]))
-            joins = ((a @ gone).multiply(b)).sum(axis=1) > 0
+            a, b = (_reach(observed, type, end, evidence) for end in (target[0], target[2]))
+            joins = _named(a, b, gone) > 0
             if certain:
-                joins &= (np.diff(a.indptr) == 1) & (np.diff(b.indptr) == 1)
+                joins &= _named(a, b, gone) == _named(a, b, all_pairs)
+            joined[type] = joins
+        for type, joins in joined.items():
             if joins.any():
                 hin = hin.filter_nodes(type, ~joins)
     codes = np.unique(np.asarray(src, np.int64) * max(n[1], 1) + dst)
@@ -302,14 +318,22 @@ def without_pairs(
     return hin
 
 
-def _reach(hin: HIN, type: str, end: str, through: Sequence[str]) -> sp.csr_array:
-    """Which nodes of `end` each node of `type` touches, directly or through one other evidence type."""
+def _named(a: sp.csr_array, b: sp.csr_array, pairs: sp.csr_array) -> np.ndarray:
+    """How many of `pairs` each row joins: ends in a [rows, sources] and b [rows, targets]."""
+    return np.asarray((a @ pairs).multiply(b).sum(axis=1)).ravel()
+
+
+def _reach(hin: HIN, type: str, end: str, through: Sequence[str], past: tuple[str, ...] = ()) -> sp.csr_array:
+    """Which nodes of `end` each node of `type` touches, directly or through other evidence types."""
     found = _touch(hin, type, end)
     for other in through:
-        if other != type:
-            found = found + _touch(hin, type, other) @ _touch(hin, other, end)
+        if other != type and other not in past:
+            step = _touch(hin, type, other)
+            if step.nnz:
+                found = found + step @ _reach(hin, other, end, through, (*past, type))
     found = found.tocsr()
     found.eliminate_zeros()
+    found.data[:] = 1
     return found
 
 
@@ -323,14 +347,64 @@ def _touch(hin: HIN, a: str, b: str) -> sp.csr_array:
     return out.tocsr()
 
 
-def _before(hin: HIN, time: str, cut: float) -> HIN:
+def _before(hin: HIN, time: str, cut: float, ends: tuple[str, str]) -> HIN:
+    """Without the rows of any table later than `cut`; late users and items keep their ids alone."""
     for type in list(hin.observed().edges):
         if time in hin.observed().edges[type].column_names:
             hin = hin.filter_edges(type, ~(_times(hin.observed(), type, time) > cut))
     for node in list(hin.nodes):
         if time in hin.observed().nodes[node].column_names:
-            hin = hin.filter_nodes(node, ~(_times(hin.observed(), node, time) > cut))
+            late = _times(hin.observed(), node, time) > cut
+            hin = _blank(hin, node, late) if node in ends else hin.filter_nodes(node, ~late)
     return hin
+
+
+def _blank(hin: HIN, node: str, rows: np.ndarray) -> HIN:
+    """The graph with all attributes of these nodes null."""
+    table = hin.observed().nodes[node]
+    if not rows.any():
+        return hin
+    where = pa.array(np.where(rows, 0, np.arange(len(rows))), mask=rows)
+    for name in table.column_names:
+        if name != "id":
+            values = hin.observed().column(node, name).take(where)
+            hin = hin.with_column(node, name, values, lineage=tb.lineage_of(table.schema.field(name)))
+    return hin
+
+
+def _before_own(hin: HIN, time: str, ends: tuple[str, str], limit: np.ndarray, keep: Iterable[EdgeType]) -> HIN:
+    """Without rows that touch a user later than that user's limit [n_users]; edges to a timed node happen when it does."""
+    user = ends[0]
+    for type in list(hin.observed().edges):
+        if user in (type[0], type[2]) and type not in keep:
+            late = late_rows(hin.observed(), type, time, ends, limit)
+            before = hin.observed()
+            hin = hin.filter_edges(type, ~late)
+            for side, node in enumerate((type[0], type[2])):
+                if node not in ends and time in before.nodes[node].column_names and late.any():
+                    had = np.bincount(before.links(type)[side], minlength=before.n(node)) > 0
+                    has = np.asarray(_touch(hin.observed(), node, user).sum(axis=1)).ravel() > 0
+                    hin = hin.filter_nodes(node, ~had | has)
+    return hin
+
+
+def late_rows(hin: HIN, type: EdgeType, time: str, ends: tuple[str, str], limit: np.ndarray) -> np.ndarray:
+    """Which rows of an edge type touch a user later than the user's limit: by their own time, else by that of a session."""
+    user = ends[0]
+    links = hin.links(type)
+    late = np.zeros(len(links[0]), bool)
+    for side in (0, 1):
+        if type[2 * side] != user:
+            continue
+        other = type[2 - 2 * side]
+        if time in hin.edges[type].column_names:
+            when = _times(hin, type, time)
+        elif other not in ends and time in hin.nodes[other].column_names:
+            when = _times(hin, other, time)[links[1 - side]]
+        else:
+            continue
+        late |= when > limit[links[side]]
+    return late
 
 
 def _times(hin: HIN, type: Any, time: str) -> np.ndarray:

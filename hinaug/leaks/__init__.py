@@ -4,24 +4,32 @@
 
     pair, reverse, twin     the pair itself, or a row of another relation between the same ends
     path                    nodes between the two ends: a review, an order with its lines, a group of raters
-    mention                 a column that names the other end: ids in text, lists or numbers
-    aggregate               a column that equals a count, sum, mean, ... over the whole source, not over train
+    mention                 a column that names the other end: ids in text, lists or numbers, titles, one-hot vectors
+    clone                   a copy of a user or item under another id
+    complement              everything but the held-out pairs
+    remnant                 a node that joined a held-out pair, left behind
+    aggregate               a column that follows a count, sum, mean, ... of held-out rows, on nodes or on their edges
     derived edges           nearest neighbours or co-occurrences computed from the whole source
+    embedding               vectors of users and items that tell held-out pairs as surely as known ones
     text                    the text of a held-out row inside another column
     future                  rows later than the cut of a temporal split, or than a user's own held-out pair
     generated               rows of a delta that was fitted on held-out pairs
 
-What lineage and content cannot settle is listed as unknown, never as clean.
+Columns and edges are judged by what they hold, whatever their lineage says. What neither lineage nor content can settle
+(a column or edge type without lineage, rows that the source does not have, an aggregate that cannot be traced to this
+graph, a handful of matches that may be chance) is listed as unknown, never as clean.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
 from hinaug.delta import Delta
-from hinaug.leaks import columns, rows
+from hinaug.leaks import columns, derived, embeddings, rows, texts, ways
+from hinaug.leaks.generated import generated
 from hinaug.leaks.view import Finding, View
 from hinaug.split import Split
 
@@ -57,6 +65,7 @@ def audit(split: Split, *deltas: Delta) -> Audit:
     both = pa.concat_tables(
         [split.valid.select(["src", "dst"]), split.test.select(["src", "dst"])], promote_options="permissive"
     )
+    kept: dict[str, Any] = {}
     for name, graph, held in (
         ("train", split.train, both),
         ("train_valid", split.train_valid, split.test.select(["src", "dst"])),
@@ -64,11 +73,23 @@ def audit(split: Split, *deltas: Delta) -> Audit:
         if held.num_rows == 0:
             continue
         view = View(name, graph, split, held.combine_chunks())
-        for look in (rows.direct, rows.paths, rows.future):
-            for finding in look(view):
-                out.leaks.append(finding)
-        for certain, finding in rows.generated(view, deltas):
-            (out.leaks if certain else out.unknown).append(finding)
-        for certain, finding in columns.look(view):
+        view.kept = kept
+        found: list[tuple[bool, Finding]] = []
+        for look in (
+            rows.direct,
+            ways.joins,
+            ways.clones,
+            rows.remnants,
+            texts.look,
+            derived.look,
+            embeddings.look,
+            rows.future,
+        ):
+            found += look(view)
+        leaking = {f.where for certain, f in found if certain}
+        found += columns.look(view, named=leaking)
+        found += rows.added(view)
+        found += generated(view, deltas, {f.where for certain, f in found if certain})
+        for certain, finding in found:
             (out.leaks if certain else out.unknown).append(finding)
     return out

@@ -1,135 +1,194 @@
-"""Rows that give held-out pairs away: direct edges, paths over private nodes, the future, generated rows."""
+"""Rows that give held-out pairs away: direct edges, what is left of witnesses, the future, rows that the source lacks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 from scipy import stats
 
 from hinaug import tables as tb
-from hinaug.delta import Delta
-from hinaug.hin import EdgeType
-from hinaug.leaks.view import Finding, View, judge, no_hubs
-from hinaug.split import _times
+from hinaug.hin import HIN, EdgeType, Type
+from hinaug.leaks.view import Finding, View, _member, judge, title
+from hinaug.leaks.ways import ways_of, ways_of_source
+from hinaug.split import _times, late_rows
 
-# ---- rows that join the two ends -------------------------------------------------------------------------------------
+MOMENT = re.compile(r"(^|_)(time|date|timestamp|datetime|day|created|updated|modified|ts)(_|$)|_at$|time$|date$")
 
 
-def direct(view: View) -> Iterator[Finding]:
-    graph, target = view.observed, view.split.target
+def direct(view: View) -> Iterator[tuple[bool, Finding]]:
+    """Edges between the very ends, in either direction."""
+    graph, target = view.observed, view.target
     for edge in graph.edges:
         src, dst = graph.links(edge)
         for forward in (True, False):
             ends = (edge[0], edge[2]) if forward else (edge[2], edge[0])
-            if ends != (view.a, view.b) or (not forward and edge[0] == edge[2] and edge == target and view.a != view.b):
+            if ends != (view.a, view.b):
                 continue
-            codes = view.codes(src, dst) if forward else view.codes(dst, src)
-            rows = np.isin(codes, view.held)
-            if rows.any():
-                hits = np.unique(codes[rows])
+            codes = np.unique(view.codes(src, dst) if forward else view.codes(dst, src))
+            codes = codes[codes >= 0]
+            hits = codes[_member(codes, view.held)]
+            new = int((~_member(codes, view.known)).sum())
+            if len(hits):
                 kind = "pair" if edge == target and forward else "twin" if forward else "reverse"
-                yield view.leak(
-                    kind, " ".join(edge), f"{len(hits)} held-out pairs stand in {int(rows.sum())} rows", hits
-                )
+                why = f"{len(hits)} held-out pairs stand in it, among {new} beyond the known ones"
+                made = lineage(view, edge) == "aggregate" and edge not in view.source.edges and len(hits) < 0.5 * new
+                if made:  # predictions may hit by skill
+                    why += "; declared derived, which of them were derived from held-out pairs cannot be told"
+                yield not made, view.finding(kind, title(edge), why, hits)
+            elif edge != target and len(codes) and new == len(codes) and _never_true(view, edge, forward):
+                everything = view.shape[0] * view.shape[1] - len(view.known) - len(view.held)
+                rate = min(new / max(everything, 1), 1 - 1e-12)
+                if rate >= 0.5 and len(view.held) * np.log1p(-rate) < np.log(1e-6):
+                    why = f"it holds {100 * rate:.0f} % of all other pairs and not one true one: what it lacks is held out"
+                    yield True, Finding("complement", title(edge), view.name, why, len(view.held))
 
 
-def paths(view: View) -> Iterator[Finding]:
-    """Nodes between the ends. A row that names a user and an item names a pair, also over several private nodes."""
-    graph = view.observed
-    reach = {end: reach_of(view, end) for end in {view.a, view.b}}
-    told: set[int] = set()
-    found = []
-    for node in graph.nodes:
-        if node in (view.a, view.b):
+def _never_true(view: View, edge: EdgeType, forward: bool) -> bool:
+    """Whether no pair of this relation is one of the target in the source either (the split takes twins of held-out pairs)."""
+    if edge not in view.source.edges:
+        return True
+    src, dst = view.source.links(edge) if forward else view.source.links(edge)[::-1]
+    return not np.isin(src.astype(np.int64) * view.width + dst, view.source_codes).any()
+
+
+def lineage(view: View, edge: EdgeType) -> str | None:
+    return (view.observed.edges[edge].schema.metadata or {}).get(tb.LINEAGE, b"").decode() or None
+
+
+def remnants(view: View) -> Iterator[tuple[bool, Finding]]:
+    """Nodes that joined held-out pairs, and nothing else, in the source: still there, though their edges may be gone."""
+    there, here = ways_of_source(view), ways_of(view)
+    for node in view.observed.nodes:
+        if node in (view.a, view.b) or node not in view.source.nodes:
             continue
-        for path_a, left in reach[view.a].get(node, []):
-            for path_b, right in reach[view.b].get(node, []):
-                if view.a == view.b and path_a == path_b and len(path_a) + len(path_b) > 2:
+        move = view.move(node)
+        left_over = np.zeros(view.source.n(node), bool)
+        left_over[move[move >= 0]] = True
+        told = np.zeros(0, np.int64)
+        for one in here[view.a].get(node, []):
+            for two in here[view.b].get(node, []):
+                verdict = judge(view, one.matrix, two.matrix, one.weak or two.weak)
+                told = told if verdict is None else np.union1d(told, verdict.codes)
+        for one in there[view.a].get(node, []):
+            for two in there[view.b].get(node, []):
+                if one.weak or two.weak or one.steps > 2 or two.steps > 2:
                     continue
-                where = " ".join([*reversed(path_a), node, *path_b])
-                verdict = judge(view, left, right)
-                if verdict is not None:
-                    found.append((len(path_a) + len(path_b), where, *verdict))
-    for _, where, hits, why in sorted(found, key=lambda f: f[0]):
-        new = hits[[h not in told for h in hits.tolist()]]
-        if len(new):  # a longer path over the same witnesses adds nothing
-            told.update(new.tolist())
-            yield view.leak("path", where, why, new)
+                whole = judge(view, one.matrix, two.matrix)
+                if whole is None or not whole.certain or whole.kind:
+                    continue
+                a, b = one.matrix.tocsr(), two.matrix.tocsr()
+                single = (np.diff(a.indptr) == 1) & (np.diff(b.indptr) == 1)
+                rows = np.flatnonzero(single & left_over)
+                codes = a.indices[a.indptr[rows]].astype(np.int64) * view.width + b.indices[b.indptr[rows]]
+                hits = np.unique(codes[_member(codes, view.held)])
+                hits = np.setdiff1d(hits, told)
+                if len(hits):
+                    told = np.union1d(told, hits)
+                    why = (
+                        f"{len(hits)} nodes joined held-out pairs in the source and are still here, with what they say"
+                    )
+                    yield True, view.finding("remnant", node, why, hits)
 
 
-def reach_of(view: View, end: str) -> dict[str, list[tuple[list[str], sp.csr_array]]]:
-    """For each other node type, the ways to `end` in up to three steps; hubs are cut off at each step."""
-    graph = view.observed
-    n_source = view.source.n(end)
-    move = view.moves[end]
-    there = move >= 0
-    identity = sp.csr_array(
-        (np.ones(int(there.sum()), np.float32), (np.flatnonzero(there), move[there])), shape=(len(move), n_source)
-    )
-    frontier: list[tuple[str, list[str], sp.csr_array]] = [(end, [], identity)]
-    out: dict[str, list[tuple[list[str], sp.csr_array]]] = {}
-    for _ in range(3):
-        following = []
-        for node, path, ways in frontier:
-            for edge in graph.edges:
-                for forward in (True, False):
-                    here, other = (edge[0], edge[2]) if forward else (edge[2], edge[0])
-                    if (
-                        other != node
-                        or here in (view.a, view.b)
-                        or (not forward and edge[0] == edge[2])
-                        or here in path
-                    ):
-                        continue
-                    step = graph.adjacency(edge) if forward else graph.adjacency(edge).T.tocsr()
-                    product = no_hubs(no_hubs(step) @ ways)
-                    if product.nnz:
-                        following.append((here, [node, *path], product))
-                        out.setdefault(here, []).append(([node, *path], product))
-        frontier = following
-    return out
+def added(view: View) -> Iterator[tuple[bool, Finding]]:
+    """Rows of a type of the source that the source does not have: nothing says where they come from."""
+    graph, source = view.observed, view.source
+    for node in graph.nodes:
+        if node in source.nodes:
+            new = int((view.move(node) < 0).sum())
+            if new:
+                why = f"{new} nodes are not in the source; where they come from is unknown"
+                yield False, Finding("added", node, view.name, why, new)
+    for edge in graph.edges:
+        if edge not in source.edges or edge[0] not in source.nodes or edge[2] not in source.nodes:
+            continue
+        src, dst = (view.move(t)[p] for t, p in zip((edge[0], edge[2]), graph.links(edge), strict=True))
+        n = max(source.n(edge[2]), 1)
+        old = [p.astype(np.int64) for p in source.links(edge)]
+        inside = (src >= 0) & (dst >= 0) & _member(src.astype(np.int64) * n + dst, np.unique(old[0] * n + old[1]))
+        new = int((~inside).sum())
+        if new:
+            why = f"{new} rows join nodes that are not joined in the source; where they come from is unknown"
+            yield False, Finding("added", title(edge), view.name, why, new)
 
 
 # ---- time ------------------------------------------------------------------------------------------------------------
 
 
-def future(view: View) -> Iterator[Finding]:
+def future(view: View) -> Iterator[tuple[bool, Finding]]:
     how, graph = view.split.how, view.observed
     time = how.get("time")
-    if not time:
+    if not time or time not in view.source.table(view.target).column_names:
         return
     cuts = how.get("cuts")
-    for type in [*graph.edges, *graph.nodes]:
-        table = graph.table(type)
-        if time not in table.column_names:
+    if cuts:
+        yield from _after_cut(view, time, cuts[0 if view.name == "train" else 1])
+        return
+    limit = _held_times(view, time)
+    inverse = np.full(graph.n(view.a), np.inf)
+    move = view.move(view.a)
+    inverse[move >= 0] = limit[move[move >= 0]]
+    for edge in graph.edges:
+        if view.a not in (edge[0], edge[2]):
             continue
-        name = " ".join(type) if isinstance(type, tuple) else type
-        when = _times(graph, type, time)
-        if cuts:
-            cut = cuts[0 if view.name == "train" else 1]
-            late = int((when > cut).sum())
+        late = np.zeros(graph.n(edge), bool)
+        for column in dict.fromkeys(
+            [time, *_moments(graph, edge), *_moments(graph, edge[0]), *_moments(graph, edge[2])]
+        ):
+            late |= late_rows(graph, edge, column, (view.a, view.b), inverse)
+        if late.any():
+            why = f"{int(late.sum())} rows are later than a held-out pair of the same {view.a}"
+            rows = np.flatnonzero(late)[:5]
+            ends = [graph.nodes[t]["id"].chunk(0) for t in (edge[0], edge[2])]
+            some = tuple(
+                (ends[0][int(s)].as_py(), ends[1][int(d)].as_py())
+                for s, d in zip(*(p[rows] for p in graph.links(edge)), strict=True)
+            )
+            yield True, Finding("future", title(edge), view.name, why, int(late.sum()), some)
+
+
+def _after_cut(view: View, time: str, cut: float) -> Iterator[tuple[bool, Finding]]:
+    graph = view.observed
+    lowest = float(_times(view.source, view.target, time).min(initial=np.inf))
+    for type in [*graph.edges, *graph.nodes]:
+        other = [] if type in (view.a, view.b) else _moments(graph, type)  # a release date is no event
+        for column in dict.fromkeys([time, *other] if time in graph.table(type).column_names else other):
+            when = _times(graph, type, column)
+            latest = np.where(np.isnan(when), -np.inf, when).max(initial=-np.inf)
+            if column != time and latest > cut + 20 * max(cut - lowest, 1):
+                continue  # in another unit
+            late, unsaid = int((when > cut).sum()), int(np.isnan(when).sum())
+            where = title(type) if column == time else f"{title(type)}.{column}"
             if late:
-                yield Finding("future", name, view.name, f"{late} rows are later than the cut at {cut:g}", late)
-        elif isinstance(type, tuple) and view.a in (type[0], type[2]):
-            src, dst = graph.links(type)
-            user = view.moves[view.a][src if type[0] == view.a else dst]
-            limit = _held_times(view, time)
-            late = (user >= 0) & (when > limit[np.maximum(user, 0)])
-            if late.any():
-                why = f"{int(late.sum())} rows are later than a held-out pair of the same {view.a}"
-                yield Finding("future", name, view.name, why, int(late.sum()))
+                why = f"{late} rows are later than the cut at {cut:g}"
+                yield True, Finding("future", where, view.name, why, late)
+            elif unsaid and column == time and type not in (view.a, view.b):
+                why = f"{unsaid} rows have no time; whether they lie after the cut at {cut:g} cannot be told"
+                yield False, Finding("future", where, view.name, why, unsaid)
+
+
+def _moments(graph: HIN, type: Type) -> list[str]:
+    """Columns that look like moments."""
+    out = []
+    for field in graph.table(type).schema:
+        if pa.types.is_timestamp(field.type) or (
+            MOMENT.search(field.name.lower())
+            and (tb.is_number(field.type) or pa.types.is_date(field.type))
+            and not pa.types.is_boolean(field.type)
+        ):
+            out.append(field.name)
+    return out
 
 
 def _held_times(view: View, time: str) -> np.ndarray:
     """The last moment that each user's graph may know: when the first held-out pair of the user was first seen."""
-    src, dst = view.source.links(view.split.target)
-    codes = src.astype(np.int64) * view.width + dst
-    when = _times(view.source, view.split.target, time)
-    rows = np.isin(codes, view.held)
-    pairs, at = np.unique(codes[rows], return_inverse=True)
+    when = _times(view.source, view.target, time)
+    rows = _member(view.source_codes, view.held)
+    pairs, at = np.unique(view.source_codes[rows], return_inverse=True)
     first = np.full(len(pairs), np.inf)
     np.minimum.at(first, at, when[rows])
     limit = np.full(view.shape[0], np.inf)
@@ -140,40 +199,16 @@ def _held_times(view: View, time: str) -> np.ndarray:
 # ---- generated rows --------------------------------------------------------------------------------------------------
 
 
-def generated(view: View, deltas: tuple[Delta, ...]) -> Iterator[tuple[bool, Finding]]:
-    split, graph = view.split, view.graph
-    fine = {split.train.fingerprint(), split.train.observed().fingerprint()}
-    if view.name == "train_valid":
-        fine |= {split.train_valid.fingerprint(), split.train_valid.observed().fingerprint()}
-    bad = {split.source.fingerprint(), split.source.observed().fingerprint()}
-    if view.name == "train":
-        bad |= {split.train_valid.fingerprint(), split.train_valid.observed().fingerprint()}
-    bad -= fine
-    before = {d.uid for d in split.source.deltas}
-    for delta in {d.uid: d for d in (*graph.deltas, *deltas)}.values():
-        hits, named = _proposed(view, delta)
-        where = repr(delta)
-        masked = [c for c in (_pair_codes(view, edge, rows) for edge, rows in delta.masks.items()) if c is not None]
-        hidden = np.unique(np.concatenate(masked)) if masked else np.zeros(0, np.int64)
-        hidden = hidden[np.isin(hidden, view.held)]
-        if len(hidden):
-            yield True, view.leak("generated", where, f"its masks name {len(hidden)} held-out pairs", hidden)
-        if set(delta.fitted_on) & bad:
-            why = f"it was fitted on a graph that holds the held-out pairs; it proposes {len(hits)} of them"
-            yield True, view.leak("generated", where, why, hits)
-        elif not delta.fitted_on or set(delta.fitted_on) - fine:
-            p = stats.binom.sf(len(hits) - 1, max(named, 1), min(view.base_rate, 1))
-            certain = len(hits) > 0 and len(hits) / named >= 0.5 and (p < 1e-2 or len(hits) == named)
-            when = "was applied before the split, and " if delta.uid in before else ""
-            why = f"it {when}does not say that it was fitted on {view.name}; {len(hits)} of the {named} new pairs proposed are held out"
-            yield certain, view.leak("generated", where, why, hits)
-
-
-def _proposed(view: View, delta: Delta) -> tuple[np.ndarray, int]:
-    found = [c for c in (_pair_codes(view, edge, rows) for edge, rows in delta.edges.items()) if c is not None]
+def proposed(view: View, tables: Any) -> tuple[np.ndarray, int]:
+    """Held-out pairs among these edge tables by external id, and the number of pairs beyond the known ones."""
+    found = [c for c in (_pair_codes(view, edge, rows) for edge, rows in tables.items()) if c is not None]
     codes = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
-    codes = codes[(codes >= 0) & ~np.isin(codes, view.known)]
-    return codes[np.isin(codes, view.held)], len(codes)
+    codes = codes[(codes >= 0) & ~_member(codes, view.known)]
+    return codes[_member(codes, view.held)], len(codes)
+
+
+def by_chance(view: View, hits: int, named: int) -> float:
+    return float(stats.binom.sf(hits - 1, max(named, 1), view.base_rate))
 
 
 def _pair_codes(view: View, edge: EdgeType, rows: pa.Table) -> np.ndarray | None:
@@ -181,7 +216,7 @@ def _pair_codes(view: View, edge: EdgeType, rows: pa.Table) -> np.ndarray | None
     ends += [("dst", "src")] if (edge[2], edge[0]) == (view.a, view.b) else []
     codes = []
     for a, b in ends:
-        s = tb.lookup(view.source.nodes[view.a]["id"].chunk(0), rows[a].chunk(0)).astype(np.int64)
-        d = tb.lookup(view.source.nodes[view.b]["id"].chunk(0), rows[b].chunk(0))
+        s = tb.lookup(view.source.nodes[view.a]["id"].chunk(0), tb.one_chunk(rows[a])).astype(np.int64)
+        d = tb.lookup(view.source.nodes[view.b]["id"].chunk(0), tb.one_chunk(rows[b]))
         codes.append(np.where((s >= 0) & (d >= 0), s * view.width + d, -1))
     return np.concatenate(codes) if codes else None

@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
 from hinaug.base import LinkPredictor, interactions
 from hinaug.hin import HIN
 
 BLOCK = 1024
+
+SMALL = 4096  # items below which a second BLAS thread gains a little when idle, and costs a hundredfold when the cores are shared
 
 
 @dataclass(eq=False)
@@ -46,7 +49,8 @@ class EASE(LinkPredictor):
         self.known_ = np.bincount(x.indices, x.data, minlength=x.shape[1]) > 0
         gram = dense_gram(x)
         gram[np.diag_indices_from(gram)] += np.float32(self.l2)
-        invert_in_place(gram)
+        with threadpool_limits(1 if len(gram) < SMALL else None, "blas"):
+            invert_in_place(gram)
         diagonal = gram.diagonal().copy()
         gram /= -diagonal[None, :]
         np.fill_diagonal(gram, 0)
