@@ -33,7 +33,7 @@ from hinaug.text import TextEncoder, embed_text
 EDGE_SIZES = (0.1, 0.5)
 USER_SIZE = 0.2
 
-Settings = dict[str, Any]  # what was chosen on valid at the first seed: teacher, size, and the members of each arm
+Settings = dict[str, Any]  # what was chosen on valid at the first seed: size, and the members of each arm
 
 
 @dataclass
@@ -138,9 +138,9 @@ def one_seed(
     """Generate on train, learn on train with choices on valid, refit on train + valid, evaluate on test, for each arm."""
     clock = time.perf_counter()
     relation, train, valid = job.relation, split.train, split.valid
-    if "teacher" not in settings:
-        settings["teacher"] = best(grids(relation, "plain", quick)["LightGCN"], train, split, seed)
-    teacher = RelationGenerator(settings["teacher"].clone()).fit(train, valid=valid, rng=seed)
+    if "plain" not in settings:
+        settings["plain"] = {name: best(grid, train, split, seed) for name, grid in grids(relation, quick).items()}
+    teacher = RelationGenerator(settings["plain"]["LightGCN"].clone()).fit(train, valid=valid, rng=seed)
     users = WGAN("user", relation=relation, steps=50 if quick else WGAN.steps).fit(train, rng=seed)
     if "size" not in settings:  # how many edges, by the member that is cheapest to fit
         trial = {size: EASE(relation).fit(train + teacher.generate(train, size, rng=seed)) for size in EDGE_SIZES}
@@ -152,7 +152,8 @@ def one_seed(
         clock = time.perf_counter()
         known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
         if arm not in settings:
-            settings[arm] = {name: best(grid, known, split, seed) for name, grid in grids(relation, arm, quick).items()}
+            grid = grids(relation, quick, settings["plain"]["LightGCN"])
+            settings[arm] = {name: best(candidates, known, split, seed) for name, candidates in grid.items()}
         members = [m.clone() for m in settings[arm].values()]
         members += [ItemKNN(relation), NearestNeighbors(relation, through=job.through)]
         model = Weighted(members).fit(known, valid=valid, rng=seed).refit(full, rng=seed)
@@ -168,20 +169,23 @@ def one_seed(
     return delta, model, full
 
 
-def grids(relation: EdgeType, arm: str, quick: bool) -> dict[str, list[LinkPredictor]]:
-    """What each arm may choose from on valid: as many trials for each.
+def grids(relation: EdgeType, quick: bool, plain: LinkPredictor | None = None) -> dict[str, list[LinkPredictor]]:
+    """What an arm may choose from on valid: as many trials for each.
 
-    With generated edges, whether they count in full or by their confidence is part of the choice; without, l2 is finer.
+    Without generated edges l2 is tuned; with them (`plain` is then what was chosen without) the choice is also whether they
+    count in full or by their confidence.
     """
-    steps = 10 if quick else None
-    if arm == "plain":
-        ease: list[LinkPredictor] = [EASE(relation, l2=l2) for l2 in (30, 100, 200, 300, 500, 1000, 2000, 3000)]
-        gcn: list[LinkPredictor] = [LightGCN(relation, loss="softmax", l2=l2, steps=steps) for l2 in (0.7, 1, 1.5, 2)]
-    else:
-        by = (None, "confidence")
-        ease = [EASE(relation, l2=l2, weight=w) for l2 in (100, 300, 1000, 3000) for w in by]
-        gcn = [LightGCN(relation, loss="softmax", l2=l2, steps=steps, weight=w) for l2 in (1, 2) for w in by]
-    return {"EASE": ease, "LightGCN": gcn}
+    if plain is None:
+        gcn = LightGCN(relation, loss="softmax", dim=64, steps=10 if quick else None)
+        return {
+            "EASE": [EASE(relation, l2=l2) for l2 in (30, 100, 200, 300, 500, 1000, 2000, 3000)],
+            "LightGCN": [gcn.clone(l2=l2) for l2 in (1.0, 2.0)],
+        }
+    by = (None, "confidence")
+    return {
+        "EASE": [EASE(relation, l2=l2, weight=w) for l2 in (100, 300, 1000, 3000) for w in by],
+        "LightGCN": [plain.clone(weight=w) for w in by],
+    }
 
 
 def best(grid: list[LinkPredictor], graph: HIN, split: Split, seed: int) -> LinkPredictor:
