@@ -18,7 +18,7 @@ from scipy import stats
 from hinaug import metrics
 from hinaug import tables as tb
 from hinaug.base import LeakError, LinkPredictor, held_out
-from hinaug.hin import HIN
+from hinaug.hin import HIN, EdgeType
 from hinaug.ranking import ranked_lists
 from hinaug.split import Split
 
@@ -140,7 +140,9 @@ def evaluate(
         f"Gini@{ks[-1]}": metrics.gini(ranked, n_items, ks[-1]),
     }
     if len(popularity) == n_items:
-        overall[f"Novelty@{ks[-1]}"] = float(np.nanmean(metrics.novelty(ranked, popularity, train.shape[0], ks[-1])))
+        novelty = metrics.novelty(ranked, popularity, train.shape[0], ks[-1])
+        there = np.isfinite(novelty)  # a user with an empty list has none
+        overall[f"Novelty@{ks[-1]}"] = float(novelty[there].mean()) if there.any() else float("nan")
     slices = _slices(split, hin, users, relevant)
     return Result(
         type(predictor).__name__,
@@ -187,6 +189,13 @@ def _refuse_leaks(predictor: LinkPredictor, hin: HIN, split: Split, pairs: pa.Ta
             f"{there} of {len(held)} {what} are edges of the graph to score on; pass split.train{'' if on == 'valid' else '_valid'}"
         )
     clean = split.train if on == "valid" else split.train_valid
+    for edge in observed.edges:
+        twins = _twins(split, observed, edge, held) - _twins(split, clean.observed(), edge, held)
+        if twins > 0:
+            raise LeakError(
+                f"{twins} {what} stand as {edge} edges in the graph to score on, and not in the split's own; "
+                f"pass split.train{'' if on == 'valid' else '_valid'}"
+            )
     for node in split.evidence:
         if node in observed.nodes:
             extra = tb.lookup(clean.observed().nodes[node]["id"].chunk(0), observed.nodes[node]["id"].chunk(0)) < 0
@@ -194,6 +203,18 @@ def _refuse_leaks(predictor: LinkPredictor, hin: HIN, split: Split, pairs: pa.Ta
                 raise LeakError(
                     f"{int(extra.sum())} {node!r} nodes in the graph to score on left the split as evidence of held-out pairs"
                 )
+
+
+def _twins(split: Split, hin: HIN, edge: EdgeType, held: np.ndarray) -> int:
+    """How many held-out pairs stand as edges of another type, or the other way round."""
+    a, _, b = split.target
+    if edge not in hin.edges or (edge[0], edge[2]) not in ((a, b), (b, a)):
+        return 0
+    src, dst = (p.astype(np.int64) for p in hin.links(edge))
+    ways = [(src, dst)] if (edge[0], edge[2]) == (a, b) and edge != split.target else []
+    ways += [(dst, src)] if (edge[2], edge[0]) == (a, b) else []
+    there = [u * hin.n(b) + i for u, i in ways]
+    return int(np.isin(held, np.concatenate(there)).sum()) if there else 0
 
 
 def _slices(split: Split, hin: HIN, users: np.ndarray, relevant: sp.csr_array) -> dict[str, np.ndarray]:
@@ -293,13 +314,9 @@ def compare(
     )
     gain = after - before
     low, high = _interval(gain)
-    p = (
-        float(stats.ttest_1samp(gain, 0).pvalue)
-        if n > 1 and np.ptp(gain) > 0
-        else (1.0 if not gain.any() else 0.0 if n > 1 else 1.0)
-    )
+    p = _paired_p(gain)
     slices: dict[str, dict[str, dict[str, float]]] = {}
-    for name in left[0].slices:
+    for name in (s for s in left[0].slices if all(s in r.slices for r in left)):
         labels = np.empty(n, object)
         for result in reversed(left):  # a user whose slice varies between seeds counts in that of the first seed
             at = tb.lookup(codes.dictionary, result.users.cast(pa.string()))
@@ -326,6 +343,15 @@ def holm(p: Mapping[Any, float]) -> dict[Any, float]:
         highest = max(highest, min(1.0, (len(order) - i) * p[name]))
         out[name] = highest
     return {name: out[name] for name in p}
+
+
+def _paired_p(gain: np.ndarray) -> float:
+    """Two-sided p of a paired t-test: 1 where nothing changed or one user cannot tell, 0 where all changed alike."""
+    n, mean = len(gain), float(gain.mean())
+    spread = float(gain.std(ddof=1)) if n > 1 else 0.0
+    if spread <= 1e-12 * abs(mean) or n < 2:
+        return 1.0 if n < 2 or mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / (spread / np.sqrt(n)), n - 1))
 
 
 def _interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:

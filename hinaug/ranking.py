@@ -34,7 +34,7 @@ def recommend(
     if k < 1:
         raise ValueError(f"recommend: k={k!r}; at least 1")
     source, _, target = predictor.relation
-    src = hin.positions(source, [users] if isinstance(users, str | int) else users)
+    src = hin.positions(source, [users] if isinstance(users, str | int | np.integer) else users)
     exclude = None
     if exclude_observed:
         observed = hin.observed().adjacency(predictor.relation)
