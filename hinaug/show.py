@@ -81,8 +81,8 @@ def show_recommendations(
         )
         for row in recommend(model, graph, [user], k=10).to_pylist():
             item = str(row["item"])
-            why = [f"a generated edge says so, confidence {mine[item]:.2f}"] if item in mine else []
-            why += [f"{fans[item]} generated {source}s have it"] if fans[item] else []
+            why = [f"a generated edge, confidence {mine[item]:.2f}"] if item in mine else []
+            why += [f"in {fans[item]} generated {source}s"] if fans[item] else []
             mark = "*" if item in mine else " "
             console.print(
                 f"  {row['rank']:>2} {mark} {title(row['item']):<42.42} {row['score']:6.2f}  {', '.join(why)}"
