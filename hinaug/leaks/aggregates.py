@@ -252,6 +252,8 @@ def _of_numbers(what: str, owner: np.ndarray, numbers: np.ndarray, n: int, time:
         av = a[order]
         yield f"last {what}", np.where(there, v[order][np.minimum(first + count - 1, len(v) - 1)], np.nan)
         yield f"first {what}", np.where(there, v[order][np.minimum(first, len(v) - 1)], np.nan)
+    if "." in what.rsplit(" ", 1)[-1]:
+        return  # what neighbours are like is not counted value by value
     distinct = np.unique(v)
     if 2 <= len(distinct) <= 10:
         for value in distinct:

@@ -31,22 +31,15 @@ def look(
             if where in named or not table.num_rows:
                 continue
             lineage = tb.lineage_of(field)
-            found, of_train = _aggregate(view, sides, type, field.name)
+            found, of_train = _aggregate(view, sides, type, field.name, trace=lineage == "aggregate")
             if found is not None:
                 yield found[0], Finding("aggregate", where, view.name, found[1])
                 if found[0]:
                     continue
             if lineage == "aggregate" and not of_train:
                 if _as_before(view, type, field.name):
-                    yield (
-                        True,
-                        Finding(
-                            "aggregate",
-                            where,
-                            view.name,
-                            "it is declared an aggregate, and was computed before the split",
-                        ),
-                    )
+                    why = "it is declared an aggregate, and was computed before the split"
+                    yield True, Finding("aggregate", where, view.name, why)
                 else:
                     why = "it is declared an aggregate; that it was computed from this graph alone cannot be confirmed"
                     yield False, Finding("column", where, view.name, why)
@@ -72,8 +65,8 @@ class _All:
         return self._sides[end]
 
 
-def _aggregate(view: View, sides: _All, type: Type, name: str) -> tuple[tuple[bool, str] | None, bool]:
-    """(what aggregate a column follows, whether it is one of this graph's own)."""
+def _aggregate(view: View, sides: _All, type: Type, name: str, trace: bool) -> tuple[tuple[bool, str] | None, bool]:
+    """(what aggregate a column follows, if `trace` whether it is one of this graph's own)."""
     column = tb.one_chunk(view.observed.table(type)[name])
     if column.null_count == len(column):
         return None, False
@@ -92,7 +85,7 @@ def _aggregate(view: View, sides: _All, type: Type, name: str) -> tuple[tuple[bo
                 if found is not None and found[0]:
                     return found, False
                 doubt = doubt or found
-                of_train = of_train or (own is not None and sides[end].of_train(candidate))
+                of_train = of_train or (trace and own is not None and sides[end].of_train(candidate))
     return doubt, of_train
 
 

@@ -73,9 +73,10 @@ def _scale(values: np.ndarray, whole: np.ndarray) -> float | None:
     if ok.sum() < 3:
         return None
     ratio = values[ok] / whole[ok]
-    middle = float(np.median(ratio))
-    same = (np.abs(ratio - middle) <= 1e-4 * abs(middle)).mean() >= 0.98 and abs(middle - 1) > 1e-5
-    return middle if same and len(np.unique(whole[ok])) >= 3 else None
+    for usual in (float(ratio[0]), float(ratio[len(ratio) // 2])):  # where nearly all agree, one of two does
+        if (np.abs(ratio - usual) <= 1e-4 * abs(usual)).mean() >= 0.98:
+            return usual if abs(usual - 1) > 1e-5 and len(np.unique(whole[ok])) >= 3 else None
+    return None
 
 
 def _near(values: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -97,9 +98,12 @@ def _monotone(values: np.ndarray, whole: np.ndarray, part: np.ndarray, few: int)
     if ok.sum() < 2 * few:
         return None
     v, w = values[ok], whole[ok]
-    low, high = int(np.argmin(w)), int(np.argmax(w))
+    some = np.linspace(0, len(v) - 1, 16).astype(np.int64)  # most are out of order at a glance
+    up = v[some, None] - v[some]
+    along = up * (np.sign(w[some, None] - w[some]) * (np.abs(w[some, None] - w[some]) > 1e-4 * np.abs(w[some])))
+    slack = 2e-6 * float(np.ptp(v))
     for sign in (1, -1):
-        if sign * v[low] > sign * v[high] or not _ordered(v, sign * w):
+        if (sign * along < -slack).any() or not _ordered(v, sign * w):
             continue
         if len(np.unique(v)) >= few and len(np.unique(_rounded(w))) >= few:
             also = ok & np.isfinite(part)
