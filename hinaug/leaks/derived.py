@@ -37,10 +37,11 @@ WEIGHT = (
 def look(view: View) -> Iterator[tuple[bool, Finding]]:
     graph = view.observed
     for edge in graph.edges:
-        if {edge[0], edge[2]} == {view.a, view.b} or edge == view.target or not graph.n(edge):
+        if edge == view.target or not graph.n(edge):
             continue
         word, where, n = lineage(view, edge), title(edge), graph.n(edge)
-        verdict, ours = _shared(view, edge)
+        between = {edge[0], edge[2]} == {view.a, view.b} and view.a != view.b  # `rows.direct` looks into these
+        verdict, ours = (None, False) if between else _shared(view, edge)
         if verdict is not None:
             certain, why = verdict
             yield certain, Finding("derived edges", where, view.name, why, n)
@@ -49,7 +50,7 @@ def look(view: View) -> Iterator[tuple[bool, Finding]]:
         if word == "aggregate" and _as_before(view, edge) and not ours:
             why = "they are declared derived, and were computed before the split"
             yield True, Finding("derived edges", where, view.name, why, n)
-        elif word == "aggregate" and edge not in view.source.edges and not ours:
+        elif word == "aggregate" and not ours:
             why = "they are declared derived; that they were computed from this graph cannot be confirmed"
             yield False, Finding("edges", where, view.name, why, n)
         elif word is None:

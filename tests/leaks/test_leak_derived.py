@@ -101,10 +101,20 @@ def test_declared_derived_and_carried_over():
     assert "before the split" in named(split, "item like item", "derived edges").why
 
 
+def test_predictions_computed_before_the_split_leak_though_held_out_pairs_left_them():
+    hin = world()
+    score = hin.adjacency(RATES).toarray() @ shared(hin, "item", "cosine")
+    rows = [(u, i) for u in range(len(score)) for i in np.argsort(-score[u], kind="stable")[:4]]
+    split = split_of(joined(hin, "user", rows, lineage="aggregate", name="may like", to="item"))
+    assert "before the split" in named(split, "user may like item", "derived edges").why
+
+
 def test_edges_of_unknown_lineage_are_unknown():
     rng = np.random.default_rng(0)
     rows = [(int(a), int(b)) for a, b in rng.integers(0, 40, (80, 2))]
     undecided(split_of(joined(world(), "item", rows, lineage=None, name="also bought")), "item also bought item")
+    likes = [(int(u), int(i)) for u, i in rng.integers(0, 40, (80, 2))]
+    undecided(split_of(joined(world(), "user", likes, lineage=None, name="viewed", to="item")), "user viewed item")
     clusters = [(u, int(c)) for u, c in enumerate(rng.integers(0, world().n("tag"), 60))]
     undecided(split_of(joined(world(), "user", clusters, lineage=None, name="in", to="tag")), "user in tag")
 
