@@ -210,7 +210,7 @@ class _Pairs:
         )
         self.src, self.dst = self.code // self.width, self.code % self.width
         if time is not None:
-            when = _times(observed, target, time)
+            when = times_of(observed, target, time)
             missing = np.flatnonzero(np.isnan(when))
             if missing.size:
                 raise SchemaError(
@@ -325,10 +325,10 @@ def _named(a: sp.csr_array, b: sp.csr_array, pairs: sp.csr_array) -> np.ndarray:
 
 def _reach(hin: HIN, type: str, end: str, through: Sequence[str], past: tuple[str, ...] = ()) -> sp.csr_array:
     """Which nodes of `end` each node of `type` touches, directly or through other evidence types."""
-    found = _touch(hin, type, end)
+    found = touching(hin, type, end)
     for other in through:
         if other != type and other not in past:
-            step = _touch(hin, type, other)
+            step = touching(hin, type, other)
             if step.nnz:
                 found = found + step @ _reach(hin, other, end, through, (*past, type))
     found = found.tocsr()
@@ -337,7 +337,7 @@ def _reach(hin: HIN, type: str, end: str, through: Sequence[str], past: tuple[st
     return found
 
 
-def _touch(hin: HIN, a: str, b: str) -> sp.csr_array:
+def touching(hin: HIN, a: str, b: str) -> sp.csr_array:
     out = sp.csr_array((hin.n(a), hin.n(b)), dtype=np.float32)
     for edge in hin.edges:
         if (edge[0], edge[2]) == (a, b):
@@ -351,10 +351,10 @@ def _before(hin: HIN, time: str, cut: float, ends: tuple[str, str]) -> HIN:
     """Without the rows of any table later than `cut`; late users and items keep their ids alone."""
     for type in list(hin.observed().edges):
         if time in hin.observed().edges[type].column_names:
-            hin = hin.filter_edges(type, ~(_times(hin.observed(), type, time) > cut))
+            hin = hin.filter_edges(type, ~(times_of(hin.observed(), type, time) > cut))
     for node in list(hin.nodes):
         if time in hin.observed().nodes[node].column_names:
-            late = _times(hin.observed(), node, time) > cut
+            late = times_of(hin.observed(), node, time) > cut
             hin = _blank(hin, node, late) if node in ends else hin.filter_nodes(node, ~late)
     return hin
 
@@ -383,7 +383,7 @@ def _before_own(hin: HIN, time: str, ends: tuple[str, str], limit: np.ndarray, k
             for side, node in enumerate((type[0], type[2])):
                 if node not in ends and time in before.nodes[node].column_names and late.any():
                     had = np.bincount(before.links(type)[side], minlength=before.n(node)) > 0
-                    has = np.asarray(_touch(hin.observed(), node, user).sum(axis=1)).ravel() > 0
+                    has = np.asarray(touching(hin.observed(), node, user).sum(axis=1)).ravel() > 0
                     hin = hin.filter_nodes(node, ~had | has)
     return hin
 
@@ -398,16 +398,16 @@ def late_rows(hin: HIN, type: EdgeType, time: str, ends: tuple[str, str], limit:
             continue
         other = type[2 - 2 * side]
         if time in hin.edges[type].column_names:
-            when = _times(hin, type, time)
+            when = times_of(hin, type, time)
         elif other not in ends and time in hin.nodes[other].column_names:
-            when = _times(hin, other, time)[links[1 - side]]
+            when = times_of(hin, other, time)[links[1 - side]]
         else:
             continue
         late |= when > limit[links[side]]
     return late
 
 
-def _times(hin: HIN, type: Any, time: str) -> np.ndarray:
+def times_of(hin: HIN, type: Any, time: str) -> np.ndarray:
     """A time column as float64 in its own unit (time stamps: seconds), NaN for null."""
     column = hin.column(type, time)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from hinaug import tables as tb
 from hinaug.hin import HIN, PROVENANCE
 from hinaug.leaks.view import View, _member
-from hinaug.split import _touch
+from hinaug.split import touching
 
 NAMED = re.compile(
     r"(^|_)(n|num|number|count|counts|mean|avg|average|pop|popularity|degree|deg|total|sum|rank|max|min|std|var|median|freq|"
@@ -132,7 +132,7 @@ class Sides:
             if end != self.end:
                 if self.end in (a, b):
                     continue
-                touch = _touch(hin, end, self.end)
+                touch = touching(hin, end, self.end)
                 degree = np.diff(touch.indptr)[positions]
                 if not touch.nnz or degree.sum() > 4_000_000:
                     continue
@@ -157,12 +157,12 @@ class Sides:
             n = hin.n(node)
             if node not in (self.view.a, self.view.b) and 2 <= n <= 512 and n * len(rows.owner) <= 20_000_000:
                 same = view is None or (node in there and hin.nodes[node]["id"].equals(there[node]["id"]))
-                touch = _touch(hin, other_end, node)
+                touch = touching(hin, other_end, node)
                 if touch.nnz and same:
                     rows.vectors[f"one-hot {node}"] = touch[other[rows.take]].toarray()
 
     def _node_rows(self, hin: HIN, node: str, view: View | None, time: str) -> Rows | None:
-        touch = _touch(hin, node, self.end).tocoo()
+        touch = touching(hin, node, self.end).tocoo()
         take, owner = touch.coords
         if not len(take):
             return None

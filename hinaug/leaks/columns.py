@@ -12,7 +12,7 @@ from hinaug import tables as tb
 from hinaug.hin import PROVENANCE, Type
 from hinaug.leaks.aggregates import Sides, numbers_of, per_node, vectors_of
 from hinaug.leaks.view import Finding, View, changed, title
-from hinaug.split import _touch
+from hinaug.split import touching
 
 
 def look(
@@ -118,7 +118,7 @@ def _owners(view: View, type: Type) -> Iterator[tuple[str, np.ndarray]]:
         return
     shared = False
     for end in dict.fromkeys((view.a, view.b)):
-        touch = _touch(graph, type, end)
+        touch = touching(graph, type, end)
         degree = np.diff(touch.indptr)
         if touch.nnz and degree.max() == 1 and (degree == 1).mean() > 0.5:
             positions = np.full(graph.n(type), -1)

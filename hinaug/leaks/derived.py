@@ -13,7 +13,7 @@ from hinaug.hin import PROVENANCE, EdgeType
 from hinaug.leaks.aggregates import numbers_of
 from hinaug.leaks.rows import lineage
 from hinaug.leaks.view import Finding, View, _member, _product_work, title
-from hinaug.split import _touch
+from hinaug.split import touching
 
 WORK = 300_000_000
 WEIGHT = (
@@ -125,7 +125,7 @@ def _sides(view: View, edge: EdgeType) -> list[tuple[sp.csr_array | None, str]]:
     for x, y in ((edge[0], edge[2]), (edge[2], edge[0])):
         for near, far, form in ((a, b, "ab"), (b, a, "ba")):
             if x == near and y not in (a, b) and y in view.source.nodes:
-                touch = _touch(rest, far, y)
+                touch = touching(rest, far, y)
                 if touch.nnz and (np.bincount(touch.indices, minlength=touch.shape[1]) == 1).mean() < 0.9:
                     # where each node has one neighbour alone (a review), `ways` says more
                     out.append((touch, form + ("" if x == edge[0] else "'")))

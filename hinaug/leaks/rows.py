@@ -14,7 +14,7 @@ from hinaug import tables as tb
 from hinaug.hin import HIN, EdgeType, Type
 from hinaug.leaks.view import Finding, View, _member, judge, title
 from hinaug.leaks.ways import ways_of, ways_of_source
-from hinaug.split import _times, late_rows
+from hinaug.split import late_rows, times_of
 
 MOMENT = re.compile(r"(^|_)(time|date|timestamp|datetime|day|created|updated|modified|ts)(_|$)|_at$|time$|date$")
 
@@ -153,11 +153,11 @@ def future(view: View) -> Iterator[tuple[bool, Finding]]:
 
 def _after_cut(view: View, time: str, cut: float) -> Iterator[tuple[bool, Finding]]:
     graph = view.observed
-    lowest = float(_times(view.source, view.target, time).min(initial=np.inf))
+    lowest = float(times_of(view.source, view.target, time).min(initial=np.inf))
     for type in [*graph.edges, *graph.nodes]:
         other = [] if type in (view.a, view.b) else _moments(graph, type)  # a release date is no event
         for column in dict.fromkeys([time, *other] if time in graph.table(type).column_names else other):
-            when = _times(graph, type, column)
+            when = times_of(graph, type, column)
             latest = np.where(np.isnan(when), -np.inf, when).max(initial=-np.inf)
             if column != time and latest > cut + 20 * max(cut - lowest, 1):
                 continue  # in another unit
@@ -186,7 +186,7 @@ def _moments(graph: HIN, type: Type) -> list[str]:
 
 def _held_times(view: View, time: str) -> np.ndarray:
     """The last moment that each user's graph may know: when the first held-out pair of the user was first seen."""
-    when = _times(view.source, view.target, time)
+    when = times_of(view.source, view.target, time)
     rows = _member(view.source_codes, view.held)
     pairs, at = np.unique(view.source_codes[rows], return_inverse=True)
     first = np.full(len(pairs), np.inf)
