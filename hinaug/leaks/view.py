@@ -184,7 +184,8 @@ def judge(
 
     Certain: a row that names a pair alone, or only true pairs, while rows of its like name few false ones; a table
     whose rows belong to one end each (a reified relation) and name mostly true pairs, or most held-out pairs; more than
-    half of the new pairs held out, far above chance; nearly everything but the held-out pairs.
+    half of the new pairs held out, far above chance (by groups of several users and items: nine tenths, since in a small
+    world people of one taste have tried nearly all there is for it); nearly everything but the held-out pairs.
     weak: only the statistics count, for numbers and words that may equal an id by accident. prose: a weak mention that
     is no accident, though it need not say that the pair is one: what the statistics leave open is unknown.
     """
@@ -226,7 +227,9 @@ def judge(
                 return Verdict(True, hits, says)
     chance = stats.binom.sf(n_held - 1, n_held + false, view.base_rate)
     if n_held and n_held >= false and chance < (1e-4 if weak else 1e-3):
-        return Verdict(True, hits, says)
+        if private or n_held >= 9 * false:
+            return Verdict(True, hits, says)
+        doubt = doubt or Verdict(False, hits, f"{says}; groups of users and items may do so for reasons of their own")
     reached = [np.zeros(n, bool) for n in view.shape]
     reached[0][left.indices], reached[1][right.indices] = True, True
     eligible = int((reached[0][view.held // view.width] & reached[1][view.held % view.width]).sum())

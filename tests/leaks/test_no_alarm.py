@@ -80,6 +80,11 @@ def test_natural_side_information(sparse, name):
     quiet(thin(split, 0.4, rng=0) if sparse else split)
 
 
+@pytest.mark.parametrize("seed", [11, 25])
+def test_a_small_world_where_one_taste_has_tried_nearly_all_there_is_for_it(seed):
+    quiet(thin(leave_last(rich(seed), RATES, evidence=["review"]), 0.4, rng=0))
+
+
 def test_cities_of_users_and_of_items():
     hin = world()
     rng = np.random.default_rng(0)
