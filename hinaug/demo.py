@@ -30,8 +30,7 @@ from hinaug.show import Log, show_comparisons, show_generated, show_recommendati
 from hinaug.split import Split, random_split, thin
 from hinaug.text import TextEncoder, embed_text
 
-EDGE_SIZES = (0.1, 0.5)
-USER_SIZE = 0.2
+SIZES = ((0.02, 0.02), (0.1, 0.1), (0.5, 0.2))  # shares of edges and of users to generate, to choose from on valid
 
 Settings = dict[str, Any]  # what was chosen on valid at the first seed: size, and the members of each arm
 
@@ -139,21 +138,23 @@ def one_seed(
     clock = time.perf_counter()
     relation, train, valid = job.relation, split.train, split.valid
     if "plain" not in settings:
-        settings["plain"] = {name: best(grid, train, split, seed) for name, grid in grids(relation, quick).items()}
+        settings["plain"] = choose(grids(relation, quick), train, split, seed)
     teacher = RelationGenerator(settings["plain"]["LightGCN"].clone()).fit(train, valid=valid, rng=seed)
     users = WGAN("user", relation=relation, steps=50 if quick else WGAN.steps).fit(train, rng=seed)
-    if "size" not in settings:  # how many edges, by the member that is cheapest to fit
-        trial = {size: EASE(relation).fit(train + teacher.generate(train, size, rng=seed)) for size in EDGE_SIZES}
-        settings["size"] = max(trial, key=lambda size: evaluate(trial[size], train, split, k=20)["NDCG@20"])
-    delta = merge([teacher.generate(train, settings["size"], rng=seed), users.generate(train, USER_SIZE, rng=seed)])
+    offers = [
+        merge([teacher.generate(train, edges, rng=seed), users.generate(train, nodes, rng=seed)])
+        for edges, nodes in SIZES
+    ]
+    if "size" not in settings:  # how much, by what it does to the stronger member
+        settings["size"] = which([(teacher.predictor, train + offer) for offer in offers], split, seed, "the size")
+    delta = offers[settings["size"]]
     deltas = {"plain": None, "random": random_delta(train, delta, rng=seed), "augmented": delta}
     console.print(f"seed {seed}: generated {len(delta):,} rows in {time.perf_counter() - clock:.1f} s")
     for arm, extra in deltas.items():
         clock = time.perf_counter()
         known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
         if arm not in settings:
-            grid = grids(relation, quick, settings["plain"]["LightGCN"])
-            settings[arm] = {name: best(candidates, known, split, seed) for name, candidates in grid.items()}
+            settings[arm] = choose(grids(relation, quick, settings["plain"]["LightGCN"]), known, split, seed)
         members = [m.clone() for m in settings[arm].values()]
         members += [ItemKNN(relation), NearestNeighbors(relation, through=job.through)]
         model = Weighted(members).fit(known, valid=valid, rng=seed).refit(full, rng=seed)
@@ -188,10 +189,15 @@ def grids(relation: EdgeType, quick: bool, plain: LinkPredictor | None = None) -
     }
 
 
-def best(grid: list[LinkPredictor], graph: HIN, split: Split, seed: int) -> LinkPredictor:
-    """The candidate that ranks valid best after learning from train; unfitted."""
+def choose(grids: dict[str, list[LinkPredictor]], graph: HIN, split: Split, seed: int) -> dict[str, LinkPredictor]:
+    """Of each grid the candidate that ranks valid best after learning from the graph; unfitted."""
+    return {name: grid[which([(m, graph) for m in grid], split, seed, name)] for name, grid in grids.items()}
+
+
+def which(trials: list[tuple[LinkPredictor, HIN]], split: Split, seed: int, what: str) -> int:
+    """The number of the trial, a model and the graph that it learns from, that ranks valid best."""
     found = []
-    for candidate in track(grid, f"choosing {type(grid[0]).__name__}"):
+    for candidate, graph in track(trials, f"choosing {what}"):
         model = candidate.clone().fit(graph, valid=split.valid, rng=seed)
         found.append(evaluate(model, graph, split, k=20)["NDCG@20"])
-    return grid[int(np.argmax(found))]
+    return int(np.argmax(found))

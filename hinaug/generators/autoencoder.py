@@ -69,7 +69,7 @@ class Autoencoder(Estimator):
             "decoder1": linear(self.latent, self.hidden, random),
             "decoder2": linear(self.hidden, m + width, random),
         }
-        optimizer = torch.optim.Adam([p for layer in layers.values() for p in layer.parameters()], lr=self.lr)
+        optimizer = torch.optim.Adam([p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True)
         steps, step, history = self.epochs * -(-n // self.batch), 0, []
         # a batch of few targets is done before a second thread has woken up
         with torch_threads(1 if self.batch * (m + width) * self.hidden < 10**8 else None):
@@ -78,7 +78,8 @@ class Autoencoder(Estimator):
                 for at in range(0, n, self.batch):
                     rows = order[at : at + self.batch]
                     x, c = torch.from_numpy(links[rows].toarray()), torch.from_numpy(columns[rows])
-                    shown = dropout(torch.cat([F.normalize(x), F.normalize(c)], 1), self.dropout, random)
+                    some = torch.from_numpy(self._thinned(links[rows], rng))
+                    shown = torch.cat([some, dropout(F.normalize(c), self.dropout, random)], 1)
                     mu, logvar = layers["encoder2"](torch.tanh(layers["encoder1"](shown))).split(self.latent, 1)
                     z = mu + (0.5 * logvar).exp() * torch.empty_like(mu).normal_(generator=random)
                     out = layers["decoder2"](torch.tanh(layers["decoder1"](z)))
@@ -106,6 +107,13 @@ class Autoencoder(Estimator):
             self._find_temperature(links, columns, rng)
         return self
 
+    def _thinned(self, links: sp.csr_array, rng: np.random.Generator) -> np.ndarray:
+        """Unit rows [b, m] after dropout, drawn for the links alone: the zeros, nearly all of a row, stay zero anyway."""
+        kept = (rng.random(links.nnz) >= self.dropout) / (1 - self.dropout)
+        degree = np.diff(links.indptr)
+        data = (kept / np.sqrt(np.repeat(degree, degree))).astype(np.float32)
+        return sp.csr_array((data, links.indices, links.indptr), shape=links.shape).toarray()
+
     def posterior(self, links: sp.csr_array, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z) for rows of links, each [n, latent]."""
         w, m = self.weights_, links.shape[1]
@@ -119,13 +127,13 @@ class Autoencoder(Estimator):
     def decode(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits of the targets [n, m], sharpened and with the offsets, and the columns [n, width] before any draw."""
         w, m = self.weights_, len(self.offsets_)
-        out = np.tanh(z @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+        out = np.tanh(z.astype(np.float32) @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
         return out[:, :m] / self.temperature_ + self.offsets_, out[:, m:]
 
-    def match_popularity(self, z: np.ndarray, degree: np.ndarray, counts: np.ndarray) -> None:
+    def match_popularity(self, z: np.ndarray, degree: np.ndarray, counts: np.ndarray, steps: int = 15) -> None:
         """Set the offsets so that nodes like these meet the real counts of the targets."""
         self.offsets_ = np.zeros(len(counts))
-        self.offsets_ = popularity_offsets(lambda rows: self.decode(z[rows])[0], degree, counts)
+        self.offsets_ = popularity_offsets(lambda rows: self.decode(z[rows])[0], degree, counts, steps)
 
     def draw(
         self, z: np.ndarray, degree: np.ndarray, rng: np.random.Generator
@@ -163,7 +171,7 @@ class Autoencoder(Estimator):
         wanted, low, high = coherence(links[judged]), np.log(0.2), 0.0
         for _ in range(6):
             self.temperature_ = float(np.exp((low + high) / 2))
-            self.match_popularity(z, degree, counts)
+            self.match_popularity(z, degree, counts, steps=6)  # near enough to judge coherence
             row, target, _ = self.draw(z, degree, rng)
             found = coherence(sp.csr_array((np.ones(len(row)), (row, target)), shape=(len(z), links.shape[1])))
             low, high = ((low + high) / 2, high) if found > wanted else (low, (low + high) / 2)

@@ -37,18 +37,25 @@ def inclusion(logits: np.ndarray, n: np.ndarray) -> np.ndarray:
     The draw is a race of exponential clocks with rates exp(logit), stopped after n arrivals; with t the time at which n
     arrivals are expected, column j has arrived with probability 1 - exp(-t exp(logit_j)). Newton steps find log t.
     """
+    return _arrived(logits, n, None)[0]
+
+
+def _arrived(logits: np.ndarray, n: np.ndarray, t: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities, and the times [b, 1], which are a good start for logits that are much the same."""
     rate = np.exp(logits - logits.max(axis=1, keepdims=True))
     rate /= rate.sum(axis=1, keepdims=True)
-    wanted = np.minimum(n, 0.999 * (rate > 0).sum(axis=1)).astype(np.float64)[:, None]
-    t = np.maximum(wanted, 1e-9)
+    wanted = np.minimum(n, 0.999 * (rate > 0).sum(axis=1)).astype(rate.dtype)[:, None]
+    t = np.maximum(wanted, 1e-9) if t is None else t
     for _ in range(30):
-        gone = np.exp(-t * rate)
-        excess = (1 - gone).sum(axis=1, keepdims=True) - wanted
-        slope = (t * rate * gone).sum(axis=1, keepdims=True)
-        t = t * np.exp(np.clip(-excess / np.maximum(slope, 1e-12), -2, 2))
+        there = rate * -t
+        slope = -there
+        np.expm1(there, out=there)  # minus the probability of having arrived
+        excess = -there.sum(axis=1, keepdims=True) - wanted
         if np.abs(excess).max(initial=0) < 1e-3:
             break
-    return 1 - np.exp(-t * rate)
+        slope = np.einsum("ij,ij->i", slope, 1 + there)[:, None]
+        t = t * np.exp(np.clip(-excess / np.maximum(slope, 1e-12), -2, 2))
+    return -np.expm1(rate * -t), t
 
 
 def popularity_offsets(
@@ -63,11 +70,14 @@ def popularity_offsets(
     target = counts * (n.sum() / max(counts.sum(), 1))
     never, block = counts <= 0, rows_at_once(len(counts))
     offsets = np.where(never, NEVER, 0.0)
+    times: dict[int, np.ndarray] = {}
     for _ in range(steps):
         expected = np.zeros(len(counts))
         for at in range(0, len(n), block):
             rows = slice(at, min(at + block, len(n)))
-            expected += inclusion(logits_of(rows) + offsets, n[rows]).sum(axis=0)
+            logits = (logits_of(rows) + offsets).astype(np.float32)
+            arrived, times[at] = _arrived(logits, n[rows], times.get(at))
+            expected += arrived.sum(axis=0, dtype=np.float64)
         step = np.log(np.maximum(target, 1e-9) / np.maximum(expected, 1e-9))
         offsets = np.where(never, NEVER, offsets + np.clip(step, -3, 3))
     return offsets
