@@ -58,7 +58,7 @@ class Result:
 
     def interval(self, metric: str, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval of the mean over users (t distribution)."""
-        return _interval(self._of(metric), level)
+        return mean_interval(self._of(metric), level)
 
     def _of(self, metric: str) -> np.ndarray:
         if metric not in self.values:
@@ -305,34 +305,39 @@ def compare(
             raise ValueError(
                 f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; {two.on}, {len(two.users)} users)"
             )
-    ids = pa.concat_arrays([r.users.cast(pa.string()) for r in left])
-    codes = ids.dictionary_encode()
-    index, n = codes.indices.to_numpy(), len(codes.dictionary)
-    count = np.bincount(index, minlength=n)
-    before, after = (
-        np.bincount(index, np.concatenate([r._of(metric) for r in rs]), minlength=n) / count for rs in (left, right)
-    )
+    users, before = per_user(left, metric)
+    after = per_user(right, metric)[1]
+    n = len(users)
     gain = after - before
-    low, high = _interval(gain)
+    low, high = mean_interval(gain)
     p = _paired_p(gain)
     slices: dict[str, dict[str, dict[str, float]]] = {}
     for name in (s for s in left[0].slices if all(s in r.slices for r in left)):
         labels = np.empty(n, object)
         for result in reversed(left):  # a user whose slice varies between seeds counts in that of the first seed
-            at = tb.lookup(codes.dictionary, result.users.cast(pa.string()))
+            at = tb.lookup(users, result.users.cast(pa.string()))
             labels[at] = result.slices[name]
         slices[name] = {}
         for label in _ordered(labels):
             part = gain[labels == label]
             base = before[labels == label]
+            low_part, high_part = mean_interval(part)
             slices[name][str(label)] = {
-                "users": len(part), "before": float(base.mean()), "difference": float(part.mean()),
-                "low": _interval(part)[0], "high": _interval(part)[1], "wins": int((part > 0).sum()), "losses": int((part < 0).sum()),
+                "users": len(part), "before": float(base.mean()), "difference": float(part.mean()), "low": low_part,
+                "high": high_part, "wins": int((part > 0).sum()), "losses": int((part < 0).sum()),
             }  # fmt: skip
     return Comparison(
         metric, names[0], names[1], float(before.mean()), float(after.mean()), float(gain.mean()), low, high, p,
         n, len(left), int((gain > 0).sum()), int((gain < 0).sum()), slices,
     )  # fmt: skip
+
+
+def per_user(results: Sequence[Result], metric: str) -> tuple[pa.Array, np.ndarray]:
+    """Every user of these results, one a seed, and its mean over the seeds that judge it."""
+    codes = pa.concat_arrays([r.users.cast(pa.string()) for r in results]).dictionary_encode()
+    index, n = codes.indices.to_numpy(), len(codes.dictionary)
+    total = np.bincount(index, np.concatenate([r._of(metric) for r in results]), minlength=n)
+    return codes.dictionary, total / np.bincount(index, minlength=n)
 
 
 def holm(p: Mapping[Any, float]) -> dict[Any, float]:
@@ -354,7 +359,8 @@ def _paired_p(gain: np.ndarray) -> float:
     return float(2 * stats.t.sf(abs(mean) / (spread / np.sqrt(n)), n - 1))
 
 
-def _interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of a mean (t distribution)."""
     mean = float(values.mean()) if len(values) else float("nan")
     if len(values) < 2:
         return mean, mean

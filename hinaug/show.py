@@ -15,7 +15,7 @@ from rich.table import Table
 
 from hinaug.base import LinkPredictor
 from hinaug.delta import Delta
-from hinaug.evaluation import Comparison, Result, compare, holm
+from hinaug.evaluation import Comparison, Result, compare, holm, mean_interval, per_user
 from hinaug.hin import HIN
 from hinaug.ranking import recommend
 from hinaug.split import Split
@@ -102,7 +102,8 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
             found[m, f"{b} - {a}"] = compare(results[m, a], results[m, b], "NDCG@20", (a, b))
     corrected = holm({key: c.p for key, c in found.items()})
     seeds = results[models[0], "plain"]
-    title = f"{regime}: test, full ranking, {len(seeds)} seeds, {len(seeds[0].users)} users; ± half the 95 % interval"
+    judged = len(per_user(seeds, "NDCG@20")[0])
+    title = f"{regime}: test, full ranking, {len(seeds)} seeds, {judged} users; ± half the 95 % interval"
     table = _table(title, "model", "data", *METRICS, "NDCG % over plain", "p")
     for m in models:
         for arm in ARMS:
@@ -146,8 +147,10 @@ def verdict(plain: Comparison, random: Comparison, p: float, p_random: float) ->
 
 
 def _mean(results: list[Result], metric: str) -> str:
-    half = np.mean([np.subtract(*r.interval(metric)[::-1]) / 2 for r in results])
-    return f"{np.mean([r[metric] for r in results]):.4f} ±{f'{half:.3f}'.lstrip('0')}"
+    """Each user counts once, with its mean over the seeds, as in the comparison."""
+    values = per_user(results, metric)[1]
+    low, high = mean_interval(values)
+    return f"{values.mean():.4f} ±{f'{(high - low) / 2:.3f}'.lstrip('0')}"
 
 
 def _table(title: str, *columns: str) -> Table:
