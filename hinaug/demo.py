@@ -26,7 +26,8 @@ from hinaug.io import save
 from hinaug.leaks import audit
 from hinaug.predictors import EASE, ItemKNN, LightGCN, NearestNeighbors
 from hinaug.progress import track
-from hinaug.show import Log, show_comparisons, show_generated, show_recommendations
+from hinaug.report import report
+from hinaug.show import ARMS, Log, show_comparisons, show_generated, show_recommendations
 from hinaug.split import Split, random_split, thin
 from hinaug.text import TextEncoder, embed_text
 
@@ -46,6 +47,7 @@ class Job:
     embed: str
     through: str | None = None  # where item vectors come from, if not from the items themselves
     notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)  # for the report: data, source, terms, encoder, command
 
 
 def movielens(folder: Path) -> Job:
@@ -64,7 +66,9 @@ def amazon(folder: Path) -> Job:
         titles = dict(zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True))
     notes = ["every review counts as a link, whatever its rating"]
     notes += [] if titles else ["there is no meta_* file, so items show by their number"]
-    return Job(hin, ("user", "rates", "item"), ("review",), lambda i: titles.get(i) or str(i), "review", "review", notes)
+    return Job(
+        hin, ("user", "rates", "item"), ("review",), lambda i: titles.get(i) or str(i), "review", "review", notes
+    )
 
 
 JOBS = {"ml-100k": movielens, "amazon-musical-instruments": amazon}
@@ -85,12 +89,20 @@ def run(
         raise ValueError(f"no demo for {dataset!r}; there are {list(JOBS)}")
     found = find(dataset, folder)
     console.print(f"[bold]{dataset}[/]: read from {found.source}\n  terms: {found.terms}")
-    job = JOBS[dataset](found.folder)
+    job, seeds = JOBS[dataset](found.folder), tuple(seeds)
+    command = f"hinaug demo {dataset} --encoder {encoder} --seeds {len(seeds)}"
+    job.facts = {
+        "data": dataset,
+        "source": str(found.source),
+        "terms": found.terms,
+        "encoder": encoder,
+        "command": command,
+    }
     started = time.perf_counter()
     job.hin = embed_text(job.hin, job.embed, TextEncoder(encoder))
     console.print(f"  text of {job.embed} nodes embedded with {encoder} in {time.perf_counter() - started:.1f} s")
     with threadpool_limits(1, "blas"):  # small matrices: more threads would mostly wait for each other
-        return experiment(job, out=Path(out), seeds=tuple(seeds), console=console)
+        return experiment(job, out=Path(out), seeds=seeds, console=console)
 
 
 def experiment(
@@ -103,6 +115,7 @@ def experiment(
     console.print(job.hin.summary())
     out.mkdir(parents=True, exist_ok=True)
     log = Log(out / "results.jsonl")
+    log.run(relation=job.relation, seeds=seeds, notes=job.notes, **{"data": "a graph of your own", **job.facts})
     found = {}
     for regime in ("all data", "thin data"):
         console.rule(f"[bold]{regime}")
@@ -117,11 +130,17 @@ def experiment(
             delta, model, graph = one_seed(job, split, seed, settings, results, log, regime, console, quick)
             if seed == seeds[0]:
                 show_generated(delta, console, "what was generated (first seed)")
-                show_recommendations(model, graph, split, delta, job.title, console)
+                show_recommendations(model, graph, split, delta, job.title, regime, log, console)
                 save(graph, out / regime.split()[0])
+        edges, nodes = SIZES[settings["size"]]
+        size = f"{edges:.0%} of the edges, {nodes:.0%} of the users"
+        members = {arm: {name: repr(m) for name, m in settings[arm].items()} for arm in ARMS}
+        log.write(kind="chosen", regime=regime, size=size, members=members)
         found[regime] = show_comparisons(results, regime, log, console)
     console.rule()
     console.print(f"results: {log.path}; augmented stores: {out}/all, {out}/thin (hinaug info {out}/thin)")
+    log.write(kind="end", seconds=time.perf_counter() - started)
+    console.print(f"report: {report(out)}")
     console.print(f"done in {time.perf_counter() - started:.0f} s")
     return found
 

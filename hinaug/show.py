@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,20 @@ from rich.table import Table
 from hinaug.base import LinkPredictor
 from hinaug.delta import Delta
 from hinaug.evaluation import Comparison, Result, compare, holm, mean_interval, per_user
-from hinaug.hin import HIN
+from hinaug.hin import HIN, EdgeType
 from hinaug.ranking import recommend
 from hinaug.split import Split
 
 ARMS = ("plain", "random", "augmented")
 METRICS = ("NDCG@20", "Recall@20", "MAP@20", "Hit@10")
+PACKAGES = ("hinaug", "numpy", "scipy", "pyarrow", "torch", "torch-geometric", "scikit-learn", "transformers")
 LEVEL = 0.005  # of a p after correction; anything above counts as nothing found
 
 Results = Mapping[tuple[str, str], list[Result]]  # (model, arm) -> one result a seed
 
 
 class Log:
-    """results.jsonl: one JSON object a line, written as the run goes."""
+    """results.jsonl: one JSON object a line, written as the run goes; `hinaug.report` makes a page of it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,9 +41,23 @@ class Log:
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def run(self, data: str, relation: EdgeType, seeds: Iterable[int], **facts: Any) -> None:
+        """What is run, and with which versions; facts: source, terms, notes, encoder, command."""
+        versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+        whole = {"data": data, "relation": list(relation), "seeds": list(map(int, seeds)), "versions": versions}
+        self.write(kind="run", **whole, **facts)
+
     def result(self, result: Result, **where: Any) -> None:
         figures = {m: result[m] for m in [*result.values, *result.overall]}
         self.write(kind="result", **where, on=result.on, users=len(result.users), **figures)
+
+    def means(self, results: list[Result], **where: Any) -> None:
+        """Over the seeds, as tables show them: {metric: [mean, low, high]}."""
+        figures = {}
+        for metric in METRICS:
+            values = per_user(results, metric)[1]
+            figures[metric] = [float(values.mean()), *mean_interval(values)]
+        self.write(kind="means", **where, users=len(values), figures=figures)
 
     def comparison(self, c: Comparison, **where: Any) -> None:
         self.write(kind="comparison", **where, relative=c.relative, **vars(c))
@@ -56,7 +73,14 @@ def show_generated(delta: Delta, console: Console, title: str = "what was genera
 
 
 def show_recommendations(
-    model: LinkPredictor, graph: HIN, split: Split, delta: Delta, title: Callable[[Any], str], console: Console
+    model: LinkPredictor,
+    graph: HIN,
+    split: Split,
+    delta: Delta,
+    title: Callable[[Any], str],
+    regime: str,
+    log: Log,
+    console: Console,
 ) -> None:
     """Ten recommendations for two users, with the generated edges behind them."""
     source, _, target = split.target
@@ -79,8 +103,11 @@ def show_recommendations(
         console.print(
             f"\nten for {source} {user}, who is known for {len(known)}: {'; '.join(map(title, known[:4]))} ..."
         )
+        items: list[dict[str, Any]] = []
         for row in recommend(model, graph, [user], k=10).to_pylist():
             item = str(row["item"])
+            told = {"rank": row["rank"], "title": title(row["item"]), "score": row["score"]}
+            items.append(told | {"confidence": mine.get(item), "fans": fans[item]})
             why = [f"a generated edge, confidence {mine[item]:.2f}"] if item in mine else []
             why += [f"in {fans[item]} generated {source}s"] if fans[item] else []
             mark = "*" if item in mine else " "
@@ -89,8 +116,12 @@ def show_recommendations(
             )
         names = dict(zip(map(str, graph.ids(target).to_pylist()), graph.ids(target).to_pylist(), strict=True))
         best = sorted(mine.items(), key=lambda g: -g[1])[:5]
-        told = "; ".join(f"{title(names[i])} ({c:.2f})" for i, c in best) or "none"
-        console.print(f"  generated edges of this {source}: {len(mine)}. Surest: {told}")
+        surest = "; ".join(f"{title(names[i])} ({c:.2f})" for i, c in best) or "none"
+        console.print(f"  generated edges of this {source}: {len(mine)}. Surest: {surest}")
+        history = [title(i) for i in known[:4]]
+        who: dict[str, Any] = {"user": str(user), "known": len(known), "history": history, "edges": len(mine)}
+        who["surest"] = [{"title": title(names[i]), "confidence": c} for i, c in best]
+        log.write(kind="recommendation", regime=regime, **who, items=items)
 
 
 def show_comparisons(results: Results, regime: str, log: Log, console: Console) -> list[Comparison]:
@@ -121,6 +152,8 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
             change = [f"{p['before']:.4f}", f"{p['difference']:+.4f}", f"[{p['low']:+.4f}, {p['high']:+.4f}]"]
             table.add_row(label, str(p["users"]), *change, str(p["wins"]), str(p["losses"]))
         console.print(table)
+    for (m, arm), of_seeds in results.items():
+        log.means(of_seeds, regime=regime, model=m, arm=arm)
     for (m, pair), c in found.items():
         log.comparison(c, regime=regime, model=m, pair=pair, p_holm=corrected[m, pair])
     for m in models:

@@ -58,6 +58,7 @@ def test_prints_every_part_of_the_story(ran):
 def test_results_are_lines_of_json(ran):
     out, _, found = ran
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert (out / "report.html").stat().st_size > 20_000
     results = [r for r in rows if r["kind"] == "result"]
     assert len(results) == 2 * 2 * 3 * 3  # regimes x seeds x arms x models
     assert {r["on"] for r in results} == {"test"}

@@ -9,17 +9,18 @@ import hinaug
 
 ROOT = Path(hinaug.__file__).parent
 LAYERS = [  # lowest first; a module may import its own layer and those below
-    {"tables", "nn", "metrics", "progress"},
+    {"tables", "schema", "matrices", "nn", "metrics", "progress"},
     {"hin"},
-    {"delta"},
-    {"io", "convert"},
+    {"delta", "overlay"},
+    {"pack", "io", "convert"},
     {"text", "base"},
-    {"split", "leaks", "datasets"},
+    {"split", "leaks", "datasets", "build"},
     {"predictors"},
     {"generators", "ensemble"},
     {"ranking"},
     {"evaluation"},
     {"testing", "show"},
+    {"report"},
     {"demo", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

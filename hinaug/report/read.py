@@ -1,0 +1,173 @@
+"""What a run left, read back and checked: results.jsonl and the augmented stores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hinaug.evaluation import Comparison
+from hinaug.hin import HIN, EdgeType
+from hinaug.io import load
+from hinaug.show import ARMS, METRICS, verdict
+
+PAIRS = ("random - plain", "augmented - plain", "augmented - random")
+_NUMBER = (int, float)
+_FIGURES = dict.fromkeys(("users", "before", "difference", "low", "high", "wins", "losses"), _NUMBER)
+_NEED: dict[str, dict[str, Any]] = {  # the keys that the page reads, and what they hold
+    "run": {"data": str, "relation": list, "seeds": list, "versions": dict},
+    "means": {"regime": str, "model": str, "arm": str, "figures": dict},
+    "comparison": {
+        "regime": str, "model": str, "pair": str, "metric": str, "a": str, "b": str, "slices": dict,
+        **dict.fromkeys(("p", "p_holm", "mean_a", "mean_b", "seeds", "relative"), _NUMBER),
+        **{key: kind for key, kind in _FIGURES.items() if key != "before"},
+    },
+    "chosen": {"regime": str, "size": str, "members": dict},
+    "recommendation": {"regime": str, "user": str, "known": int, "history": list, "items": list,
+                       "edges": int, "surest": list},
+    "end": {"seconds": _NUMBER},
+}  # fmt: skip
+_ITEM = {"rank": int, "title": str, "score": _NUMBER, "confidence": (*_NUMBER, type(None)), "fans": int}
+_GUESS = {"title": str, "confidence": _NUMBER}
+
+
+class ReportError(ValueError):
+    """A folder of which no report can be made: says what is missing or broken, and what to do."""
+
+
+@dataclass
+class Run:
+    """Everything the page tells: the lines of results.jsonl by kind, and the augmented graph of each regime."""
+
+    lines: dict[str, list[dict[str, Any]]]
+    graphs: dict[str, HIN]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.lines["run"][0]
+
+    @property
+    def relation(self) -> EdgeType:
+        source, name, target = self.facts["relation"]
+        return source, name, target
+
+    @property
+    def regimes(self) -> list[str]:
+        return list(dict.fromkeys(row["regime"] for row in self.lines["means"]))
+
+    @property
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(row["model"] for row in self.lines["means"]))
+
+    def mean(self, regime: str, model: str, arm: str, metric: str) -> tuple[float, float]:
+        """Mean over users, seeds averaged for each, and half the 95 % interval."""
+        where = (regime, model, arm)
+        row = next(r for r in self.lines["means"] if (r["regime"], r["model"], r["arm"]) == where)
+        mean, low, high = row["figures"][metric]
+        return mean, (high - low) / 2
+
+    def pair(self, regime: str, model: str, pair: str) -> dict[str, Any]:
+        """The comparison line of one pair, such as "augmented - plain"."""
+        where = (regime, model, pair)
+        return next(c for c in self.lines["comparison"] if (c["regime"], c["model"], c["pair"]) == where)
+
+    def verdict(self, regime: str, model: str) -> str:
+        """The sentence that the terminal printed."""
+        plain, random = (self.pair(regime, model, f"augmented - {a}") for a in ("plain", "random"))
+        return verdict(_comparison(plain), _comparison(random), plain["p_holm"], random["p_holm"])
+
+
+def read(folder: Path) -> Run:
+    """The run that wrote `folder`. Raises ReportError, or StoreError for a store that cannot be read."""
+    path = folder / "results.jsonl"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ReportError(
+            f"cannot read {path}: {reason}; a report is made from the folder of a finished run"
+        ) from error
+    lines: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _NEED}
+    for n, line in enumerate(text.splitlines(), 1):
+        where = f"{path}, line {n}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ReportError(f"{where} is not JSON ({error.msg}); run the demo again") from error
+        if not isinstance(row, dict) or "kind" not in row:
+            raise ReportError(f"{where}: every line is an object with a 'kind', this is {line[:60]!r}")
+        if row["kind"] in _NEED:
+            _check(row, where)
+            lines[row["kind"]].append(row)
+    run = Run(lines, {})
+    _complete(run, path)
+    for regime in run.regimes:
+        run.graphs[regime] = _graph(folder / regime.split()[0], run.relation)
+    return run
+
+
+def _check(row: dict[str, Any], where: str) -> None:
+    _holds(row, _NEED[row["kind"]], f"{where} ({row['kind']})")
+    if row["kind"] == "run" and (len(row["relation"]) != 3 or not all(isinstance(t, str) for t in row["relation"])):
+        raise ReportError(f"{where} (run): 'relation' is three names, this is {row['relation']!r}")
+    if row["kind"] == "means":
+        for metric in METRICS:
+            told = row["figures"].get(metric)
+            if not (isinstance(told, list) and len(told) == 3 and all(isinstance(b, _NUMBER) for b in told)):
+                raise ReportError(
+                    f"{where} (means): 'figures' has no [mean, low, high] of {metric}; run the demo again"
+                )
+    for members in row["members"].values() if row["kind"] == "chosen" else ():
+        _holds({"members": members}, {"members": dict}, where)
+    for name, labels in row.get("slices", {}).items():
+        _holds({name: labels}, {name: dict}, where)
+        for label, figures in labels.items():
+            _holds({label: figures}, {label: dict}, where)
+            _holds(figures, _FIGURES, f"{where}, {name} {label}")
+    if row["kind"] == "recommendation":
+        for name, need in (("items", _ITEM), ("surest", _GUESS)):
+            for item in row[name]:
+                _holds({name: item}, {name: dict}, where)
+                _holds(item, need, f"{where}, {name}")
+
+
+def _holds(row: dict[str, Any], need: dict[str, Any], where: str) -> None:
+    for key, kind in need.items():
+        if key not in row:
+            raise ReportError(f"{where} has no {key!r}: another version of hinaug wrote it; run the demo again")
+        if not isinstance(row[key], kind) or isinstance(row[key], bool):
+            raise ReportError(f"{where}: {key!r} is {row[key]!r}, which a run does not write; run the demo again")
+
+
+def _complete(run: Run, path: Path) -> None:
+    for kind, what in (("run", "what was run"), ("means", "any result"), ("comparison", "any comparison")):
+        if not run.lines[kind]:
+            raise ReportError(
+                f"{path} does not say {what} (no line of kind {kind!r}): the run did not finish; run it again"
+            )
+    results = {(r["regime"], r["model"], r["arm"]) for r in run.lines["means"]}
+    pairs = {(c["regime"], c["model"], c["pair"]) for c in run.lines["comparison"]}
+    for regime in run.regimes:
+        for model in run.models:
+            missing = [arm for arm in ARMS if (regime, model, arm) not in results]
+            missing += [pair for pair in PAIRS if (regime, model, pair) not in pairs]
+            if missing:
+                raise ReportError(f"{path}: {regime}, {model} lacks {missing}: the run did not finish; run it again")
+
+
+def _graph(folder: Path, relation: EdgeType) -> HIN:
+    graph = load(folder)
+    if not isinstance(graph, HIN) or not graph.deltas:
+        raise ReportError(
+            f"{folder} holds {type(graph).__name__} without a delta; the demo saves an augmented graph there"
+        )
+    if relation not in graph.edges:
+        raise ReportError(
+            f"{folder} has no {relation} edges; it has {list(graph.edges)}; results and store do not match"
+        )
+    return graph
+
+
+def _comparison(row: dict[str, Any]) -> Comparison:
+    return Comparison(**{f.name: row[f.name] for f in fields(Comparison)})
