@@ -22,6 +22,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -321,7 +322,7 @@ def from_scipy(
                 f"from_scipy: {len(array)} ids for the {n} {node!r} nodes of a matrix of shape {entries.shape}"
             )
         nodes[node] = {"id": array}
-    edges = {"src": pa.array(rows), "dst": pa.array(columns)}
+    edges = {"src": rows, "dst": columns}
     if not (entries.data == 1).all():
         edges["weight"] = tb.as_array(entries.data, f"from_scipy, values of {type}")
     return HIN(nodes, {type: edges})
@@ -372,11 +373,24 @@ def to_parquet(hin: HIN, folder: str | os.PathLike[str]) -> None:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SchemaError(f"to_parquet: {folder} is not an empty folder; name a new one")
-    for kind, types in (("nodes", hin.nodes), ("edges", hin.edges)):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for type in types:
-            names = [type] if isinstance(type, str) else list(type)
-            pq.write_table(_seen(hin, type), folder / kind / f"{'.'.join(map(_quoted, names))}.parquet")
+    names = {
+        type: ".".join(map(_quoted, [type] if isinstance(type, str) else type)) for type in [*hin.nodes, *hin.edges]
+    }
+    for type, name in names.items():
+        if len(name) > 240:
+            raise SchemaError(
+                f"to_parquet: {type!r} is too long for the name of a file ({len(name)} letters); rename it"
+            )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".hinaug-") as temporary:
+        done = Path(temporary) / "done"  # becomes the folder when all is written: never half
+        for kind, types in (("nodes", hin.nodes), ("edges", hin.edges)):
+            (done / kind).mkdir(parents=True)
+            for type in types:
+                pq.write_table(_seen(hin, type), done / kind / f"{names[type]}.parquet")
+        if folder.exists():
+            folder.rmdir()
+        done.rename(folder)
 
 
 def from_parquet(folder: str | os.PathLike[str], lineage: Any = None) -> HIN:

@@ -13,47 +13,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from hinaug import matrices
+from hinaug import schema as sc
 from hinaug import tables as tb
+from hinaug.schema import PROVENANCE, Column, EdgeType, Schema, Type
 from hinaug.tables import SchemaError, UnknownNameError
 
 if TYPE_CHECKING:
     from hinaug.delta import Delta
-
-EdgeType = tuple[str, str, str]
-Type = str | EdgeType
-PROVENANCE = ("origin", "confidence", "key")
-
-
-@dataclass(frozen=True)
-class Column:
-    """Arrow type of a column and where its values come from: "row", "aggregate" or None (unknown)."""
-
-    dtype: pa.DataType
-    lineage: str | None = None
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The node and edge types of a graph with their columns."""
-
-    nodes: Mapping[str, Mapping[str, Column]]
-    edges: Mapping[EdgeType, Mapping[str, Column]]
-    edge_lineage: Mapping[EdgeType, str | None]
-
-    def __str__(self) -> str:
-        lines = [f"{t}: {', '.join(f'{n} {_short(c)}' for n, c in cols.items())}" for t, cols in self.nodes.items()]
-        for t, cols in self.edges.items():
-            lines.append(f"{t[0]} -{t[1]}-> {t[2]}: {', '.join(f'{n} {_short(c)}' for n, c in cols.items()) or '-'}")
-        return "\n".join(lines)
 
 
 class Tables(Mapping):
@@ -86,11 +59,11 @@ class HIN:
     """A typed graph. Build one with `from_tables` (edges by external id); the constructor takes edges by position."""
 
     def __init__(self, nodes: Mapping[str, Any], edges: Mapping[EdgeType, Any], deltas: Sequence[Delta] = ()) -> None:
-        base_nodes = {_node_type(t): _check_nodes(table, t) for t, table in nodes.items()}
+        base_nodes = {sc.node_type(t): sc.check_nodes(table, t) for t, table in nodes.items()}
         base_edges = {}
         for type, table in edges.items():
-            type = _edge_type(type, base_nodes)
-            base_edges[type] = _check_edges(tb.as_table(table, f"edges {type}"), type, base_nodes)
+            type = sc.edge_type(type, base_nodes)
+            base_edges[type] = sc.check_edges(tb.as_table(table, f"edges {type}"), type, base_nodes)
         self._set(base_nodes, base_edges, deltas)
 
     def _set(self, nodes: dict[str, pa.Table], edges: dict[EdgeType, pa.Table], deltas: Sequence[Delta]) -> None:
@@ -120,10 +93,10 @@ class HIN:
             What is not said stays unknown, and `audit` says so.
         Raises SchemaError that names the table, the column, the first bad rows and the remedy.
         """
-        base_nodes = {_node_type(t): _check_nodes(table, t) for t, table in nodes.items()}
+        base_nodes = {sc.node_type(t): sc.check_nodes(table, t) for t, table in nodes.items()}
         base_edges = {}
         for type, table in edges.items():
-            type = _edge_type(type, base_nodes)
+            type = sc.edge_type(type, base_nodes)
             where = f"edges {type}"
             table = tb.as_table(table, where)
             for side, node in (("src", type[0]), ("dst", type[2])):
@@ -132,14 +105,14 @@ class HIN:
                         f"{where}: no column {side!r}; it holds the ids of {node!r} nodes; there is {table.column_names}"
                     )
                 index = table.column_names.index(side)
-                found = _positions_of(
+                found = sc.positions_of(
                     table[side].chunk(0) if table.num_rows else pa.array([], pa.string()),
                     base_nodes[node],
                     f"{where}, column {side!r}",
                     node,
                 )
                 table = table.set_column(index, pa.field(side, pa.int32()), pa.array(found, pa.int32()))
-            base_edges[type] = _check_edges(table, type, base_nodes)
+            base_edges[type] = sc.check_edges(table, type, base_nodes)
         hin = cls._make(base_nodes, base_edges)
         return hin._with_lineage(lineage) if lineage is not None else hin
 
@@ -153,7 +126,7 @@ class HIN:
         return Schema(
             {t: columns(table, ("id",)) for t, table in self._nodes.items()},
             {t: columns(table, ("src", "dst")) for t, table in self._edges.items()},
-            {t: _table_lineage(table) for t, table in self._edges.items()},
+            {t: sc.table_lineage(table) for t, table in self._edges.items()},
         )
 
     def n(self, type: Type) -> int:
@@ -182,7 +155,7 @@ class HIN:
 
     def positions(self, type: str, ids: Any) -> np.ndarray:
         """Positions of external ids, int64; an unknown id is an error."""
-        return _positions_of(tb.as_array(ids, f"ids of {type!r}"), self.nodes[type], "ids asked for", type).astype(
+        return sc.positions_of(tb.as_array(ids, f"ids of {type!r}"), self.nodes[type], "ids asked for", type).astype(
             np.int64
         )
 
@@ -193,7 +166,7 @@ class HIN:
     def links(self, type: EdgeType) -> tuple[np.ndarray, np.ndarray]:
         """Source and target positions of every row, two int32 arrays, read-only."""
         table = self.edges[type]
-        return _numbers(table["src"]), _numbers(table["dst"])
+        return sc.numbers(table["src"]), sc.numbers(table["dst"])
 
     def observed(self) -> HIN:
         """The graph without its deltas; the very tables it was built from."""
@@ -228,9 +201,8 @@ class HIN:
         if key not in self._cache:
             src, dst = self.links(type)
             shape = (self.n(type[0]), self.n(type[2]))
-            matrix = _csr(
-                src, dst, self._weights(type, weight), shape, duplicates or ("binary" if weight is None else None), type
-            )
+            how = duplicates or ("binary" if weight is None else None)
+            matrix = matrices.csr(src, dst, self._weights(type, weight), shape, how, type)
             for part in (matrix.data, matrix.indices, matrix.indptr):
                 part.flags.writeable = False
             self._cache[key] = matrix
@@ -293,67 +265,23 @@ class HIN:
                 out[missing] = fill
         return out
 
-    def metapath(self, *types: Type, pathsim: bool = False) -> sp.csr_array:
+    def metapath(self, *types: Type, pathsim: bool = False, memory: int | None = None) -> sp.csr_array:
         """Path counts along node types ("user", "item", "genre") or edge types, as CSR [n_first, n_last].
 
         Edges are walked in either direction. Between two node types with several relations, name the edge type.
         pathsim: 2 M_ij / (M_ii + M_jj) for a symmetric path (Sun et al., PathSim, VLDB 2011).
+        memory: bytes that the result and the work on it may take, beside the adjacency matrices; rows are then multiplied
+            in blocks, and a result that does not fit is a MemoryError that says how much it needs.
         """
-        steps = self._steps(types)
-        product: sp.csr_array | None = None
-        for edge, forward in steps:
-            step = self.adjacency(edge)
-            step = step if forward else step.T.tocsr()
-            product = step if product is None else product @ step
-        assert product is not None
-        if not pathsim:
-            return product
-        names = [e for e, _ in steps]
-        if names != names[::-1]:
-            raise ValueError(f"PathSim needs a symmetric path; {types} does not read the same from both ends")
-        if any(e[0] == e[2] for e in names) and (product != product.T.tocsr()).nnz:
-            raise ValueError(f"PathSim needs a symmetric path; {types} counts other paths from a to b than from b to a")
-        product = product.tocoo()
-        row, col = product.coords
-        self_paths = np.zeros(product.shape[0], product.dtype)
-        self_paths[row[row == col]] = product.data[row == col]
-        return sp.csr_array((2 * product.data / (self_paths[row] + self_paths[col]), (row, col)), shape=product.shape)
-
-    def _steps(self, types: Sequence[Type]) -> list[tuple[EdgeType, bool]]:
-        if len(types) < 1 or (len(types) == 1 and isinstance(types[0], str)):
-            raise ValueError("a metapath has at least two node types or one edge type")
-        steps: list[tuple[EdgeType, bool]] = []
-        named = [t for t in types if isinstance(t, tuple)]
-        if len(named) == len(types):
-            here = None
-            for i, edge in enumerate(named):
-                self.edges[edge]
-                ahead = named[i + 1] if i + 1 < len(named) else None
-                forward = edge[0] == here if here is not None else ahead is None or edge[2] in (ahead[0], ahead[2])
-                if here is not None and here not in (edge[0], edge[2]):
-                    raise ValueError(f"metapath {types}: {edge} does not start at {here!r}")
-                steps.append((edge, forward))
-                here = edge[2] if forward else edge[0]
-            return steps
-        for t in types:
-            self.nodes[t]
-        for a, b in pairwise(types):
-            found = [(e, True) for e in self.edges if (e[0], e[2]) == (a, b)]
-            found += [(e, False) for e in self.edges if (e[2], e[0]) == (a, b) and a != b]
-            if len(found) != 1:
-                what = (
-                    f"several edge types {[e for e, _ in found]}: name one"
-                    if found
-                    else f"no edge type; this graph has {list(self.edges)}"
-                )
-                raise UnknownNameError(f"metapath {types}: between {a!r} and {b!r} there is {what}")
-            steps.append(found[0])
-        return steps
+        steps = matrices.path_steps(types, self.nodes, self.edges)
+        factors = [self.adjacency(edge) if forward else self.adjacency(edge).T.tocsr() for edge, forward in steps]
+        return matrices.pathsim(steps, factors, memory) if pathsim else matrices.product(factors, memory)
 
     # ---- new graphs ----------------------------------------------------------------------------------------------
 
     def __add__(self, delta: Delta) -> HIN:
-        from hinaug.delta import Delta, check_applicable
+        from hinaug.delta import Delta
+        from hinaug.overlay import check_applicable
 
         if not isinstance(delta, Delta):
             return NotImplemented
@@ -363,7 +291,8 @@ class HIN:
         return hin
 
     def __sub__(self, delta: Delta) -> HIN:
-        from hinaug.delta import Delta, check_removable
+        from hinaug.delta import Delta
+        from hinaug.overlay import check_removable
 
         if not isinstance(delta, Delta):
             return NotImplemented
@@ -392,7 +321,7 @@ class HIN:
 
     def with_nodes(self, type: str, table: Any) -> HIN:
         """More observed nodes of a type, or a new type; ids must be new."""
-        new = _check_nodes(table, type)
+        new = sc.check_nodes(table, type)
         if type in self._nodes:
             old = self._nodes[type]
             both = tb.concat([old, new])
@@ -400,8 +329,8 @@ class HIN:
             if len(kinds) > 1:  # integers and text together are text
                 at = both.column_names.index("id")
                 both = both.set_column(at, pa.field("id", pa.string()), both["id"])
-            new = _check_nodes(both, type)
-        return self._replace(_node_type(type), new)
+            new = sc.check_nodes(both, type)
+        return self._replace(sc.node_type(type), new)
 
     def with_edges(self, type: EdgeType, table: Any, lineage: str | None = None) -> HIN:
         """Observed edges by external ids, appended to a type or as a new type.
@@ -410,7 +339,7 @@ class HIN:
             edges, such as nearest neighbours); None means unknown.
         """
         observed = self.observed()
-        new = HIN.from_tables(observed._nodes, {type: table})._edges[_edge_type(type, self._nodes)]
+        new = HIN.from_tables(observed._nodes, {type: table})._edges[sc.edge_type(type, self._nodes)]
         if type in self._edges:
             new = tb.concat([self._edges[type], new])
         elif lineage:
@@ -445,15 +374,15 @@ class HIN:
             keep = np.ones(rows.num_rows, bool)
             for side, node in (("src", edge[0]), ("dst", edge[2])):
                 if node == type:
-                    keep &= mask[_numbers(rows[side])]
+                    keep &= mask[sc.numbers(rows[side])]
             if type in (edge[0], edge[2]):
                 rows = rows.filter(pa.array(keep))
                 for side, node in (("src", edge[0]), ("dst", edge[2])):
                     if node == type:
                         at = rows.column_names.index(side)
-                        rows = rows.set_column(at, side, pa.array(moved[_numbers(rows[side])]))
-                edges[edge] = _single(rows)
-        return HIN._make({**self._nodes, type: _single(table.filter(pa.array(mask)))}, edges, self.deltas)
+                        rows = rows.set_column(at, side, pa.array(moved[sc.numbers(rows[side])]))
+                edges[edge] = sc.single(rows)
+        return HIN._make({**self._nodes, type: sc.single(table.filter(pa.array(mask)))}, edges, self.deltas)
 
     def drop(self, *types: Type) -> HIN:
         """Without the named node types (their edges go too) or edge types."""
@@ -471,7 +400,7 @@ class HIN:
         return there[type]
 
     def _replace(self, type: Type, table: pa.Table) -> HIN:
-        table = _single(table)
+        table = sc.single(table)
         if isinstance(type, tuple):
             return HIN._make(self._nodes, {**self._edges, type: table}, self.deltas)
         return HIN._make({**self._nodes, type: table}, self._edges, self.deltas)
@@ -507,14 +436,14 @@ class HIN:
     def _node_view(self, type: str) -> pa.Table:
         if not self.deltas:
             return self._nodes[type]
-        from hinaug.delta import overlay_nodes
+        from hinaug.overlay import overlay_nodes
 
         return overlay_nodes(self, type)
 
     def _edge_view(self, type: EdgeType) -> pa.Table:
         if not self.deltas:
             return self._edges[type]
-        from hinaug.delta import overlay_edges
+        from hinaug.overlay import overlay_edges
 
         return overlay_edges(self, type)
 
@@ -609,161 +538,13 @@ class HIN:
         return from_scipy(matrix, type, **ids)
 
 
-# ---- checks ----------------------------------------------------------------------------------------------------------
-
-
-def _node_type(type: Any) -> str:
-    if not isinstance(type, str) or not type:
-        raise SchemaError(f"a node type is a non-empty string, got {type!r}")
-    return type
-
-
-def _edge_type(type: Any, nodes: Mapping[str, Any]) -> EdgeType:
-    if not (isinstance(type, tuple) and len(type) == 3 and all(isinstance(t, str) and t for t in type)):
-        raise SchemaError(f"an edge type is (source, relation, target), three strings; got {type!r}")
-    for node in (type[0], type[2]):
-        if node not in nodes:
-            raise UnknownNameError(
-                f"edges {type}: no node type {node!r}; this graph has {list(nodes)}{tb.nearest(node, nodes)}"
-            )
-    return type
-
-
-def _check_nodes(table: Any, type: str) -> pa.Table:
-    where = f"nodes {type!r}"
-    table = tb.as_table(table, where)
-    if "id" not in table.column_names:
-        raise SchemaError(
-            f"{where}: no column 'id'; there is {table.column_names}{tb.nearest('id', table.column_names)}"
-        )
-    _refuse(table, where, PROVENANCE)
-    field = table.schema.field("id")
-    ids, kind = tb.id_strings(_chunk(table["id"]), f"{where}, column 'id'")
-    if len(pc.unique(ids)) != len(ids):
-        counts = pc.value_counts(ids)
-        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-        rows = np.flatnonzero(pc.is_in(ids, value_set=twice).to_numpy(zero_copy_only=False))
-        raise SchemaError(
-            f"{where}, column 'id': ids must be unique; {tb.some(twice.to_pylist())} stand again "
-            f"in rows {tb.some(rows.tolist())}; drop or merge those rows"
-        )
-    metadata = dict(field.metadata or {})
-    if kind:
-        metadata[tb.ID_TYPE] = kind.encode()
-    elif metadata.get(tb.ID_TYPE, b"int64").decode("ascii", "replace") not in tb.INTEGERS:
-        raise SchemaError(f"{where}, column 'id': the metadata names {metadata[tb.ID_TYPE]!r} as the type of the ids")
-    return table.set_column(table.column_names.index("id"), pa.field("id", pa.string(), metadata=metadata or None), ids)
-
-
-def _check_edges(table: pa.Table, type: EdgeType, nodes: Mapping[str, pa.Table]) -> pa.Table:
-    where = f"edges {type}"
-    _refuse(table, where, PROVENANCE)
-    for side, node in (("src", type[0]), ("dst", type[2])):
-        if side not in table.column_names:
-            raise SchemaError(f"{where}: no column {side!r}; there is {table.column_names}")
-        column = _chunk(table[side])
-        if not pa.types.is_integer(column.type) or column.null_count:
-            raise SchemaError(
-                f"{where}, column {side!r}: positions are integers without nulls, these are {column.type} with "
-                f"{column.null_count} nulls; for external ids use HIN.from_tables"
-            )
-        numbers = column.to_numpy(zero_copy_only=False)
-        bad = np.flatnonzero((numbers < 0) | (numbers >= nodes[node].num_rows))
-        if bad.size:
-            raise SchemaError(
-                f"{where}, column {side!r}: position {numbers[bad[0]]} in row {bad[0]} points past "
-                f"the {nodes[node].num_rows} nodes of {node!r} ({bad.size} such rows)"
-            )
-        if column.type != pa.int32():
-            table = table.set_column(table.column_names.index(side), side, column.cast(pa.int32()))
-    order = ["src", "dst", *(c for c in table.column_names if c not in ("src", "dst"))]
-    return table if table.column_names == order else table.select(order)
-
-
-def _refuse(table: pa.Table, where: str, names: Sequence[str]) -> None:
-    for name in names:
-        if name in table.column_names:
-            raise SchemaError(f"{where}: column {name!r} is reserved for what generators write; rename it")
-
-
-def _positions_of(ids: pa.Array, nodes: pa.Table, where: str, type: str) -> np.ndarray:
-    asked, _ = tb.id_strings(ids, where)
-    there = _chunk(nodes["id"])
-    found = tb.lookup(there, asked)
-    bad = np.flatnonzero(found < 0)
-    if bad.size:
-        names = asked.take(pa.array(bad[:1000])).to_pylist()
-        hint = tb.nearest(names[0], there.slice(0, 20_000).to_pylist()) if len(there) else ""
-        raise SchemaError(
-            f"{where}: {bad.size} of {len(asked)} ids are no {type!r} nodes: {tb.some(list(dict.fromkeys(names)))} "
-            f"(first rows {tb.some(bad[:5].tolist())}){hint or '; add those nodes or drop those rows'}"
-        )
-    return found
-
-
 # ---- small helpers ---------------------------------------------------------------------------------------------------
-
-
-def _chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else tb.one_chunk(column)
-
-
-def _single(table: pa.Table) -> pa.Table:
-    if all(c.num_chunks == 1 for c in table.columns):
-        return table
-    return pa.Table.from_arrays([_chunk(c) for c in table.columns], schema=table.schema)
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    return _chunk(column).to_numpy(zero_copy_only=False)
-
-
-def _csr(
-    src: np.ndarray,
-    dst: np.ndarray,
-    weight: np.ndarray | None,
-    shape: tuple[int, int],
-    duplicates: str | None,
-    type: EdgeType,
-) -> sp.csr_array:
-    known = ("binary", "sum", "mean", "max", "last")
-    if duplicates is not None and duplicates not in known:
-        raise ValueError(f"duplicates={duplicates!r}: expected one of {known}")
-    data = np.ones(len(src), np.float32) if weight is None or duplicates == "binary" else weight
-    matrix = sp.coo_array((data, (src, dst)), shape=shape).tocsr()
-    matrix.sum_duplicates()
-    if matrix.nnz == len(src):
-        return matrix
-    if duplicates is None:
-        raise ValueError(
-            f"edges {type}: {len(src) - matrix.nnz} parallel rows; say duplicates='sum', 'mean', 'max' or 'last'"
-        )
-    if duplicates == "binary":
-        matrix.data[:] = 1
-    elif duplicates == "mean":
-        counts = sp.coo_array((np.ones(len(src), np.float32), (src, dst)), shape=shape).tocsr()
-        counts.sum_duplicates()
-        matrix.data /= counts.data
-    elif duplicates in ("max", "last"):  # rows sorted by pair, in the order in which the matrix stores the pairs
-        pair = src.astype(np.int64) * shape[1] + dst
-        order = np.argsort(pair, kind="stable")
-        ends = np.flatnonzero(np.r_[np.diff(pair[order]) != 0, True])
-        if duplicates == "last":
-            matrix.data[:] = data[order[ends]]
-        else:
-            matrix.data[:] = np.maximum.reduceat(data[order], np.r_[0, ends[:-1] + 1])
-    return matrix
-
-
-def _table_lineage(table: pa.Table) -> str | None:
-    value = (table.schema.metadata or {}).get(tb.LINEAGE)
-    return value.decode() if value else None
 
 
 def _by_id(hin: HIN, type: EdgeType) -> pa.Table:
     table = hin.edges[type]
     for side, node in (("src", type[0]), ("dst", type[2])):
-        ids = _chunk(hin.nodes[node]["id"]).take(_chunk(table[side]))
+        ids = sc.chunk(hin.nodes[node]["id"]).take(sc.chunk(table[side]))
         table = table.set_column(table.column_names.index(side), side, ids)
     return table
 
@@ -774,11 +555,6 @@ def _rows(table: pa.Table) -> list:
     return [names, sorted(map(repr, zip(*(table[n].to_pylist() for n in names), strict=True)))]
 
 
-def _short(column: Column) -> str:
-    dtype = f"vector[{column.dtype.list_size}]" if tb.is_vector(column.dtype) else str(column.dtype)
-    return f"{dtype}({column.lineage})" if column.lineage else dtype
-
-
 def _columns(table: pa.Table, skip: Sequence[str]) -> str:
     parts = []
     for field in table.schema:
@@ -786,7 +562,7 @@ def _columns(table: pa.Table, skip: Sequence[str]) -> str:
             continue
         nulls = table[field.name].null_count
         share = f" {100 * nulls / table.num_rows:.0f}% null" if nulls else ""
-        parts.append(f"{field.name} {_short(Column(field.type, tb.lineage_of(field)))}{share}")
+        parts.append(f"{field.name} {sc.short(Column(field.type, tb.lineage_of(field)))}{share}")
     return ", ".join(parts) or "-"
 
 

@@ -47,7 +47,6 @@ import dataclasses
 import hashlib
 import importlib
 import json
-import math
 import os
 import re
 import stat
@@ -63,6 +62,7 @@ import scipy.sparse as sp
 from hinaug import tables as tb
 from hinaug.delta import PARTS, Delta
 from hinaug.hin import HIN
+from hinaug.pack import Content, StoreError, class_path
 
 try:
     import fcntl
@@ -77,10 +77,6 @@ _TEMPORARY = re.compile(r"\.hinaug-[0-9]+-[0-9]+\.tmp")
 _MODULE = re.compile(r"hinaug(\.[A-Za-z][A-Za-z0-9_]*)*")
 
 
-class StoreError(ValueError):
-    """A store that cannot be written or read: says where, what is wrong, and what to do."""
-
-
 def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a HIN, Delta, Split or estimator (fitted or not) to the folder `path`.
 
@@ -90,7 +86,7 @@ def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None
     Raises StoreError; what was there before is then still there.
     """
     kind = _kind(obj)
-    content = _Content()
+    content = Content()
     root = content.pack(obj, "")
     folder = Path(path)
     try:
@@ -123,129 +119,23 @@ def _kind(obj: Any) -> str:
     if isinstance(obj, Delta):
         return "delta"
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        return "split" if _class_path(type(obj)) == _SPLIT else "estimator"
+        return "split" if class_path(type(obj)) == _SPLIT else "estimator"
     raise StoreError(f"save takes a HIN, a Delta, a Split or an estimator, not {type(obj).__name__}")
-
-
-def _class_path(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
-
-
-# ---- objects to JSON, tables and arrays ------------------------------------------------------------------------------
-
-
-class _Content:
-    """Takes an object apart: `pack` gives the tagged JSON value and collects named tables and arrays."""
-
-    def __init__(self) -> None:
-        self.tables: dict[str, pa.Table] = {}
-        self.arrays: dict[str, np.ndarray] = {}
-
-    def pack(self, value: Any, at: str) -> Any:
-        """at: the place of the value in the object, such as "members/0/"; names of tables and arrays start with it."""
-        if value is None or isinstance(value, bool | int | str):
-            return _plain(value)
-        if isinstance(value, float):
-            return float(value) if math.isfinite(value) else {"$": "float", "value": str(float(value))}
-        if isinstance(value, list):
-            return [self.pack(v, f"{at}{i}/") for i, v in enumerate(value)]
-        if isinstance(value, tuple):
-            return {"$": "tuple", "items": [self.pack(v, f"{at}{i}/") for i, v in enumerate(value)]}
-        if isinstance(value, HIN):
-            tables = self._parts({"nodes": value._nodes, "edges": value._edges}, at)
-            deltas = [self.pack(d, f"{at}deltas/{i}/") for i, d in enumerate(value.deltas)]
-            return {"$": "hin", "tables": tables, "deltas": deltas}
-        if isinstance(value, Delta):
-            tables = self._parts({part: getattr(value, part) for part in PARTS}, at)
-            return {"$": "delta", "tables": tables, "fitted_on": list(value.fitted_on), "uid": value.uid}
-        if isinstance(value, Mapping):
-            if all(isinstance(k, str) for k in value) and "$" not in value:
-                return {_plain(k): self.pack(v, f"{at}{k}/") for k, v in value.items()}
-            pairs = [[self.pack(k, f"{at}k{i}/"), self.pack(v, f"{at}{i}/")] for i, (k, v) in enumerate(value.items())]
-            return {"$": "dict", "items": pairs}
-        if isinstance(value, np.ndarray):
-            return {"$": "array", "array": self._array(value, at)}
-        if isinstance(value, np.generic):
-            return {"$": "scalar", "array": self._array(np.asarray(value), at)}
-        if sp.issparse(value):
-            if value.format not in ("csr", "csc"):
-                raise StoreError(f"{at[:-1]}: sparse arrays are saved as CSR or CSC, this is {value.format}")
-            names = {n: self._array(getattr(value, n), f"{at}{n}/") for n in ("data", "indices", "indptr")}
-            return {"$": value.format, "shape": list(value.shape), "matrix": isinstance(value, sp.spmatrix), **names}
-        if isinstance(value, pa.Array | pa.ChunkedArray):
-            return {"$": "column", "table": self._table(pa.table({"column": value}), at)}
-        if isinstance(value, pa.Table):
-            return {"$": "table", "table": self._table(value, at)}
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = [f.name for f in dataclasses.fields(value) if f.init]
-            learned = [n for n in vars(value) if n.endswith("_") and not n.startswith("_") and n not in fields]
-            return {
-                "$": "object",
-                "class": _class_path(type(value)),
-                "fields": {n: self.pack(getattr(value, n), f"{at}{n}/") for n in fields},
-                "learned": {n: self.pack(getattr(value, n), f"{at}{n}/") for n in learned},
-            }
-        raise StoreError(
-            f"{at[:-1] or 'the object'} is {type(value).__module__}.{type(value).__qualname__}, which has no disk form; "
-            "keep numbers, strings, numpy, scipy or Arrow arrays, estimators, and lists and dicts of these"
-        )
-
-    def _parts(self, parts: Mapping[str, Mapping[Any, pa.Table]], at: str) -> list[dict]:
-        return [
-            {
-                "role": role,
-                "type": type if isinstance(type, str) else list(type),
-                "table": self._table(table, f"{at}{role}/{i}/"),
-            }
-            for role, tables in parts.items()
-            for i, (type, table) in enumerate(tables.items())
-        ]
-
-    def _table(self, table: pa.Table, at: str) -> str:
-        name = _free(at[:-1], self.tables)
-        self.tables[name] = table
-        return name
-
-    def _array(self, array: np.ndarray, at: str) -> str:
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise StoreError(
-                f"{at[:-1]}: numpy arrays of {array.dtype} have no disk form; text goes into an Arrow array"
-            )
-        array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
-        name = _free(at[:-1], self.arrays)
-        self.arrays[name] = array
-        return name
-
-
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """Keys of dicts may hold "/", so that two places can have one name."""
-    free, count = name, 1
-    while free in taken:
-        count += 1
-        free = f"{name}~{count}"
-    return free
-
-
-def _plain(value: Any) -> Any:
-    """Subclasses (numpy's str, enums of int) as what they are on disk."""
-    for kind in (bool, int, str):
-        if isinstance(value, kind):
-            return kind(value) if not isinstance(value, str) else str.__str__(value)
-    return value
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _save(folder: Path, kind: str, root: Any, content: _Content, overwrite: bool) -> None:
+def _save(folder: Path, kind: str, root: Any, content: Content, overwrite: bool) -> None:
     is_new = not folder.exists()
-    if not is_new:
-        _refuse_foreign(folder, overwrite)
+    if not is_new and not folder.is_dir():
+        raise StoreError(f"cannot save to {folder}: it is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     created: list[Path] = []
     committed = False
     with _locked(folder, exclusive=True) as sync:
         try:
+            _refuse_foreign(folder, overwrite)  # only now: another writer may have been first
             for leftover in _entries(folder):  # of a save that was killed; nobody else is writing now
                 if _TEMPORARY.fullmatch(leftover):
                     (folder / leftover).unlink(missing_ok=True)
@@ -297,8 +187,6 @@ def _save(folder: Path, kind: str, root: Any, content: _Content, overwrite: bool
 
 
 def _refuse_foreign(folder: Path, overwrite: bool) -> None:
-    if not folder.is_dir():
-        raise StoreError(f"cannot save to {folder}: it is a file; name a folder")
     there = _entries(folder)
     if MANIFEST in there and not overwrite:
         raise StoreError(f"{folder} holds a store already; pass overwrite=True or another folder")
@@ -338,9 +226,13 @@ def _write_table(table: pa.Table, path: Path) -> str:
 
 
 def _write_arrays(arrays: dict[str, np.ndarray], path: Path) -> str:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file({name: arrays[name] for name in sorted(arrays)}, path)
+    try:
+        save_file({name: arrays[name] for name in sorted(arrays)}, path)
+    except SafetensorError as error:  # a full disk comes as this
+        raise OSError(str(error)) from error
     with open(path, "rb+") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
@@ -405,13 +297,16 @@ def _locked(folder: Path, exclusive: bool) -> Iterator[Callable[[], None]]:
     if fcntl is None or not folder.is_dir():
         yield lambda: None
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network disks have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        yield lambda: os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # some network disks have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            if os.path.samestat(os.fstat(descriptor), os.stat(folder)):  # else it was removed and made anew meanwhile
+                yield partial(os.fsync, descriptor)
+                return
+        finally:
+            os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -430,7 +325,7 @@ class _Reader:
 
     def __init__(self, folder: Path, verify: bool, classes: Iterable[type]) -> None:
         self.folder, self.verify = folder, verify
-        self.classes = {_class_path(c): c for c in classes}
+        self.classes = {class_path(c): c for c in classes}
         self.opened: dict[str, pa.Table] = {}
         self.arrays: dict[str, np.ndarray] = {}
 
@@ -453,6 +348,8 @@ class _Reader:
             ValueError,
             AttributeError,
             RecursionError,
+            OverflowError,
+            MemoryError,
             pa.ArrowException,
         ) as error:
             raise StoreError(
@@ -468,6 +365,8 @@ class _Reader:
             raise StoreError(
                 f"{self.folder} is {'a file' if self.folder.exists() else 'not there'}; a store is a folder with {MANIFEST}"
             )
+        if path.is_symlink():
+            raise StoreError(f"{path} is no regular file; refused")
         if not path.is_file():
             there = tb.some(_entries(self.folder)) or "no files"
             raise StoreError(f"{self.folder} is no hinaug store: there is no {MANIFEST}, only {there}")
@@ -509,7 +408,7 @@ class _Reader:
             )
         path = self.folder / name
         try:
-            status = path.stat()
+            status = path.lstat()  # a link may lead out of the folder
         except FileNotFoundError as error:
             raise StoreError(
                 f"{self.folder}: the file {name} is missing; there are {tb.some(_entries(self.folder))}"
@@ -536,12 +435,9 @@ class _Reader:
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
                 table = reader.read_all()
-            table = (
-                pa.Table.from_arrays([tb.one_chunk(c) for c in table.columns], schema=table.schema)
-                if table.num_columns
-                else table
-            )
-            table.validate(full=self.verify)
+            table.validate(full=self.verify)  # before anything follows its offsets
+            if table.num_columns:
+                table = pa.Table.from_arrays([tb.one_chunk(c) for c in table.columns], schema=table.schema)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(f"{path} is damaged: it cannot be read as an Arrow table ({error})") from error
         self.opened[entry["file"]] = table
@@ -654,7 +550,7 @@ class _Reader:
             cls = getattr(importlib.import_module(module), name, None)
         except ImportError as error:
             raise StoreError(f"{self.folder} holds a {path}, and {module} cannot be imported: {error}") from error
-        if not isinstance(cls, type) or not dataclasses.is_dataclass(cls) or _class_path(cls) != path:
+        if not isinstance(cls, type) or not dataclasses.is_dataclass(cls) or class_path(cls) != path:
             raise StoreError(
                 f"{self.folder} holds a {path}, which this hinaug does not have; it may come from another version"
             )

@@ -44,6 +44,15 @@ def some(values: Iterable[Any], n: int = 5) -> str:
     return ", ".join(repr(v) for v in values[:n]) + (f", ... ({len(values)} in all)" if len(values) > n else "")
 
 
+def valid_name(name: str) -> str:
+    """The name of a type or column; half of a surrogate pair has no bytes on disk."""
+    try:
+        name.encode()
+    except UnicodeError as error:
+        raise SchemaError(f"the name {name!r} is no valid Unicode; choose another") from error
+    return name
+
+
 def is_vector(dtype: pa.DataType) -> bool:
     return pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type)
 
@@ -80,23 +89,39 @@ def vectors_array(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Fix
 
 
 def as_array(values: Any, where: str) -> pa.Array:
-    """One column from an Arrow array, a numpy array (1-D, or 2-D for vectors), a pandas or polars Series, or a list."""
+    """One column from an Arrow array, a numpy array (1-D, or 2-D for vectors), a pandas or polars Series, or a list.
+
+    Arrow and polars columns are shared. What can be written to (numpy, pandas) is copied: a later write to it stays out.
+    """
     if isinstance(values, pa.ChunkedArray):
         return one_chunk(values)
     if isinstance(values, pa.Array):
         return values
     try:
         if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1]:
-            return vectors_array(values, np.asarray(~np.isnan(values).any(axis=1)))
+            return vectors_array(values.astype(np.float32), np.asarray(~np.isnan(values).any(axis=1)))
         if isinstance(values, np.ndarray) and values.ndim != 1:  # vectors of length 0 too
             raise SchemaError(f"{where}: a column is 1-D, or 2-D for vectors; this array has shape {values.shape}")
+        if type(values).__module__.startswith("pandas") and hasattr(values, "__arrow_c_stream__"):
+            return _owned(one_chunk(pa.chunked_array(values)))
         if hasattr(values, "__arrow_c_stream__"):
             return one_chunk(pa.chunked_array(values))
         if hasattr(values, "__arrow_c_array__"):
             return pa.array(values)
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+        return _owned(pa.array(values, from_pandas=True))
+    except SchemaError:
+        raise
+    except UnicodeError as error:
+        raise SchemaError(
+            f"{where}: text that is no valid Unicode ({error}); decode it again or drop those rows"
+        ) from error
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise SchemaError(f"{where}: the values are not of one type ({error}); convert the column before") from error
+
+
+def _owned(column: pa.Array) -> pa.Array:
+    """A copy of what Arrow may have taken over as it lay in memory: numbers and times; text was copied already."""
+    return pa.concat_arrays([column, column.slice(0, 0)]) if pa.types.is_primitive(column.type) else column
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -196,7 +221,7 @@ def as_table(obj: Any, where: str) -> pa.Table:
 
 
 def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
-    arrays = {str(name): as_array(values, f"{where}, column {name!r}") for name, values in columns.items()}
+    arrays = {valid_name(str(name)): as_array(v, f"{where}, column {name!r}") for name, v in columns.items()}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise SchemaError(f"{where}: columns of unlike length {lengths}")
@@ -245,9 +270,14 @@ def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
 
 
 def lookup(ids: pa.Array, asked: pa.Array) -> np.ndarray:
-    """Position of each asked id among `ids`, -1 where it is not there."""
+    """Position of each asked id among `ids` (unique), -1 where it is not there. A dictionary is looked up word by word."""
     if len(asked) == 0:
         return np.zeros(0, np.int32)
+    if pa.types.is_dictionary(asked.type):
+        found = np.append(lookup(ids, asked.dictionary), np.int32(-1))
+        return found[pc.fill_null(asked.indices, -1).to_numpy(zero_copy_only=False)]
+    if len(asked) == len(ids) and asked.equals(ids):  # one row a node in the order of the nodes, as reviews often stand
+        return np.arange(len(ids), dtype=np.int32)
     found = pc.index_in(asked, value_set=ids)
     return pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
 

@@ -136,6 +136,40 @@ def test_pathsim_by_hand(tiny):
     assert both_ways.metapath(KNOWS, KNOWS, pathsim=True).toarray()[0].tolist() == [1, 0, 1]
 
 
+@given(st.data())
+def test_metapaths_in_blocks_are_those_at_once(data):
+    n = data.draw(st.integers(1, 6))
+    at = st.integers(0, n - 1)
+    rows = data.draw(st.lists(st.tuples(at, at), max_size=20))
+    ends = {"src": pa.array([a for a, _ in rows], pa.int32()), "dst": pa.array([b for _, b in rows], pa.int32())}
+    hin = HIN({"user": {"id": np.arange(n)}, "item": {"id": np.arange(n)}}, {RATES: ends, KNOWS: ends})
+    for path in (("user", "item", "user"), (KNOWS, RATES), ("user", "item", "user", "item"), (KNOWS, KNOWS, KNOWS)):
+        whole = hin.metapath(*path)
+        need = whole.nnz * 8 * 4 // 3 + 8
+        for memory in (need, 10 * need, 10**6):
+            blocked = hin.metapath(*path, memory=memory)
+            assert blocked.toarray().tolist() == whole.toarray().tolist()
+            assert blocked.dtype == whole.dtype == np.float32
+    sims = [hin.metapath("user", "item", "user", pathsim=True, memory=m) for m in (None, 10**6)]
+    np.testing.assert_array_equal(sims[0].toarray(), sims[1].toarray())
+
+
+def test_a_metapath_that_does_not_fit_says_what_it_needs():
+    dense = {"src": np.repeat(np.arange(50), 20), "dst": np.tile(np.arange(20), 50)}
+    hin = HIN({"user": {"id": np.arange(50)}, "item": {"id": np.arange(20)}}, {RATES: dense})
+    with pytest.raises(MemoryError, match=r"the result needs about 20,000 bytes, and memory=2,000 leaves it 1,496"):
+        hin.metapath("user", "item", "user", memory=2000)
+    with pytest.raises(MemoryError, match=r"memory=0"):
+        hin.metapath("user", "item", "user", memory=0)
+    assert hin.metapath("user", "item", "user", memory=30_000).nnz == 2500
+
+
+def test_pathsim_needs_a_way_back_to_oneself():
+    friends = HIN.from_tables({"user": {"id": list("ab")}}, {KNOWS: {"src": list("ab"), "dst": list("ba")}})
+    with pytest.raises(ValueError, match="needs paths from a node back to itself"):
+        friends.metapath(KNOWS, pathsim=True)
+
+
 def test_metapaths_that_do_not_exist(tiny):
     with pytest.raises(UnknownNameError, match="between 'user' and 'genre' there is no edge type"):
         tiny.metapath("user", "genre")
@@ -263,6 +297,34 @@ def test_empty_types_isolated_nodes_and_the_smallest_graphs():
         )
         == empty
     )
+
+
+def test_a_graph_does_not_change_with_the_arrays_it_was_made_from():
+    ages, x, frame = np.array([1.0, 2.0]), np.ones((2, 2), np.float32), pd.DataFrame({"id": ["i", "j"], "year": [3, 4]})
+    ends, series = np.array([0, 1], np.int32), pd.Series([5, 6])
+    hin = HIN({"user": {"id": ["a", "b"], "age": ages, "x": x}, "item": frame}, {RATES: {"src": ends, "dst": ends}})
+    hin = hin.with_column("user", "visits", series).with_column("item", "x", x)
+    matrix = sp.coo_array((np.ones(2), (np.array([0, 1], np.int32), np.array([1, 0], np.int32))), shape=(2, 2))
+    other = HIN.from_scipy(matrix)
+    before = hin.fingerprint(), other.fingerprint()
+    ages[0], x[0, 0], ends[0], series[0], matrix.coords[0][0] = 9, 9, 9, 9, 9
+    frame.loc[0, "year"] = 9
+    hin._cache.clear()
+    other._cache.clear()
+    assert (hin.fingerprint(), other.fingerprint()) == before
+    arrow = pa.array([1.0, 2.0])
+    shared = hin.with_column("user", "age", arrow).column("user", "age")
+    assert shared.buffers()[1].address == arrow.buffers()[1].address  # Arrow's own arrays cannot be written to
+
+
+def test_ids_as_categories_are_looked_up_word_by_word(tiny):
+    users = pd.Series(["bob", "ann", "bob"]).astype("category")
+    hin = tiny.with_edges(KNOWS, {"src": users, "dst": ["cid", "cid", "ann"]})
+    assert hin.links(KNOWS)[0].tolist() == [1, 0, 1]
+    with pytest.raises(SchemaError, match=r"1 of 2 ids are no 'user' nodes: 'zed' \(first rows 1\)"):
+        tiny.with_edges(KNOWS, {"src": pd.Categorical(["ann", "zed"]), "dst": ["cid", "cid"]})
+    with pytest.raises(SchemaError, match=r"no id \(null\) in rows 1"):
+        tiny.with_edges(KNOWS, {"src": pd.Categorical(["ann", None]), "dst": ["cid", "cid"]})
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------

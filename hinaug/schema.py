@@ -1,0 +1,157 @@
+"""What a graph is made of: types and columns, and the checks that every node and edge table passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hinaug import tables as tb
+from hinaug.tables import SchemaError, UnknownNameError
+
+EdgeType = tuple[str, str, str]
+Type = str | EdgeType
+PROVENANCE = ("origin", "confidence", "key")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Arrow type of a column and where its values come from: "row", "aggregate" or None (unknown)."""
+
+    dtype: pa.DataType
+    lineage: str | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The node and edge types of a graph with their columns."""
+
+    nodes: Mapping[str, Mapping[str, Column]]
+    edges: Mapping[EdgeType, Mapping[str, Column]]
+    edge_lineage: Mapping[EdgeType, str | None]
+
+    def __str__(self) -> str:
+        lines = [f"{t}: {', '.join(f'{n} {short(c)}' for n, c in cols.items())}" for t, cols in self.nodes.items()]
+        for t, cols in self.edges.items():
+            lines.append(f"{t[0]} -{t[1]}-> {t[2]}: {', '.join(f'{n} {short(c)}' for n, c in cols.items()) or '-'}")
+        return "\n".join(lines)
+
+
+def node_type(type: Any) -> str:
+    if not isinstance(type, str) or not type:
+        raise SchemaError(f"a node type is a non-empty string, got {type!r}")
+    return tb.valid_name(type)
+
+
+def edge_type(type: Any, nodes: Mapping[str, Any]) -> EdgeType:
+    if not (isinstance(type, tuple) and len(type) == 3 and all(isinstance(t, str) and t for t in type)):
+        raise SchemaError(f"an edge type is (source, relation, target), three strings; got {type!r}")
+    for node in (type[0], type[2]):
+        if node not in nodes:
+            raise UnknownNameError(
+                f"edges {type}: no node type {node!r}; this graph has {list(nodes)}{tb.nearest(node, nodes)}"
+            )
+    tb.valid_name(type[1])
+    return type
+
+
+def check_nodes(table: Any, type: str) -> pa.Table:
+    where = f"nodes {type!r}"
+    table = tb.as_table(table, where)
+    if "id" not in table.column_names:
+        raise SchemaError(
+            f"{where}: no column 'id'; there is {table.column_names}{tb.nearest('id', table.column_names)}"
+        )
+    _refuse(table, where, PROVENANCE)
+    field = table.schema.field("id")
+    ids, kind = tb.id_strings(chunk(table["id"]), f"{where}, column 'id'")
+    if len(pc.unique(ids)) != len(ids):
+        counts = pc.value_counts(ids)
+        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+        rows = np.flatnonzero(pc.is_in(ids, value_set=twice).to_numpy(zero_copy_only=False))
+        raise SchemaError(
+            f"{where}, column 'id': ids must be unique; {tb.some(twice.to_pylist())} stand again "
+            f"in rows {tb.some(rows.tolist())}; drop or merge those rows"
+        )
+    metadata = dict(field.metadata or {})
+    if kind:
+        metadata[tb.ID_TYPE] = kind.encode()
+    elif metadata.get(tb.ID_TYPE, b"int64").decode("ascii", "replace") not in tb.INTEGERS:
+        raise SchemaError(f"{where}, column 'id': the metadata names {metadata[tb.ID_TYPE]!r} as the type of the ids")
+    return table.set_column(table.column_names.index("id"), pa.field("id", pa.string(), metadata=metadata or None), ids)
+
+
+def check_edges(table: pa.Table, type: EdgeType, nodes: Mapping[str, pa.Table]) -> pa.Table:
+    where = f"edges {type}"
+    _refuse(table, where, PROVENANCE)
+    for side, node in (("src", type[0]), ("dst", type[2])):
+        if side not in table.column_names:
+            raise SchemaError(f"{where}: no column {side!r}; there is {table.column_names}")
+        column = chunk(table[side])
+        if not pa.types.is_integer(column.type) or column.null_count:
+            raise SchemaError(
+                f"{where}, column {side!r}: positions are integers without nulls, these are {column.type} with "
+                f"{column.null_count} nulls; for external ids use HIN.from_tables"
+            )
+        numbers = column.to_numpy(zero_copy_only=False)
+        bad = np.flatnonzero((numbers < 0) | (numbers >= nodes[node].num_rows))
+        if bad.size:
+            raise SchemaError(
+                f"{where}, column {side!r}: position {numbers[bad[0]]} in row {bad[0]} points past "
+                f"the {nodes[node].num_rows} nodes of {node!r} ({bad.size} such rows)"
+            )
+        if column.type != pa.int32():
+            table = table.set_column(table.column_names.index(side), side, column.cast(pa.int32()))
+    order = ["src", "dst", *(c for c in table.column_names if c not in ("src", "dst"))]
+    return table if table.column_names == order else table.select(order)
+
+
+def _refuse(table: pa.Table, where: str, names: Sequence[str]) -> None:
+    for name in names:
+        if name in table.column_names:
+            raise SchemaError(f"{where}: column {name!r} is reserved for what generators write; rename it")
+
+
+def positions_of(ids: pa.Array, nodes: pa.Table, where: str, type: str) -> np.ndarray:
+    is_coded = pa.types.is_dictionary(ids.type) and tb.is_text(ids.type.value_type) and not ids.null_count
+    asked = ids if is_coded else tb.id_strings(ids, where)[0]
+    there = chunk(nodes["id"])
+    found = tb.lookup(there, asked)
+    bad = np.flatnonzero(found < 0)
+    if bad.size:
+        asked = tb.id_strings(ids, where)[0]
+        names = asked.take(pa.array(bad[:1000])).to_pylist()
+        hint = tb.nearest(names[0], there.slice(0, 20_000).to_pylist()) if len(there) else ""
+        raise SchemaError(
+            f"{where}: {bad.size} of {len(asked)} ids are no {type!r} nodes: {tb.some(list(dict.fromkeys(names)))} "
+            f"(first rows {tb.some(bad[:5].tolist())}){hint or '; add those nodes or drop those rows'}"
+        )
+    return found
+
+
+def table_lineage(table: pa.Table) -> str | None:
+    value = (table.schema.metadata or {}).get(tb.LINEAGE)
+    return value.decode() if value else None
+
+
+def short(column: Column) -> str:
+    dtype = f"vector[{column.dtype.list_size}]" if tb.is_vector(column.dtype) else str(column.dtype)
+    return f"{dtype}({column.lineage})" if column.lineage else dtype
+
+
+def chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else tb.one_chunk(column)
+
+
+def single(table: pa.Table) -> pa.Table:
+    if all(c.num_chunks == 1 for c in table.columns):
+        return table
+    return pa.Table.from_arrays([chunk(c) for c in table.columns], schema=table.schema)
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return chunk(column).to_numpy(zero_copy_only=False)
