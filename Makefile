@@ -5,19 +5,22 @@ BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/hinaug demo $(DEMO)
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet hinaug tests benchmarks
+	$(BIN)/ruff format --check --quiet hinaug tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+docs: $(VENV)/.core
+	$(BIN)/python docs/build.py
+
 lint: $(VENV)/.test
-	$(BIN)/ruff check --fix . ; $(BIN)/ruff format hinaug tests benchmarks ; $(BIN)/mypy
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format hinaug tests benchmarks docs ; $(BIN)/mypy
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hinaug needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Choose another: make PYTHON=python3.12 demo")'
@@ -37,4 +40,4 @@ $(VENV)/.test: $(VENV)/.core
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache docs/_build

@@ -1,4 +1,11 @@
-"""Generators: a graph goes in, a `Delta` comes out. One method a file; imported when asked for."""
+"""Generators: a graph goes in, a `Delta` comes out, whose rows say who made them and how sure the maker is.
+
+    delta = Synthesis("user").fit(split.train, rng=0).generate(split.train, 0.2, rng=0)
+    augmented = split.train + delta                       # and `augmented - delta == split.train`
+
+`size` is a count (int) or a share of what is observed (float). `random_delta` is the control of the same size that stands
+beside every claim. One method a file; imported when asked for.
+"""
 
 from __future__ import annotations
 

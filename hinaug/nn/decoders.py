@@ -25,6 +25,7 @@ class DotDecoder(nn.Module):
         return x @ y.T
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
+        """Row by row: x [n, d], y [n, d] -> [n]."""
         return (x * y).sum(-1)
 
 
@@ -49,6 +50,7 @@ class CosineDecoder(nn.Module):
         return F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).T / self.temperature
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
+        """Row by row: x [n, d], y [n, d] -> [n]."""
         return (F.normalize(x, dim=-1) * F.normalize(y, dim=-1)).sum(-1) / self.temperature
 
 
@@ -80,6 +82,7 @@ class BilinearDecoder(nn.Module):
         return (x * w if self.diagonal else x @ w) @ y.T
 
     def pairs(self, x: Tensor, y: Tensor, relation: int | Tensor = 0) -> Tensor:
+        """Row by row: x [n, d], y [n, d] -> [n]; relation: one for all rows, or the position of each row's own [n]."""
         if self.diagonal:
             return (x * self.weight[relation] * y).sum(-1)
         if isinstance(relation, int):
