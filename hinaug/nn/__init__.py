@@ -6,6 +6,7 @@ state: whatever is random takes a `torch.Generator`. notebooks/03_layers.ipynb t
 
 from hinaug.nn.decoders import BilinearDecoder, CosineDecoder, DotDecoder
 from hinaug.nn.encoders import MLP, MixedHead, gumbel_softmax
+from hinaug.nn.hetero import HeteroEncoder
 from hinaug.nn.losses import (
     bpr_loss,
     gradient_penalty,
@@ -14,15 +15,19 @@ from hinaug.nn.losses import (
     wasserstein_generator_loss,
 )
 from hinaug.nn.propagation import BipartitePropagation
+from hinaug.nn.sampling import Block, NeighborSampler
 from hinaug.nn.sparse import SparseMatrix, pair_dot, spmm
 
 __all__ = [
     "MLP",
     "BilinearDecoder",
     "BipartitePropagation",
+    "Block",
     "CosineDecoder",
     "DotDecoder",
+    "HeteroEncoder",
     "MixedHead",
+    "NeighborSampler",
     "SparseMatrix",
     "bpr_loss",
     "gradient_penalty",

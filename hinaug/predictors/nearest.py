@@ -39,6 +39,7 @@ class NearestNeighbors(LinkPredictor):
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        self.__dict__.pop("_last", None)  # of the fit before
         vectors, there = self._vectors(hin)
         self.mean_ = np.zeros(vectors.shape[1], np.float32)
         if self.centre and there.any():

@@ -10,7 +10,7 @@ from hinaug.datasets import planted
 from hinaug.delta import Delta
 from hinaug.hin import HIN
 from hinaug.predictors import LightGCN, Popularity
-from hinaug.predictors.lightgcn import _BPR, _Gap
+from hinaug.predictors.objectives import BPR, Gap
 from hinaug.predictors.training import Validation, seen, torch_threads
 from hinaug.split import random_split
 
@@ -38,7 +38,7 @@ def reference(links, loss, rng, dim, layers, lr, l2, steps):
     scale = a.sum(1).clamp(min=1e-30).rsqrt()
     a = scale[:, None] * a * scale
     src, pos = r.nonzero(as_tuple=True)
-    sampler = _BPR(links, rng)
+    sampler = BPR(links, rng)
     adam = torch.optim.Adam([users, items], lr=lr)
     share = r[src, pos] / r.sum()
     for _ in range(steps):
@@ -83,12 +83,12 @@ def test_gap_gradients():
     rng = torch.Generator().manual_seed(0)
     users, items = (torch.randn(n, 3, generator=rng, dtype=torch.float64, requires_grad=True) for n in (4, 5))
     src, pos, neg = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 1, 4]), torch.tensor([0, 0, 4, 1])
-    assert torch.autograd.gradcheck(lambda u, i: _Gap.apply(u, i, src, pos, neg), (users, items))
+    assert torch.autograd.gradcheck(lambda u, i: Gap.apply(u, i, src, pos, neg), (users, items))
 
 
 def test_negatives_are_uniform_over_what_a_user_has_not():
     dense = np.array([[1, 0, 1, 0, 0], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1]])
-    sampler = _BPR(sp.csr_array(dense.astype(np.float32)), np.random.default_rng(0))
+    sampler = BPR(sp.csr_array(dense.astype(np.float32)), np.random.default_rng(0))
     drawn = np.stack([sampler.negatives() for _ in range(3000)])
     for row, user in enumerate(sampler.src):
         share = np.bincount(drawn[:, row], minlength=5) / len(drawn)
@@ -153,7 +153,7 @@ def test_unknown_and_bare_nodes_are_nan():
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [({"loss": "bce"}, "'bpr', 'softmax'"), ({"dim": 0}, "at least 1"), ({"steps": 0}, "at least 1")],
+    [({"loss": "bce"}, "'bpr', 'softmax', 'sampled'"), ({"dim": 0}, "at least 1"), ({"steps": 0}, "at least 1")],
 )
 def test_says_what_it_takes(bad, message):
     with pytest.raises(ValueError, match=message):

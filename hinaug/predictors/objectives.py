@@ -1,0 +1,115 @@
+"""What embeddings are trained for: BPR, softmax over all targets, and softmax over a sample, each on all links at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag, softplus
+
+from hinaug.nn import pair_dot, softmax_loss
+
+BLOCK = 2048  # pairs gathered at once: the buffers stay in the cache
+Objective = Callable[[Tensor, Tensor], Tensor]
+
+
+class BPR:
+    """Mean over the links (u, i) of -log sigmoid(<z_u, z_i - z_j>), j drawn anew at each step from what u has not."""
+
+    def __init__(self, links: sp.csr_array, rng: np.random.Generator) -> None:
+        links = links.sorted_indices()
+        self.rng, self.width = rng, links.shape[1] + 1
+        degree = np.diff(links.indptr).astype(np.int64)
+        self.src = np.repeat(np.arange(len(degree)), degree)
+        self.pos = links.indices.astype(np.int64)
+        self.share = torch.from_numpy(links.data / links.data.sum())
+        # of the items below the n-th one that u has, `pos - n` are free; so the r-th free item lies past every
+        # item of u for which that number is at most r
+        self.first = links.indptr[self.src].astype(np.int64)
+        self.free = (links.shape[1] - degree)[self.src]
+        self.below = self.src * self.width + self.pos - (np.arange(len(self.pos)) - self.first)
+
+    def negatives(self) -> np.ndarray:
+        """One item for each link, uniform over those its user has not; the link's own item for a user who has all."""
+        r = (self.rng.random(len(self.src)) * self.free).astype(np.int64)
+        past = np.searchsorted(self.below, self.src * self.width + r, side="right") - self.first
+        return np.where(self.free > 0, r + past, self.pos)
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        src, pos, neg = (torch.from_numpy(a).to(users.device) for a in (self.src, self.pos, self.negatives()))
+        return self.share.to(users.device) @ softplus(-Gap.apply(users, items, src, pos, neg))
+
+
+class Softmax:
+    """Mean over the links (u, i) of -log softmax over all items of <z_u, z_i> / temperature."""
+
+    def __init__(self, links: sp.csr_array, temperature: float) -> None:
+        self.links, self.temperature = links, temperature
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        return softmax_loss(users, items, self.links, self.temperature)
+
+
+class SampledSoftmax:
+    """The same with the sum over all items estimated from `n` of them, drawn anew at each step, uniformly:
+
+        -log e^{s_ui} / (e^{s_ui} + (items / n) sum_{j in sample} e^{s_uj}),       s = <z_u, z_i> / temperature.
+
+    The sum is unbiased, its logarithm a little low. For catalogues whose whole softmax costs too much: a step is
+    O(users x n x dim). Memory O(users x n).
+    """
+
+    def __init__(self, links: sp.csr_array, temperature: float, n: int, rng: np.random.Generator) -> None:
+        self.temperature, self.rng, self.many = temperature, rng, links.shape[1]
+        self.n = min(n, self.many)
+        self.src = torch.from_numpy(np.repeat(np.arange(links.shape[0]), np.diff(links.indptr)))
+        self.dst = torch.from_numpy(links.indices.astype(np.int64))
+        self.share = torch.from_numpy(links.data / links.data.sum())
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        sample = torch.from_numpy(np.sort(self.rng.choice(self.many, self.n, replace=False))).to(users.device)
+        src, dst, share = (x.to(users.device) for x in (self.src, self.dst, self.share))
+        total = (users @ items[sample].T / self.temperature).logsumexp(1) + float(np.log(self.many / self.n))
+        return share @ softplus(total[src] - pair_dot(users, items, src, dst) / self.temperature)
+
+
+class Gap(torch.autograd.Function):
+    """<u[src], i[pos] - i[neg]> [n]; the gradients are sparse products, and nothing of size n x d is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, users: Tensor, items: Tensor, src: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+        ctx.save_for_backward(users, items, src, pos, neg)
+        gap = users.new_empty(len(src))
+        u, p, n = (users.new_empty(BLOCK, users.shape[1]) for _ in range(3))
+        for at in range(0, len(src), BLOCK):
+            rows, size = slice(at, at + BLOCK), min(BLOCK, len(src) - at)
+            for x, index, out in ((users, src, u), (items, pos, p), (items, neg, n)):
+                torch.index_select(x, 0, index[rows], out=out[:size])
+            torch.sum(p[:size].sub_(n[:size]).mul_(u[:size]), 1, out=gap[rows])
+        return gap
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        users, items, src, pos, neg = ctx.saved_tensors
+        twice, both, sign = torch.cat([src, src]), torch.cat([pos, neg]), torch.cat([grad, -grad])
+        return (
+            _rows(twice, both, sign, len(users), items),
+            _rows(both, twice, sign, len(items), users),
+            None,
+            None,
+            None,
+        )
+
+
+def _rows(group: Tensor, index: Tensor, value: Tensor, size: int, x: Tensor) -> Tensor:
+    """[size, d]: row g sums value * x[index] over the entries of group g."""
+    order = group.argsort(stable=True)
+    indptr = torch.zeros(size + 1, dtype=torch.int64, device=x.device)
+    torch.cumsum(torch.bincount(group, minlength=size), 0, out=indptr[1:])
+    return embedding_bag(index[order], x, indptr, mode="sum", per_sample_weights=value[order], include_last_offset=True)

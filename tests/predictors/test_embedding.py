@@ -1,0 +1,155 @@
+"""MF, XSimGCL and LightGCN with side information; objectives against the formulas."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from hinaug.datasets import planted
+from hinaug.evaluation import evaluate
+from hinaug.hin import HIN
+from hinaug.nn import BipartitePropagation
+from hinaug.predictors import MF, LightGCN, Popularity, XSimGCL
+from hinaug.predictors.axes import nearest_graph
+from hinaug.predictors.objectives import SampledSoftmax, Softmax
+from hinaug.predictors.xsimgcl import _Noisy
+from hinaug.split import random_split, thin
+from hinaug.testing import check_predictor
+
+RATES = ("user", "rates", "item")
+
+
+def world(seed=0, n=5, m=7):
+    dense = np.random.default_rng(seed).random((n, m)) < 0.4
+    dense[:, 0] = True
+    src, dst = np.nonzero(dense)
+    return HIN.from_tables(
+        {"user": {"id": np.arange(n)}, "item": {"id": np.arange(m)}}, {RATES: {"src": src, "dst": dst}}
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [MF(RATES, dim=8, steps=5), XSimGCL(RATES, dim=8, steps=5), LightGCN(RATES, loss="sampled", dim=8, steps=5)],
+)
+def test_the_contract(model):
+    check_predictor(model)
+
+
+# ---- objectives ------------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_of_all_items_is_the_softmax_with_the_positive_counted_twice():
+    links = sp.csr_array(world().adjacency(RATES), dtype=np.float32)
+    rng = np.random.default_rng(1)
+    users, items = (torch.from_numpy(rng.standard_normal((n, 3), np.float32)).requires_grad_() for n in links.shape)
+    found = SampledSoftmax(links, 0.7, 99, rng)(users, items)
+    scores = users @ items.T / 0.7
+    src, dst = map(torch.from_numpy, (a.astype(np.int64) for a in links.nonzero()))
+    pos = scores[src, dst]
+    expected = (torch.log(scores.exp().sum(1)[src] + pos.exp()) - pos).mean()
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    grads = [torch.autograd.grad(x, (users, items), retain_graph=True) for x in (found, expected)]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_a_small_sample_estimates_the_whole():
+    links = sp.csr_array(world(n=30, m=200).adjacency(RATES), dtype=np.float32)
+    rng = np.random.default_rng(0)
+    users, items = (torch.from_numpy(0.5 * rng.standard_normal((n, 4), np.float32)) for n in links.shape)
+    sampled = SampledSoftmax(links, 1.0, 50, rng)
+    found = np.mean([float(sampled(users, items)) for _ in range(200)])
+    assert found == pytest.approx(float(Softmax(links, 1.0)(users, items)), abs=0.05)
+
+
+# ---- MF and XSimGCL --------------------------------------------------------------------------------------------------
+
+
+def test_mf_is_lightgcn_without_layers():
+    hin = world()
+    settings = {"dim": 4, "lr": 0.05, "l2": 0.3, "steps": 4}
+    a = MF(RATES, **settings).fit(hin, rng=0)
+    b = LightGCN(RATES, layers=0, **settings).fit(hin, rng=0)
+    np.testing.assert_array_equal(a.users_, b.users_)
+
+
+def test_xsimgcl_without_noise_is_the_mean_of_the_layers_and_contrasts_a_node_with_itself():
+    links = world().adjacency(RATES)
+    model = XSimGCL(RATES, dim=4, eps=0.0, layers=2, contrast=2, cl=1.0, tau=0.5, sample=99)
+    net = _Noisy(model, links, np.random.default_rng(0)).train()
+    users, items = net()
+    step = BipartitePropagation(links, 1)
+    one = step.step(net.users, net.items)
+    two = step.step(*one)
+    torch.testing.assert_close(users, (one[0] + two[0]) / 2)
+    torch.testing.assert_close(items, (one[1] + two[1]) / 2)
+    expected = 0.0
+    for z, x in zip((users, items), two, strict=True):
+        there = x.norm(dim=1) > 0
+        cosine = torch.nn.functional.normalize(z[there]) @ torch.nn.functional.normalize(x[there]).T / 0.5
+        expected = expected - 0.5 * cosine.log_softmax(1).diagonal().mean()
+    torch.testing.assert_close(net.extra, expected)
+
+
+def test_xsimgcl_noise_has_the_length_asked_for_and_scores_have_none():
+    links = world().adjacency(RATES)
+    net = _Noisy(XSimGCL(RATES, dim=4, eps=0.3, layers=1), links, np.random.default_rng(0))
+    step = BipartitePropagation(links, 1).step(net.users, net.items)[0]
+    noisy, clean = net.train()()[0], net.eval()()[0]
+    torch.testing.assert_close(clean, step)
+    torch.testing.assert_close((noisy - step).norm(dim=1), torch.full((5,), 0.3))
+    assert ((noisy.sign() == step.sign()) | (step == 0)).all()
+    with pytest.raises(ValueError, match="contrast=3"):
+        XSimGCL(RATES, contrast=3, layers=2).fit(world())
+
+
+@pytest.mark.parametrize("model", [MF(RATES, dim=32), XSimGCL(RATES, dim=32, lr=0.03)])
+def test_learns_the_planted_world_and_nothing_from_chance(model):
+    gains = {}
+    for shuffle in (False, True):
+        split = random_split(
+            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
+        )
+        found = []
+        for m in (model.clone(), Popularity(RATES)):
+            m.fit(split.train, valid=split.valid, rng=0).refit(split.train_valid, rng=0)
+            found.append(evaluate(m, split.train_valid, split, k=20, on="test")["NDCG@20"])
+        gains[shuffle] = found[0] - found[1]
+    assert gains[False] > 0.05
+    assert gains[True] < 0.03
+
+
+# ---- LightGCN with side information ----------------------------------------------------------------------------------
+
+
+def test_side_information_by_the_formula():
+    hin = world().with_column("item", "x", np.random.default_rng(3).standard_normal((7, 3)), "row")
+    model = LightGCN(RATES, dim=4, layers=1, features=("x",), source_features=(), smooth=0.2, steps=1)
+    net = model._network(hin, hin.adjacency(RATES), np.random.default_rng(0))
+    with torch.no_grad():
+        net.map.copy_(torch.from_numpy(np.random.default_rng(4).standard_normal(net.map.shape, np.float32)))
+        users, items = net()
+    start = net.items + net.features @ net.map
+    z = BipartitePropagation(hin.adjacency(RATES), 1)(net.users, start)
+    near = torch.from_numpy(nearest_graph(net.features.numpy()).toarray()).float()
+    torch.testing.assert_close(users, z[0])
+    torch.testing.assert_close(items, z[1] + 0.2 * near @ z[1])
+
+
+def test_features_help_where_they_tell_and_not_when_permuted():
+    hin, truth = planted(n_users=200, n_items=120, rng=2, return_truth=True)
+    topic = np.eye(truth["item_topic"].max() + 1)[truth["item_topic"]]
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, x in (("none", None), ("true", topic), ("permuted", topic[rng.permutation(len(topic))])):
+        graph = hin if x is None else hin.with_column("item", "topic", x, "row")
+        values = []
+        for seed in range(2):
+            split = thin(random_split(graph, RATES, evidence=["review"], rng=seed), 0.3, rng=seed)
+            model = LightGCN(RATES, dim=16, lr=0.03, features=() if x is None else ("topic",))
+            model.fit(split.train, valid=split.valid, rng=seed)
+            values.append(evaluate(model, split.train, split, k=20, on="test")["NDCG@20"])
+        found[name] = np.mean(values)
+    assert found["true"] > 1.1 * found["none"]
+    assert found["permuted"] < found["true"] - 0.5 * (found["true"] - found["none"])

@@ -1,0 +1,61 @@
+"""MultVAE: scores by the formula, new sources, and a world whose answer is known."""
+
+import numpy as np
+import pytest
+
+from hinaug.datasets import planted
+from hinaug.evaluation import evaluate
+from hinaug.predictors import MultVAE, Popularity
+from hinaug.split import random_split
+from hinaug.testing import check_predictor
+
+RATES = ("user", "rates", "item")
+
+
+def test_the_contract():
+    check_predictor(MultVAE(RATES, latent=4, hidden=8, epochs=3))
+
+
+def test_scores_by_the_formula():
+    hin = planted(20, 15, 2, rng=0)
+    model = MultVAE(RATES, latent=3, hidden=5, epochs=2).fit(hin, rng=0)
+    x = hin.adjacency(RATES).toarray()
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    w = model.weights_
+    mu = (np.tanh(x @ w["encoder1"] + w["encoder1_bias"]) @ w["encoder2"] + w["encoder2_bias"])[:, :3]
+    expected = np.tanh(mu @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+    expected[:, ~(hin.adjacency(RATES).toarray() > 0).any(axis=0)] = np.nan
+    np.testing.assert_allclose(model.score(hin, np.arange(20)), expected, atol=1e-5)
+
+
+def test_a_new_user_is_scored_like_an_old_one_with_the_same_links():
+    hin = planted(30, 20, 2, rng=0)
+    model = MultVAE(RATES, latent=4, hidden=8, epochs=3).fit(hin, rng=0)
+    first = hin.adjacency(RATES)[[0]].indices
+    links = {"src": ["new"] * len(first), "dst": hin.ids("item", first)}
+    grown = hin.with_nodes("user", {"id": ["new", "bare"]}).with_edges(RATES, links)
+    scores = model.score(grown, [0, 30, 31])
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
+    assert np.isnan(scores[2]).all()
+
+
+@pytest.mark.parametrize("features", [[], [("review", "x")]])
+def test_learns_the_planted_world_and_nothing_from_chance(features):
+    gains = {}
+    for shuffle in (False, True):
+        split = random_split(
+            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
+        )
+        found = []
+        for m in (MultVAE(RATES, latent=16, hidden=64, features=features), Popularity(RATES)):
+            m.fit(split.train, valid=split.valid, rng=0).refit(split.train_valid, rng=0)
+            found.append(evaluate(m, split.train_valid, split, k=20, on="test")["NDCG@20"])
+        gains[shuffle] = found[0] - found[1]
+    assert gains[False] > 0.05
+    assert gains[True] < 0.03
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"dropout": 1.0}, {"kl": -1.0}])
+def test_says_what_it_takes(bad):
+    with pytest.raises(ValueError, match="MultVAE"):
+        MultVAE(RATES, **bad).fit(planted(10, 8, 2, rng=0))
