@@ -62,7 +62,9 @@ def check_predictor(predictor: LinkPredictor, hin: HIN | None = None, rng: int =
     assert _same_bytes(again, scores), (
         f"{name}: fitted twice with rng={rng}, the scores differ; draw from the rng that is given alone"
     )
-    again = predictor.clone().fit(full, valid=valid, rng=rng + 1).fit(train, valid=valid, rng=rng).score(train, src)
+    other, _, unlike = _world(hin, predictor.relation, seed=1)
+    used = predictor.clone().fit(other, valid=unlike, rng=rng + 1)
+    again = used.fit(train, valid=valid, rng=rng).score(train, src)
     assert _same_bytes(again, scores), f"{name}: what an earlier fit learned is still there after another fit"
 
     _check_saved(model, lambda loaded: _same_bytes(loaded.score(train, src), scores), name)
@@ -173,13 +175,13 @@ def _planted() -> HIN:
     return planted(n_users=50, n_items=30, n_groups=3, dim=8, missing=0.1, rng=0)
 
 
-def _world(hin: HIN | None, relation: EdgeType) -> tuple[HIN, HIN, pa.Table]:
+def _world(hin: HIN | None, relation: EdgeType, seed: int = 0) -> tuple[HIN, HIN, pa.Table]:
     """Train, train + held-out pairs, and the held-out pairs."""
     from hinaug.split import random_split
 
     hin = _planted() if hin is None else hin
     assert relation in hin.edges, f"the graph to check on has no {relation}; pass one that has: hin="
-    split = random_split(hin, relation, valid=0.2, test=0.0, rng=0)
+    split = random_split(hin, relation, valid=0.2, test=0.0, rng=seed)
     return split.train, split.train_valid, split.valid
 
 

@@ -1,4 +1,9 @@
-"""Ensembles of link predictors; each is a link predictor itself. Imported lazily."""
+"""Ensembles of link predictors; each is a link predictor itself, so it recommends, generates edges and joins others.
+
+    Weighted([EASE(RATES), LightGCN(RATES)]).fit(split.train, valid=split.valid).refit(split.train_valid)
+
+What is learned about the members is learned on `valid`, while they saw `train` alone. Imported lazily.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hinaug.ensemble.base import Ensemble
+    from hinaug.ensemble.boosting import Boosting
+    from hinaug.ensemble.fusion import RankFusion
+    from hinaug.ensemble.greedy import Greedy
     from hinaug.ensemble.weighted import Weighted
 
-_WHERE = {"Ensemble": "base", "Weighted": "weighted"}
-__all__ = ["Ensemble", "Weighted"]
+_WHERE = {
+    "Boosting": "boosting",
+    "Ensemble": "base",
+    "Greedy": "greedy",
+    "RankFusion": "fusion",
+    "Weighted": "weighted",
+}
+__all__ = ["Boosting", "Ensemble", "Greedy", "RankFusion", "Weighted"]
 
 
 def __getattr__(name: str) -> Any:

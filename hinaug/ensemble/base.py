@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from hinaug.base import LinkPredictor, held_out
+from hinaug.base import LeakError, LinkPredictor, Rng, held_out
 from hinaug.hin import HIN, EdgeType
 from hinaug.metrics import top_k
 from hinaug.predictors.training import seen
 from hinaug.progress import track
 
-BLOCK = 512
+BLOCK, BUDGET = 512, 2**25  # sources scored together: at most so many, and so many scores of all members
+TIED = 1e-5  # z-scores this close are equal: rounding must not decide a rank
 
 
 @dataclass
@@ -36,9 +39,14 @@ class Candidates:
 class Ensemble(LinkPredictor):
     """A link predictor over `predictors`, which must score one relation; `relation` is theirs.
 
-    The members that are given stay as they are: `fit` makes copies, `predictors_`.
+    The members that are given stay as they are: `fit` makes copies, `predictors_`. Where several ensembles are compared,
+    one set of fitted members serves them all: see `fit_with` and `refit_with`.
+
+    A subclass writes `_learn(hin, valid, rng)`, from the fitted `predictors_`, and `_score`; `supervised = False` says
+    that it learns nothing from held-out pairs.
     """
 
+    supervised: ClassVar[bool] = True
     relation: EdgeType = field(init=False, repr=False)
     predictors: Sequence[LinkPredictor]
 
@@ -55,18 +63,77 @@ class Ensemble(LinkPredictor):
             raise ValueError(f"{name}: the members must score one relation, these score {relations}")
         self.relation = relations[0]
 
+    def fit_with(
+        self, members: Sequence[LinkPredictor], hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None
+    ) -> Self:
+        """As `fit`, with members that are fitted on `hin` already, such as another ensemble's `predictors_`.
+
+        They are shared, not copied, and stay as they are.
+        """
+        with self._all_or_nothing():
+            self._remember(hin)
+            self.predictors_ = self._taken(members)
+            self._check_valid(valid)
+            self._learn(hin, valid, np.random.default_rng(rng))
+        return self
+
+    def refit_with(self, members: Sequence[LinkPredictor], hin: HIN) -> Self:
+        """As `refit`, with members that are refitted on `hin` already."""
+        self._check_fitted()
+        with self._all_or_nothing():
+            self._remember(hin)
+            self.predictors_ = self._taken(members)
+        return self
+
+    def _taken(self, members: Sequence[LinkPredictor]) -> list[LinkPredictor]:
+        name, members = type(self).__name__, list(members)
+        kinds, given = ([type(m).__name__ for m in some] for some in (self.predictors, members))
+        if kinds != given:
+            raise ValueError(f"{name} is over {kinds}, the fitted members are {given}; give one of each, in this order")
+        for i, member in enumerate(members):
+            member._check_fitted()
+            if member.fitted_on_ != self.fitted_on_:
+                raise ValueError(f"{name}: member {i}, {member!r}, was fitted on another graph than the one given here")
+        return members
+
+    def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        self._check_valid(valid)
+        self._fit_members(hin, valid, rng)
+        self._learn(hin, valid, rng)
+
+    def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
+        members = [copy.copy(m) for m in self.predictors_]  # other ensembles may share what was fitted
+        children = rng.spawn(len(members))
+        for member, child in zip(track(members, f"{type(self).__name__}: members"), children, strict=True):
+            member.refit(hin, rng=child)
+        self.predictors_ = members
+
     def _fit_members(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         members = [p.clone() for p in self.predictors]
-        for member, child in zip(
-            track(members, f"{type(self).__name__}: members"), rng.spawn(len(members)), strict=True
-        ):
+        children = rng.spawn(len(members))
+        for member, child in zip(track(members, f"{type(self).__name__}: members"), children, strict=True):
             member.fit(hin, valid=valid, rng=child)
         self.predictors_ = members
 
-    def _refit_members(self, hin: HIN, rng: np.random.Generator) -> None:
-        children = rng.spawn(len(self.predictors_))
-        for member, child in zip(track(self.predictors_, f"{type(self).__name__}: members"), children, strict=True):
-            member.refit(hin, rng=child)
+    def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no _learn")
+
+    def _check_valid(self, valid: pa.Table | None) -> None:
+        """Scores of pairs that the members were fitted on tell nothing about how to combine them."""
+        if not self.supervised:
+            return
+        name = type(self).__name__
+        if valid is None or not valid.num_rows:
+            raise ValueError(
+                f"{name} learns its weights on held-out pairs: pass them as fit(split.train, valid=split.valid); "
+                "then refit(split.train_valid) gives the members all the data and keeps the weights"
+            )
+        known = self.saw(valid["src"], valid["dst"])
+        if known.any():
+            raise LeakError(
+                f"{name}: {int(known.sum())} of {len(known)} valid pairs are edges of the graph that the members are "
+                "fitted on, so their scores there are no guesses; fit on split.train, then refit on split.train_valid"
+            )
 
     def _pool(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         """bool [len(src), n_targets]: what may be recommended, that is, observed targets that a source has not yet."""
@@ -76,6 +143,15 @@ class Ensemble(LinkPredictor):
         pool[np.repeat(np.arange(len(src)), np.diff(known.indptr)), known.indices] = False
         return pool
 
+    def _blocks(self, hin: HIN, n: int) -> Iterator[slice]:
+        """Slices of n sources, so that the scores of all members fit into memory."""
+        size = max(1, min(BLOCK, BUDGET // max(1, len(self.predictors_) * hin.n(self.relation[2]))))
+        return (slice(at, at + size) for at in range(0, n, size))
+
+    def _z(self, hin: HIN, src: np.ndarray, pool: np.ndarray) -> np.ndarray:
+        """The members' z-scores [members, len(src), n_targets]."""
+        return np.stack([z_scores(m.score(hin, src), pool) for m in self.predictors_])
+
     def _candidates(self, hin: HIN, valid: pa.Table, n: int, max_users: int, rng: np.random.Generator) -> Candidates:
         """The union of the members' n best items of each user, at most `max_users` users, drawn at random."""
         users, relevant = held_out(hin, self.relation, valid)
@@ -83,23 +159,15 @@ class Ensemble(LinkPredictor):
             chosen = np.sort(rng.choice(len(users), max_users, replace=False))
             users, relevant = users[chosen], relevant[chosen]
         parts = []
-        for at in track(range(0, len(users), BLOCK), f"{type(self).__name__}: candidates"):
-            src, rows = users[at : at + BLOCK], np.arange(len(users[at : at + BLOCK]))[:, None]
-            pool = self._pool(hin, src)
-            z = np.stack([z_scores(m.score(hin, src), pool) for m in self.predictors_])
-            named = np.zeros_like(pool)
-            for scores in z:
-                best, _ = top_k(np.where(pool, scores, np.float32(np.nan)), n)
-                row, rank = np.nonzero(best >= 0)
-                named[row, best[row, rank]] = True
-            width = int(named.sum(1).max(initial=0))
-            items = np.argsort(~named, axis=1, kind="stable")[:, :width]
-            there = named[rows, items]
+        for block in track(list(self._blocks(hin, len(users))), f"{type(self).__name__}: candidates"):
+            pool = self._pool(hin, users[block])
+            z = self._z(hin, users[block], pool)
+            items, there, rows = union([top_k(np.where(pool, s, np.float32(np.nan)), n)[0] for s in z], pool.shape[1])
             parts.append(
                 (
                     np.where(there, items, -1),
                     np.where(there, z[:, rows, items], np.float32(np.nan)),
-                    relevant[at : at + BLOCK].toarray()[rows, items].astype(bool) & there,
+                    relevant[block].toarray()[rows, items].astype(bool) & there,
                 )
             )
         width = max((p[0].shape[1] for p in parts), default=0)
@@ -108,6 +176,18 @@ class Ensemble(LinkPredictor):
             for i, pad in enumerate((-1, np.nan, False))
         )
         return Candidates(users, items, z, found, np.diff(relevant.indptr))
+
+
+def union(lists: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What stands in any of some lists [rows, k] of n items (-1 is none): items [rows, c], which of them are meant
+    (the others fill up), and row numbers [rows, 1] to index with."""
+    named = np.zeros((len(lists[0]), n), bool)
+    for best in lists:
+        row, rank = np.nonzero(best >= 0)
+        named[row, best[row, rank]] = True
+    items = np.argsort(~named, axis=1, kind="stable")[:, : int(named.sum(1).max(initial=0))]
+    rows = np.arange(len(named))[:, None]
+    return items, named[rows, items], rows
 
 
 def _widen(array: np.ndarray, width: int, pad: float) -> np.ndarray:

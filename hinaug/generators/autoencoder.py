@@ -69,7 +69,9 @@ class Autoencoder(Estimator):
             "decoder1": linear(self.latent, self.hidden, random),
             "decoder2": linear(self.hidden, m + width, random),
         }
-        optimizer = torch.optim.Adam([p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True)
+        optimizer = torch.optim.Adam(
+            [p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True
+        )
         steps, step, history = self.epochs * -(-n // self.batch), 0, []
         # a batch of few targets is done before a second thread has woken up
         with torch_threads(1 if self.batch * (m + width) * self.hidden < 10**8 else None):

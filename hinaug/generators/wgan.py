@@ -147,7 +147,9 @@ class WGAN(EntityGenerator):
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         generator, critic = self._networks(random)
         average = {name: p.detach().clone() for name, p in generator.named_parameters()}
-        optimizers = [torch.optim.Adam(net.parameters(), lr=self.lr, betas=(0.5, 0.9), fused=True) for net in (generator, critic)]
+        optimizers = [
+            torch.optim.Adam(net.parameters(), lr=self.lr, betas=(0.5, 0.9), fused=True) for net in (generator, critic)
+        ]
         history = np.zeros((3, self.steps))
 
         def noise() -> torch.Tensor:

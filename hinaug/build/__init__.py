@@ -1,0 +1,49 @@
+"""build: files of any shape and a short TOML schema that says what is a node and what is an edge, to a HIN.
+
+    hin, counts = build(["users.csv", "songs.csv", "plays.csv"], parse("schema.toml"))
+
+`EXAMPLE` is the schema language by example; `hinaug build --example` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hinaug.build.graph import Count, Graph
+from hinaug.build.schema import EXAMPLE, check, parse
+from hinaug.hin import HIN
+
+__all__ = ["EXAMPLE", "Count", "build", "known_folder", "parse"]
+
+
+def build(files: Iterable[Any], schema: Mapping[str, Any]) -> tuple[HIN, list[Count]]:
+    """The graph that `schema` (parsed TOML, see EXAMPLE) makes of the files, and a count of what was read and left out.
+
+    files: paths; of a folder, the files in it. Rows that repeat another one in every column are dropped, ids are text,
+    missing and unreadable values are null; all of it is counted.
+    Raises ValueError that names the section, the column and what there is; OSError for a file that cannot be read.
+    """
+    check(schema)
+    paths = []
+    for path in (Path(f).expanduser() for f in files):
+        paths += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    gone = [str(p) for p in paths if not p.is_file()]
+    if gone or not paths:
+        raise FileNotFoundError(f"{', '.join(gone)}: not there" if gone else "no files to build from")
+    graph = Graph(paths, schema)
+    return graph.make(), graph.counts
+
+
+def known_folder(folder: Path) -> HIN | None:
+    """The graph of a folder that needs no schema: atomic files of RecBole, or what `hinaug export` wrote as Parquet."""
+    if any(folder.glob("*.inter")):
+        from hinaug.datasets import recbole_atomic
+
+        return recbole_atomic(folder)
+    if any(folder.glob("nodes/*.parquet")):
+        from hinaug.convert import from_parquet
+
+        return from_parquet(folder)
+    return None
