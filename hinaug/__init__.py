@@ -32,6 +32,7 @@ _HOME = {
     "recommend": "ranking",
     "evaluate": "evaluation",
     "compare": "evaluation",
+    "tune": "tuning",
     "save": "io",
     "load": "io",
 }
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from hinaug.split import Split, cold_items, cold_users, leave_last, random_split, temporal_split, thin
     from hinaug.tables import SchemaError
     from hinaug.text import TextEncoder, embed_text
+    from hinaug.tuning import tune
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ LAYERS = [  # lowest first; a module may import its own layer and those below
     {"text", "base"},
     {"split", "leaks", "datasets", "build"},
     {"predictors"},
-    {"generators", "ensemble"},
+    {"generators", "ensemble", "tuning"},
     {"ranking"},
     {"evaluation"},
     {"testing", "show"},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hinaug.ensemble.boosting import Boosting
     from hinaug.ensemble.fusion import RankFusion
     from hinaug.ensemble.greedy import Greedy
+    from hinaug.ensemble.stacking import Stacking
     from hinaug.ensemble.weighted import Weighted
 
 _WHERE = {
@@ -22,9 +23,10 @@ _WHERE = {
     "Ensemble": "base",
     "Greedy": "greedy",
     "RankFusion": "fusion",
+    "Stacking": "stacking",
     "Weighted": "weighted",
 }
-__all__ = ["Boosting", "Ensemble", "Greedy", "RankFusion", "Weighted"]
+__all__ = ["Boosting", "Ensemble", "Greedy", "RankFusion", "Stacking", "Weighted"]
 
 
 def __getattr__(name: str) -> Any:

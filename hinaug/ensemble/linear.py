@@ -82,6 +82,10 @@ class Measure:
             weight = self._mix(weights, self.there, self.weight)
             np.divide(total, weight, out=total, where=weight > 0)
             total[weight <= 0] = -np.inf
+        return self.of(total)
+
+    def of(self, total: np.ndarray) -> np.ndarray:
+        """NDCG@k of each user, of scores [users, candidates] float32, which are changed where no member can tell."""
         total[self.nobody] = -np.inf
         best = self.torch.from_numpy(total).topk(self.k, dim=1)
         hit = self.relevant.gather(1, best.indices) & (best.values > -self.torch.inf)

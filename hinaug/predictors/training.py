@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,19 @@ import scipy.sparse as sp
 from hinaug import metrics
 from hinaug.base import held_out
 from hinaug.hin import HIN, EdgeType
+
+
+_WATCH: ContextVar[Callable[[float], None] | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(watch: Callable[[float], None]) -> Iterator[None]:
+    """Call `watch` with each measure on validation pairs while the block runs; what it raises ends the training."""
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
 
 
 @contextmanager
@@ -60,4 +74,8 @@ class Validation:
             rows = slice(at, at + block)
             ranked, _ = metrics.top_k(score(self.users[rows])[:, : self.n], self.k, exclude=self.seen[rows])
             values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
-        return float(np.concatenate(values).mean()) if len(self.users) else 0.0
+        value = float(np.concatenate(values).mean()) if len(self.users) else 0.0
+        watch = _WATCH.get()
+        if watch is not None:
+            watch(value)
+        return value

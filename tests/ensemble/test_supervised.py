@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from hinaug.base import LeakError, LinkPredictor, NotFittedError
 from hinaug.datasets import planted
-from hinaug.ensemble import Boosting, Greedy, Weighted
+from hinaug.ensemble import Boosting, Greedy, Stacking, Weighted
 from hinaug.ensemble.base import Candidates
 from hinaug.predictors import EASE, NearestNeighbors, Popularity
 from hinaug.predictors.training import Validation
@@ -15,7 +16,13 @@ from hinaug.split import random_split
 from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
-KINDS = [Weighted, Greedy, Boosting]
+
+
+def trees(members):
+    return Stacking(members, meta="trees")
+
+
+KINDS = [Weighted, Greedy, Boosting, Stacking, trees]
 
 
 @dataclass(eq=False)
@@ -180,3 +187,72 @@ def test_boosting_turns_to_the_users_that_are_ranked_badly():
     assert [m for m, _ in model.alphas_[:2]] == [0, 1]
     assert weights[2] == 0
     assert valid[-1] > valid[0] + 0.05
+
+
+# ---- Stacking --------------------------------------------------------------------------------------------------------
+
+
+class Fixed(Noise):
+    """Scores given as a matrix."""
+
+    table = None
+
+    def _fit(self, hin, valid, rng):
+        self.known_ = self.table
+
+
+def taste(split, users_like, items):
+    """Two members; the first is right for heavy users alone, the second for the others: no fixed weights can do it."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((users_like, items), np.float32)
+    for pairs in (split.valid, split.test):
+        truth[split.train.positions("user", pairs["src"]), split.train.positions("item", pairs["dst"])] = 1
+    degree = np.diff(split.train.adjacency(RATES).indptr)
+    heavy = (degree > np.median(degree))[:, None]
+    members = []
+    for right in (heavy, ~heavy):
+        member = Fixed(RATES)
+        member.table = (rng.normal(size=truth.shape) + 2.5 * truth * right).astype(np.float32)
+        members.append(member.fit(split.train))
+    return members
+
+
+@pytest.mark.parametrize("meta", ["logistic", "trees"])
+def test_stacking_learns_whom_to_trust_for_whom(split, meta):
+    members = taste(split, split.train.n("user"), split.train.n("item"))
+    fixed = Weighted(unfitted(members)).fit_with(members, split.train, valid=split.valid, rng=0)
+    stack = Stacking(unfitted(members), meta=meta).fit_with(members, split.train, valid=split.valid, rng=0)
+    assert stack.share_ > 0
+    assert ndcg(stack, split.train, split.test) > ndcg(fixed, split.train, split.test) + 0.02
+    assert "share of the classifier" in stack.summary()
+
+
+def test_stacking_without_a_gain_is_weighted(split, fitted):
+    """An impossible margin: the same ranking as the weighted mean, to the last item."""
+    fixed = Weighted(unfitted(fitted), margin=1e9).fit_with(fitted, split.train, valid=split.valid, rng=0)
+    stack = Stacking(unfitted(fitted), margin=1e9).fit_with(fitted, split.train, valid=split.valid, rng=0)
+    assert stack.share_ == 0
+    np.testing.assert_array_equal(stack.weights_, fixed.weights_)
+    src = np.arange(20)
+    np.testing.assert_allclose(stack.score(split.train, src), fixed.score(split.train, src), atol=1e-6)
+
+
+def test_stacking_takes_any_classifier_and_refuses_the_rest(split, fitted):
+    own = Stacking(unfitted(fitted), meta=LogisticRegression(C=1e-3), margin=0.0)
+    own.fit_with(fitted, split.train, valid=split.valid, rng=0)
+    assert own.share_ == 0 or own.meta_.C == 1e-3
+    for wrong in ("forest", Ridge()):
+        with pytest.raises(ValueError, match="expected 'logistic', 'trees' or a scikit-learn classifier"):
+            Stacking(unfitted(fitted), meta=wrong).fit_with(fitted, split.train, valid=split.valid)
+
+
+def test_features_by_hand():
+    """One user, three candidates, two members; the second cannot tell the last one and agrees with the first."""
+    model = Stacking([EASE(RATES)] * 2)
+    model.weights_ = np.array([1.0, 0.0])
+    z = np.float32([[[2, 1, 0.5]], [[-1, 0, np.nan]]])
+    np.testing.assert_array_equal(model._base(z), [[2, 1, 0.5]])
+    model.weights_ = np.array([0.25, 0.75])
+    np.testing.assert_allclose(model._base(z), [[-0.25, 0.25, 0.5]])
+    model.weights_ = np.array([0.0, 1.0])
+    np.testing.assert_allclose(model._base(z), [[-1, 0, 0.5]])
