@@ -16,15 +16,18 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug import checks
 from hinaug import tables as tb
 from hinaug.delta import Delta
 from hinaug.hin import HIN, EdgeType
+from hinaug.schema import check_positions
 from hinaug.tables import SchemaError
 
 Rng = np.random.Generator | int | None
@@ -39,9 +42,16 @@ class LeakError(ValueError):
 
 
 class Estimator:
-    """Hyperparameters are the dataclass fields; what was learned ends in "_"."""
+    """Hyperparameters are the dataclass fields; what was learned ends in "_".
+
+    A field that is annotated as int or float (or None beside it) takes numbers alone: TypeError, when it is made and in `fit`.
+    """
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
 
     def get_params(self) -> dict[str, Any]:
+        """{name: value} of the hyperparameters; nested estimators as they are."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
     def clone(self, **changes: Any) -> Self:
@@ -53,6 +63,29 @@ class Estimator:
                 f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {list(params)}{tb.nearest(unknown[0], params)}"
             )
         return type(self)(**{name: changes.get(name, _cloned(value)) for name, value in params.items()})
+
+    def _check_numbers(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            said = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+            kinds = {word.strip() for word in said.split("|")}
+            if not field.init or not kinds & {"int", "float"} or kinds - {"int", "float", "None"}:
+                continue
+            value, of = getattr(self, field.name), Real if "float" in kinds else Integral
+            if not (checks.is_number(value, of) or (value is None and "None" in kinds)):
+                what = "a number" if of is Real else "a whole number"
+                such = f", such as {field.default!r}" if checks.is_number(field.default) else ""
+                none = ", or None" if "None" in kinds else ""
+                raise TypeError(
+                    f"{type(self).__name__}: {field.name}={value!r}: {what} is needed{such}{none}; got {checks.kind(value)}"
+                )
+
+    def _ready(self, verb: str, hin: Any, valid: Any, rng: Any) -> np.random.Generator:
+        """What is looked at before anything is learned or made; gives the generator to draw from."""
+        who = f"{type(self).__name__}.{verb}"
+        self._check_numbers()
+        checks.graph(hin, who)
+        checks.pairs(valid, who)
+        return checks.generator(rng, who)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -91,18 +124,24 @@ class LinkPredictor(Estimator):
     relation: EdgeType
 
     def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
-        """Learn from `hin`. valid: held-out pairs ("src", "dst", external ids), only for choices such as when to stop."""
+        """Learn from `hin`; gives the predictor itself. A fit that fails leaves it as it was.
+
+        valid: held-out pairs ("src", "dst", external ids), only for choices such as when to stop.
+        Raises TypeError for what is no graph, table of pairs or seed, and KeyError where the graph lacks the relation.
+        """
+        draws = self._ready("fit", hin, valid, rng)
         with self._all_or_nothing():
             self._remember(hin)
-            self._fit(hin, valid, np.random.default_rng(rng))
+            self._fit(hin, valid, draws)
         return self
 
     def refit(self, hin: HIN, *, rng: Rng = None) -> Self:
         """Learn again from more data (train + valid) with the choices that `fit` made, such as epochs or weights."""
         self._check_fitted()
+        draws = self._ready("refit", hin, None, rng)
         with self._all_or_nothing():
             self._remember(hin)
-            self._refit(hin, np.random.default_rng(rng))
+            self._refit(hin, draws)
         return self
 
     def score(self, hin: HIN, src: Any) -> np.ndarray:
@@ -116,14 +155,20 @@ class LinkPredictor(Estimator):
         out = self._score(hin, src)
         expected = (len(src), hin.n(self.relation[2]))
         if out.shape != expected:
-            raise ValueError(f"{type(self).__name__}._score returned {out.shape}, expected {expected}")
+            raise ValueError(
+                f"{type(self).__name__}._score returned {out.shape}, expected {expected}: sources asked for x targets of the graph"
+            )
         return np.asarray(out, np.float32)
 
     def score_pairs(self, hin: HIN, src: Any, dst: Any) -> np.ndarray:
-        """Scores [n, k] of candidate targets dst [n, k] for each source in src [n]."""
-        src, dst = np.asarray(src, np.int64), np.asarray(dst, np.int64)
-        if dst.ndim != 2 or len(dst) != len(src):
-            raise ValueError(f"score_pairs takes src [n] and dst [n, k]; got {src.shape} and {dst.shape}")
+        """Scores [n, k], float32, of candidate targets dst [n, k] for each source in src [n]; positions in `hin`."""
+        self._check_fitted()
+        src = self._check_src(hin, src)
+        dst = check_positions(dst, hin.n(self.relation[2]), self.relation[2], "score_pairs", ndim=2)
+        if len(dst) != len(src):
+            raise ValueError(
+                f"score_pairs takes src [n] and dst [n, k]; got {src.shape} and {dst.shape}: give each source a row of targets"
+            )
         blocks = [
             np.take_along_axis(self.score(hin, src[at : at + 512]), dst[at : at + 512], axis=1)
             for at in range(0, len(src), 512)
@@ -133,23 +178,24 @@ class LinkPredictor(Estimator):
     # ---- to write ------------------------------------------------------------------------------------------------
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no _fit")
+        raise NotImplementedError(f"{type(self).__name__} has no _fit; write _fit(self, hin, valid, rng)")
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._fit(hin, None, rng)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        raise NotImplementedError(f"{type(self).__name__} has no _score")
+        raise NotImplementedError(f"{type(self).__name__} has no _score; write _score(self, hin, src)")
 
     # ---- helpers -------------------------------------------------------------------------------------------------
 
     def _remember(self, hin: HIN) -> None:
+        checks.graph(hin, type(self).__name__)  # an ensemble may come here without _ready
         if self.relation not in hin.edges:
             hin.edges[self.relation]  # raises, naming what there is
         source, _, target = self.relation
         self.src_ids_, self.dst_ids_ = hin.nodes[source]["id"].chunk(0), hin.nodes[target]["id"].chunk(0)
         src, dst = hin.observed().links(self.relation)
-        self.pairs_ = np.unique(src.astype(np.int64) * len(self.dst_ids_) + dst)
+        self.pairs_ = distinct(src.astype(np.int64) * len(self.dst_ids_) + dst)
         self.fitted_on_ = hin.fingerprint()
         self._aligned: dict[str, Any] = {}
 
@@ -159,21 +205,12 @@ class LinkPredictor(Estimator):
         where = "pairs asked for"
         a = tb.lookup(self.src_ids_, tb.id_strings(tb.as_array(src_ids, where), where)[0]).astype(np.int64)
         b = tb.lookup(self.dst_ids_, tb.id_strings(tb.as_array(dst_ids, where), where)[0]).astype(np.int64)
-        return (a >= 0) & (b >= 0) & np.isin(a * len(self.dst_ids_) + b, self.pairs_)
+        return (a >= 0) & (b >= 0) & among(a * len(self.dst_ids_) + b, self.pairs_)
 
     def _check_src(self, hin: HIN, src: Any) -> np.ndarray:
+        checks.graph(hin, f"{type(self).__name__}.score")
         hin.edges[self.relation]
-        src = np.asarray(src)
-        n = hin.n(self.relation[0])
-        if src.ndim != 1 or not (np.issubdtype(src.dtype, np.integer) or src.size == 0):
-            raise ValueError(
-                f"score takes positions, a 1-D array of integers (see HIN.positions); got {src.dtype} {src.shape}"
-            )
-        if src.size and (src.min() < 0 or src.max() >= n):
-            raise ValueError(
-                f"score: position {src.max() if src.max() >= n else src.min()} is outside the {n} {self.relation[0]!r} nodes"
-            )
-        return src.astype(np.int64)
+        return check_positions(src, hin.n(self.relation[0]), self.relation[0], "score")
 
     def _align(self, hin: HIN, type: str, fitted: pa.Array) -> np.ndarray | None:
         """For each node of `hin`, its position at fit time or -1; None when they are the same."""
@@ -212,6 +249,25 @@ class LinkPredictor(Estimator):
         return sp.csr_array((rows.data[keep], (at[keep], column[keep])), shape=(len(src), len(self.dst_ids_)))
 
 
+def scorer(value: Any, who: str) -> None:
+    """TypeError unless `value` is a link predictor."""
+    if not isinstance(value, LinkPredictor):
+        raise TypeError(
+            f"{who} takes a fitted link predictor first, such as EASE(relation).fit(split.train); got {checks.kind(value)}"
+        )
+
+
+def distinct(codes: np.ndarray) -> np.ndarray:
+    """The distinct codes (whole numbers), sorted. `np.unique` hashes them, and codes of pairs collide: many times slower."""
+    codes = np.sort(codes)
+    return codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
+
+
+def among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which codes stand among `others`, which are sorted; bool. None is below 0."""
+    return np.append(others, -1)[np.searchsorted(others, codes)] == codes
+
+
 def interactions(hin: HIN, relation: EdgeType, weight: str | None = None) -> sp.csr_array:
     """The relation as CSR; weight "confidence" counts observed edges as 1 and generated ones as they say."""
     return hin.adjacency(relation) if weight is None else hin.adjacency(relation, weight=weight, duplicates="max")
@@ -228,11 +284,11 @@ def held_out(hin: HIN, relation: EdgeType, pairs: pa.Table) -> tuple[np.ndarray,
 
 def resolve_size(size: int | float, there: int, what: str) -> int:
     """An int is a count, a float a share of what is observed."""
-    if isinstance(size, bool) or not isinstance(size, int | float | np.integer | np.floating) or size < 0:
+    if not (checks.is_number(size) and 0 <= size < np.inf):
         raise ValueError(
             f"size={size!r}: an int is a count of {what}, a float a share of the {there:,} observed; both at least 0"
         )
-    return int(size) if isinstance(size, int | np.integer) else round(float(size) * there)
+    return int(size) if isinstance(size, Integral) else round(float(size) * there)
 
 
 @dataclass
@@ -259,22 +315,33 @@ class EntityGenerator(Estimator):
     node: str
 
     def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
+        """Learn what nodes of the type are like; gives the generator itself. A fit that fails leaves it as it was.
+
+        valid: held-out pairs ("src", "dst", external ids), for generators that make choices by them.
+        Raises TypeError for what is no graph, table of pairs or seed, KeyError where the graph lacks the node type, and
+        SchemaError where it has no such nodes.
+        """
+        draws = self._ready("fit", hin, valid, rng)
         hin.nodes[self.node]
         if hin.n(self.node) == 0:
-            raise SchemaError(f"{type(self).__name__}: the graph has no {self.node!r} nodes to learn from")
+            there = {type: hin.n(type) for type in hin.nodes}
+            raise SchemaError(
+                f"{type(self).__name__}: the graph has no {self.node!r} nodes to learn from; it has {there}; choose another node="
+            )
         with self._all_or_nothing():
             self.fitted_on_ = hin.fingerprint()
-            self._fit(hin, valid, np.random.default_rng(rng))
+            self._fit(hin, valid, draws)
         return self
 
     def generate(self, hin: HIN, size: int | float, rng: Rng = None) -> Delta:
         """A delta with `size` new nodes (an int is a count, a float a share of the observed nodes)."""
         self._check_fitted()
+        draws = self._ready("generate", hin, None, rng)
         n = resolve_size(size, hin.n_observed(self.node), f"{self.node!r} nodes")
         origin = type(self).__name__
         if n == 0:
             return Delta(origin=origin, fitted_on=[self.fitted_on_])
-        made = self.sample(n, np.random.default_rng(rng))
+        made = self.sample(n, draws)
         columns = tb.as_table(dict(made.columns), f"{origin}.sample") if made.columns else pa.table({})
         digest = hashlib.sha256(tb.content_hash(columns).encode())
         for edge, rows in sorted(made.links.items()):
@@ -297,7 +364,8 @@ class EntityGenerator(Estimator):
         return Delta({self.node: nodes}, edges, origin=origin, fitted_on=[self.fitted_on_])
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no _fit")
+        raise NotImplementedError(f"{type(self).__name__} has no _fit; write _fit(self, hin, valid, rng)")
 
     def sample(self, n: int, rng: np.random.Generator) -> Entities:
-        raise NotImplementedError(f"{type(self).__name__} has no sample")
+        """n new nodes, n at least 1, as columns, links and confidence; `generate` makes a delta of them."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample; write sample(self, n, rng) -> Entities")

@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from hinaug import checks
 from hinaug import tables as tb
 from hinaug.delta import Delta
 from hinaug.hin import HIN, PROVENANCE, EdgeType, Type
@@ -99,12 +100,16 @@ def to_pyg(hin: HIN, vectors: Mapping[str, str] | None = None) -> Any:
     `confidence`, which is 1 on observed rows.
     Tensors share the memory of the graph wherever no type had to be changed: clone one before you write to it.
     """
+    checks.graph(hin, "to_pyg")
     hetero = _need("torch_geometric.data", "torch-geometric", "to_pyg").HeteroData
     torch = _need("torch", "torch", "to_pyg")
     chosen = dict(vectors or {})
     for type, column in chosen.items():
         if not tb.is_vector(hin.column(type, column).type):
-            raise SchemaError(f"to_pyg: {type!r}, column {column!r} is no vector column; `x` must be vectors")
+            there = [f.name for f in hin.table(type).schema if tb.is_vector(f.type)]
+            raise SchemaError(
+                f"to_pyg: {type!r}, column {column!r} is no vector column; `x` must be vectors; columns of vectors are {there}"
+            )
     data = hetero()
     for type in hin.nodes:
         store, table = data[type], _seen(hin, type)
@@ -163,7 +168,9 @@ def from_pyg(data: Any, lineage: Any = None) -> HIN:
     """
     hetero = _need("torch_geometric.data", "torch-geometric", "from_pyg").HeteroData
     if not isinstance(data, hetero):
-        raise SchemaError(f"from_pyg takes a HeteroData, got {type(data).__name__}")
+        raise SchemaError(
+            f"from_pyg takes a HeteroData, got {type(data).__name__}; Data.to_heterogeneous() gives one from a Data"
+        )
     tables: dict[Any, dict[str, Any]] = {}
     for node in data.node_types:
         n = data[node].num_nodes
@@ -179,7 +186,10 @@ def from_pyg(data: Any, lineage: Any = None) -> HIN:
         for side, positions, node in (("src", src, edge[0]), ("dst", dst, edge[2])):
             known = ids.get(node, pa.array([], pa.int64()))
             if len(positions) and (positions.min() < 0 or positions.max() >= len(known)):
-                raise SchemaError(f"from_pyg: edge_index of {edge} points past the {len(known)} nodes of {node!r}")
+                raise SchemaError(
+                    f"from_pyg: edge_index of {edge} points past the {len(known)} nodes of {node!r}; "
+                    f"set data[{node!r}].num_nodes, or mend the edge_index"
+                )
             columns[side] = known.take(pa.array(positions))
         tables[edge] = columns
     return _assemble(tables, lineage)
@@ -221,6 +231,7 @@ def to_networkx(hin: HIN) -> Any:
     Rows that are parallel in one relation have the keys relation, (relation, 1), (relation, 2), ... Values that are null
     are left out. Only generated nodes and edges have the attributes origin, confidence and key.
     """
+    checks.graph(hin, "to_networkx")
     nx = _need("networkx", "networkx", "to_networkx")
     graph = nx.MultiDiGraph()
     graph.graph["hinaug_schema"] = {t: _seen(hin, t).schema for t in [*hin.nodes, *hin.edges]}
@@ -249,7 +260,7 @@ def from_networkx(graph: Any, lineage: Any = None) -> HIN:
     nx = _need("networkx", "networkx", "from_networkx")
     if not isinstance(graph, nx.MultiDiGraph):
         raise SchemaError(
-            f"from_networkx takes a MultiDiGraph, got {type(graph).__name__}; its edge keys are the relations"
+            f"from_networkx takes a MultiDiGraph, got {type(graph).__name__}; make one, with the relations as edge keys"
         )
     schemas: dict[Any, pa.Schema] = graph.graph.get("hinaug_schema", {})
     rows: dict[Any, list[dict]] = {t: [] for t in schemas}
@@ -263,7 +274,8 @@ def from_networkx(graph: Any, lineage: Any = None) -> HIN:
         relation = key[0] if isinstance(key, tuple) and key else key
         if not isinstance(relation, str):
             raise SchemaError(
-                f"from_networkx: edge keys are relations, such as 'rates'; the one from {u!r} to {v!r} is {key!r}"
+                f"from_networkx: edge keys are relations, such as 'rates'; the one from {u!r} to {v!r} is {key!r}; "
+                "add edges with add_edge(u, v, key=relation)"
             )
         rows.setdefault((u[0], relation, v[0]), []).append({**attributes, "src": u[1], "dst": v[1]})
     return _assemble({t: _from_rows(found, schemas.get(t), t) for t, found in rows.items()}, lineage)
@@ -303,14 +315,20 @@ def from_scipy(
     Values other than 1 are kept in the column "weight". row_ids, col_ids: external ids, 0, 1, ... where not given. For a
     relation within one node type the matrix is square, and row_ids name both sides.
     """
-    if isinstance(matrix, np.ndarray) and matrix.ndim != 2:
-        raise SchemaError(f"from_scipy takes a matrix, got an array of shape {matrix.shape}")
+    if not (isinstance(type, tuple) and len(type) == 3):
+        raise SchemaError(f"from_scipy: type={type!r}: a tuple is needed, such as ('user', 'rates', 'item')")
+    matrix = matrix if sp.issparse(matrix) else np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+        raise SchemaError(
+            f"from_scipy takes a matrix of numbers, sparse or dense, got an array of shape {matrix.shape}, {matrix.dtype}"
+        )
     entries = sp.coo_array(matrix)
     rows, columns = entries.coords
     same = type[0] == type[2]
     if same and (entries.shape[0] != entries.shape[1] or col_ids is not None):
         raise SchemaError(
-            f"from_scipy: {type} joins {type[0]!r} to itself: the matrix is square and row_ids name both sides"
+            f"from_scipy: {type} joins {type[0]!r} to itself: the matrix is square and row_ids name both sides; "
+            f"got shape {entries.shape}{', and col_ids: leave them out' if col_ids is not None else ''}"
         )
     nodes = {}
     for node, ids, n in ((type[0], row_ids, entries.shape[0]), (type[2], col_ids, entries.shape[1])):
@@ -319,7 +337,8 @@ def from_scipy(
         array = tb.as_array(np.arange(n) if ids is None else ids, f"from_scipy, ids of {node!r}")
         if len(array) != n:
             raise SchemaError(
-                f"from_scipy: {len(array)} ids for the {n} {node!r} nodes of a matrix of shape {entries.shape}"
+                f"from_scipy: {len(array)} ids for the {n} {node!r} nodes of a matrix of shape {entries.shape}; "
+                "row_ids and col_ids give one a row and one a column"
             )
         nodes[node] = {"id": array}
     edges = {"src": rows, "dst": columns}
@@ -336,6 +355,7 @@ def to_pandas(hin: HIN) -> dict[Type, Any]:
 
     Integers and booleans with nulls have pandas' nullable types, vectors are arrays in an object column.
     """
+    checks.graph(hin, "to_pandas")
     pd = _need("pandas", "pandas", "to_pandas")
     nullable = {pa.bool_(): pd.BooleanDtype()}
     for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"):
@@ -356,6 +376,10 @@ def from_pandas(frames: Mapping[Any, Any], lineage: Any = None) -> HIN:
 
     Rows that have an "origin" are generated. For tables of observed rows alone this is `HIN.from_tables`.
     """
+    if not isinstance(frames, Mapping):
+        raise TypeError(
+            f"from_pandas takes {{type: DataFrame}}, a dict as to_pandas gives it; got {checks.kind(frames)}"
+        )
     return _assemble(frames, lineage)
 
 
@@ -370,7 +394,8 @@ def to_parquet(hin: HIN, folder: str | os.PathLike[str]) -> None:
     """
     import pyarrow.parquet as pq
 
-    folder = Path(folder)
+    checks.graph(hin, "to_parquet")
+    folder = checks.folder(folder, "to_parquet")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SchemaError(f"to_parquet: {folder} is not an empty folder; name a new one")
     names = {
@@ -400,20 +425,23 @@ def from_parquet(folder: str | os.PathLike[str], lineage: Any = None) -> HIN:
     """
     import pyarrow.parquet as pq
 
-    folder = Path(folder)
+    folder = checks.folder(folder, "from_parquet")
     tables: dict[Any, pa.Table] = {}
     for kind, parts in (("nodes", 1), ("edges", 3)):
         for path in sorted((folder / kind).glob("*.parquet")):
             names = [unquote(name) for name in path.name.removesuffix(".parquet").split(".")]
             if len(names) != parts:
                 expected = "nodes/TYPE.parquet" if parts == 1 else "edges/SOURCE.RELATION.TARGET.parquet"
-                raise SchemaError(f"from_parquet: {path} is not named {expected}")
+                raise SchemaError(f"from_parquet: {path} is not named {expected}; rename it or take it away")
             try:
                 tables[names[0] if parts == 1 else tuple(names)] = pq.read_table(path, partitioning=None)
             except (pa.ArrowException, OSError) as error:
-                raise SchemaError(f"from_parquet: {path} cannot be read as Parquet: {error}") from error
+                raise SchemaError(f"from_parquet: {path} cannot be read as Parquet: {error}; write it anew") from error
     if not tables:
-        raise SchemaError(f"from_parquet: {folder} has no nodes/*.parquet and edges/*.parquet files")
+        there = f"there is {tb.some(sorted(os.listdir(folder))) or 'nothing'}" if folder.is_dir() else "it is no folder"
+        raise SchemaError(
+            f"from_parquet: {folder} has no nodes/*.parquet and edges/*.parquet files; {there}; pass what to_parquet wrote"
+        )
     return _assemble(tables, lineage)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug import tables as tb
+from hinaug.checks import is_number, kind
 from hinaug.hin import EdgeType
 from hinaug.tables import SchemaError
 
 PARTS = ("nodes", "edges", "masks", "values")
 _IDS = {"nodes": ("id",), "edges": ("src", "dst"), "masks": ("src", "dst"), "values": ("id",)}
+_KEY = {
+    "nodes": "a node type",
+    "edges": "(source, relation, target)",
+    "masks": "(source, relation, target)",
+    "values": "(node type, column)",
+}
 
 
 class Delta:
@@ -52,10 +60,17 @@ class Delta:
         origin: str = "unnamed",
         fitted_on: Iterable[str] = (),
     ) -> None:
-        self.fitted_on = tuple(sorted(set(fitted_on)))
-        given: dict[str, Mapping[Any, Any]] = {
-            "nodes": nodes or {}, "edges": edges or {}, "masks": masks or {}, "values": values or {}
-        }  # fmt: skip
+        given: dict[str, Any] = {"nodes": nodes, "edges": edges, "masks": masks, "values": values}
+        given = {part: {} if tables is None else tables for part, tables in given.items()}
+        for part, tables in given.items():
+            if not isinstance(tables, Mapping):
+                raise TypeError(f"Delta: {part} is a dict of tables, {{{_KEY[part]}: table}}; got {kind(tables)}")
+        prints = list(fitted_on) if isinstance(fitted_on, Iterable) else [fitted_on]
+        if isinstance(fitted_on, str) or not all(isinstance(p, str) for p in prints):
+            raise TypeError(f"Delta: fitted_on is a list of fingerprints, [hin.fingerprint()]; got {kind(fitted_on)}")
+        if not isinstance(origin, str):
+            raise TypeError(f"Delta: origin={origin!r}: a string is needed, such as the name of the generator")
+        self.fitted_on = tuple(sorted(set(prints)))
         parts = {part: {t: _check(part, t, table, origin) for t, table in given[part].items()} for part in PARTS}
         parts = {part: {t: table for t, table in tables.items() if table.num_rows} for part, tables in parts.items()}
         made = _digest(parts)[:12]
@@ -69,7 +84,11 @@ class Delta:
         self._parts: dict[str, dict[Any, pa.Table]] = parts
         keys = self.keys()
         if len(pc.unique(keys)) != len(keys):
-            raise SchemaError("delta, column 'key': a key stands for one row, and some stand more than once")
+            twice = [v["values"] for v in pc.value_counts(keys).to_pylist() if v["counts"] > 1]
+            raise SchemaError(
+                f"delta, column 'key': a key stands for one row, and some stand more than once: {tb.some(twice)}; "
+                "leave the column out and new keys are made"
+            )
         self.uid = _digest(parts)
 
     nodes = property(lambda self: self._parts["nodes"], doc="{type: pa.Table} of added nodes")
@@ -82,6 +101,7 @@ class Delta:
         return ((part, type, table) for part in PARTS for type, table in self._parts[part].items())
 
     def keys(self) -> pa.Array:
+        """The key of every row, strings, in the order of `tables`: nodes, edges, masks, values."""
         return (
             pa.concat_arrays([table["key"].chunk(0) for *_, table in self.tables()])
             if len(self)
@@ -96,6 +116,11 @@ class Delta:
 
     def __hash__(self) -> int:
         return hash(self.uid)
+
+    def __add__(self, other: object) -> Delta:
+        raise TypeError(
+            f"delta + {kind(other)}: a delta is put on a graph, hin + delta; two become one by merge([first, second])"
+        )
 
     def select(self, rule: Any) -> Delta:
         """The rows that `rule` keeps; edges, masks and values of a generated node that goes, go with it. Keys survive.
@@ -121,8 +146,10 @@ class Delta:
 
     def top(self, k: int, per: str | None = None) -> Delta:
         """The k edges of highest confidence in each edge type, or per "src" or "dst" node; ties by row order."""
-        if k < 0 or per not in (None, "src", "dst"):
-            raise ValueError(f"top(k={k!r}, per={per!r}): k is at least 0 and per is None, 'src' or 'dst'")
+        if not (is_number(k, Integral) and k >= 0) or per not in (None, "src", "dst"):
+            raise ValueError(
+                f"top(k={k!r}, per={per!r}): k is at least 0, a whole number, and per is None, 'src' or 'dst'"
+            )
         edges = {}
         for type, table in self.edges.items():
             confidence = table["confidence"].to_numpy()
@@ -178,7 +205,11 @@ def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
         confidence is then the mean over the claims, and a column "votes" counts them.
     Generated nodes, and the edges that touch them, are in one delta only and nothing to vote on: they always stay.
     """
-    deltas = list(deltas)
+    given = list(deltas) if isinstance(deltas, Iterable) else [deltas]
+    wrong = [d for d in given if not isinstance(d, Delta) or d is deltas]
+    if wrong:
+        raise TypeError(f"merge takes a list of deltas, such as merge([first, second]); got {kind(wrong[0])}")
+    deltas = given
     if how not in ("union", "majority", "intersection"):
         raise ValueError(f"how={how!r}: expected 'union', 'majority' or 'intersection'")
     if not deltas:
@@ -234,13 +265,12 @@ def _check(part: str, type: Any, table: Any, origin: str) -> pa.Table:
     edge = part in ("edges", "masks")
     shape_ok = isinstance(type, str) if part == "nodes" else isinstance(type, tuple) and len(type) == (3 if edge else 2)
     if not shape_ok:
-        wanted = {"nodes": "a node type", "values": "(node type, column)"}.get(part, "(source, relation, target)")
-        raise SchemaError(f"{where}: the key of {part} is {wanted}")
+        raise SchemaError(f"{where}: the key of {part} is {_KEY[part]}, {'a string' if part == 'nodes' else 'a tuple'}")
     table = tb.as_table(table, where)
     needed = [*_IDS[part], *(["value"] if part == "values" else [])]
     for name in needed:
         if name not in table.column_names:
-            raise SchemaError(f"{where}: no column {name!r}; there is {table.column_names}")
+            raise SchemaError(f"{where}: no column {name!r}; there is {table.column_names}; rename one or add it")
     if not table.num_rows:  # left out by the caller; empty columns often have no type
         return table
     for name in _IDS[part]:
@@ -248,18 +278,21 @@ def _check(part: str, type: Any, table: Any, origin: str) -> pa.Table:
         table = table.set_column(table.column_names.index(name), name, ids)
     if part in ("nodes", "values") and len(pc.unique(table["id"])) != table.num_rows:
         twice = [v["values"] for v in pc.value_counts(table["id"]).to_pylist() if v["counts"] > 1]
-        raise SchemaError(f"{where}, column 'id': {tb.some(twice)} stand more than once")
+        raise SchemaError(f"{where}, column 'id': {tb.some(twice)} stand more than once; keep one row each")
     if part == "values" and table["value"].null_count:
         raise SchemaError(f"{where}: a filled value cannot be null; leave those rows out")
     if "confidence" not in table.column_names:
         table = table.append_column("confidence", pa.array(np.ones(table.num_rows, np.float32)))
     if not tb.is_number(table["confidence"].type):
-        raise SchemaError(f"{where}, column 'confidence': numbers in [0, 1], these are {table['confidence'].type}")
+        raise SchemaError(
+            f"{where}, column 'confidence': numbers in [0, 1], these are {table['confidence'].type}; cast or drop the column"
+        )
     confidence = table["confidence"].cast(pa.float32())
     span = pc.min_max(confidence).as_py()
     if confidence.null_count or span["min"] < 0 or span["max"] > 1:
         raise SchemaError(
-            f"{where}, column 'confidence': numbers in [0, 1] without nulls; found {span}, {confidence.null_count} nulls"
+            f"{where}, column 'confidence': numbers in [0, 1] without nulls; found {span['min']} to {span['max']} and "
+            f"{confidence.null_count} nulls; scale and fill the column, or drop it"
         )
     table = table.set_column(table.column_names.index("confidence"), "confidence", confidence)
     if "origin" not in table.column_names:
@@ -269,7 +302,8 @@ def _check(part: str, type: Any, table: Any, origin: str) -> pa.Table:
             words = tb.one_chunk(table[name])
             if not tb.is_text(words.type) or words.null_count:
                 raise SchemaError(
-                    f"{where}, column {name!r}: text without nulls; found {words.type}, {words.null_count} nulls"
+                    f"{where}, column {name!r}: text without nulls; found {words.type}, {words.null_count} nulls; "
+                    "cast and fill the column, or drop it"
                 )
     first = [*needed, "confidence", "origin"]
     rest = [c for c in table.column_names if c not in first and c != "key"]
@@ -282,10 +316,13 @@ def _mask(rule: Any, type: Any, table: pa.Table) -> pa.Array:
     if isinstance(rule, pc.Expression):
         try:
             return pa.table({"m": pa.array([], pa.bool_())})["m"] if not table.num_rows else _evaluate(rule, table)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             if "No match for FieldRef" in str(error):
                 return pa.array(np.ones(table.num_rows, bool))
-            raise ValueError(f"select: {rule} cannot be read on {type!r}: {error}") from error
+            raise ValueError(
+                f"select: {rule} cannot be read on {type!r}, whose columns are {table.column_names}: {error}; "
+                "write a comparison, such as pc.field('confidence') > 0.5"
+            ) from error
     if isinstance(rule, Mapping):
         chosen = rule.get(type, np.ones(table.num_rows, bool))
     elif isinstance(rule, Callable):  # type: ignore[arg-type]
@@ -307,7 +344,10 @@ def _evaluate(rule: pc.Expression, table: pa.Table) -> pa.Array:
 
     source = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
     project = acero.Declaration("project", acero.ProjectNodeOptions([rule], ["m"]), inputs=[source])
-    return project.to_table(use_threads=False)["m"].combine_chunks().fill_null(False)
+    mask = project.to_table(use_threads=False)["m"].combine_chunks()
+    if not pa.types.is_boolean(mask.type):
+        raise pa.ArrowTypeError(f"it gives {mask.type}, not true or false")
+    return mask.fill_null(False)
 
 
 def _digest(parts: Mapping[str, Mapping[Any, pa.Table]]) -> str:

@@ -6,7 +6,7 @@ Every item that the user has not met is ranked; nothing is sampled. Metric defin
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 from scipy import stats
 
-from hinaug import metrics
+from hinaug import checks, metrics
 from hinaug import tables as tb
-from hinaug.base import LeakError, LinkPredictor, held_out
+from hinaug.base import LeakError, LinkPredictor, among, distinct, held_out, scorer
 from hinaug.hin import HIN, EdgeType
 from hinaug.ranking import ranked_lists
 from hinaug.split import Split
@@ -62,6 +62,11 @@ class Result:
 
     def _of(self, metric: str) -> np.ndarray:
         if metric not in self.values:
+            if metric in self.overall:
+                raise ValueError(
+                    f"{metric!r} is one figure for all users, without an interval or a test; with values per user there are "
+                    f"{list(self.values)}"
+                )
             there = [*self.values, *self.overall]
             raise tb.UnknownNameError(f"no metric {metric!r}; this result has {there}{tb.nearest(metric, there)}")
         return self.values[metric]
@@ -76,7 +81,8 @@ class Result:
 
     def _labels(self, slice: str) -> np.ndarray:
         if slice not in self.slices:
-            raise tb.UnknownNameError(f"no slice {slice!r}; this result has {list(self.slices)}")
+            there = list(self.slices)
+            raise tb.UnknownNameError(f"no slice {slice!r}; this result has {there}{tb.nearest(slice, there)}")
         return self.slices[slice]
 
     def table(self) -> pa.Table:
@@ -101,18 +107,30 @@ def evaluate(
     hin: the graph to score on, such as `split.train` (on valid) or `split.train_valid` (on test), with or without deltas.
     on: "valid" or "test". Observed pairs of the graph and of train (on test: and of valid) are not ranked.
     Users without held-out pairs are left out; a user whom the predictor cannot score counts with an empty list.
-    Raises LeakError when the held-out pairs, or their evidence, are in `hin` or in the graph the predictor was fitted on.
+    Raises LeakError when the held-out pairs, or their evidence, are in `hin` or in the graph the predictor was fitted on,
+    and NotFittedError before `fit`.
     """
+    scorer(predictor, "evaluate")
+    checks.graph(hin, "evaluate")
+    if not isinstance(split, Split):
+        raise TypeError(
+            f"evaluate(predictor, hin, split) takes a Split third, got {checks.kind(split)}; see random_split"
+        )
     if on not in ("valid", "test"):
-        raise ValueError(f"on={on!r}: expected 'valid' or 'test'")
+        raise ValueError(f"evaluate: on={on!r}: expected 'valid' or 'test'")
     if predictor.relation != split.target:
-        raise ValueError(f"the predictor scores {predictor.relation}, the split holds out {split.target}")
-    ks = sorted({k} if isinstance(k, int | np.integer) else set(k))
-    if not ks or ks[0] < 1:
-        raise ValueError(f"k={k!r}: cut-offs are at least 1")
+        raise ValueError(
+            f"the predictor scores {predictor.relation}, the split holds out {split.target}; make both of one relation"
+        )
+    cuts = k if isinstance(k, Iterable) and not isinstance(k, str) else [k]
+    ks = sorted({checks.whole(cut, "evaluate: k", 1) for cut in cuts})
+    if not ks:
+        raise ValueError(f"evaluate: k={k!r} names no cut-off; give one or more, each at least 1, such as k=(10, 20)")
     pairs = split.valid if on == "valid" else split.test
     if pairs.num_rows == 0:
-        raise ValueError(f"the split has no {on} pairs; make one with {on} > 0")
+        raise ValueError(
+            f"the split has no {on} pairs ({split.valid.num_rows} valid, {split.test.num_rows} test); make one with {on} > 0"
+        )
     _refuse_leaks(predictor, hin, split, pairs, on)
     started = time.perf_counter()
     users, relevant = held_out(hin.observed(), split.target, pairs)
@@ -183,7 +201,7 @@ def _refuse_leaks(predictor: LinkPredictor, hin: HIN, split: Split, pairs: pa.Ta
     src, dst = observed.links(split.target)
     width = observed.n(split.target[2])
     held = observed.positions(split.target[0], pairs["src"]) * width + observed.positions(split.target[2], pairs["dst"])
-    there = int(np.isin(held, src.astype(np.int64) * width + dst).sum())
+    there = int(among(held, distinct(src.astype(np.int64) * width + dst)).sum())
     if there:
         raise LeakError(
             f"{there} of {len(held)} {what} are edges of the graph to score on; pass split.train{'' if on == 'valid' else '_valid'}"
@@ -201,7 +219,8 @@ def _refuse_leaks(predictor: LinkPredictor, hin: HIN, split: Split, pairs: pa.Ta
             extra = tb.lookup(clean.observed().nodes[node]["id"].chunk(0), observed.nodes[node]["id"].chunk(0)) < 0
             if extra.any():
                 raise LeakError(
-                    f"{int(extra.sum())} {node!r} nodes in the graph to score on left the split as evidence of held-out pairs"
+                    f"{int(extra.sum())} {node!r} nodes in the graph to score on left the split as evidence of held-out pairs; "
+                    f"pass split.train{'' if on == 'valid' else '_valid'}"
                 )
 
 
@@ -270,6 +289,7 @@ class Comparison:
 
     @property
     def relative(self) -> float:
+        """The difference as a share of a's mean, 0.1 for 10 % more; NaN where that mean is 0."""
         return self.difference / self.mean_a if self.mean_a else float("nan")
 
     def verdict(self, level: float = 0.005) -> str:
@@ -294,8 +314,20 @@ def compare(
     metric: str = "NDCG@20",
     names: tuple[str, str] = ("plain", "augmented"),
 ) -> Comparison:
-    """Paired comparison of two results, or of two lists of results with the same seeds in the same order."""
-    left, right = ([r] if isinstance(r, Result) else list(r) for r in (a, b))
+    """Paired comparison of two results, or of two lists of results with the same seeds in the same order.
+
+    metric: one that has values per user; names: what a and b are called. Raises TypeError for what is no result of
+    `evaluate`, KeyError for a metric that was not measured, and ValueError where users or parts (`on`) differ.
+    """
+    left, right = (list(r) if isinstance(r, Iterable) else [r] for r in (a, b))
+    wrong = [r for r in (*left, *right) if not isinstance(r, Result)]
+    if wrong:
+        raise TypeError(
+            f"compare takes two results of evaluate, or two lists of them, one a seed; got {checks.kind(wrong[0])}; "
+            "evaluate each model on one split first"
+        )
+    if len(names) != 2 or isinstance(names, str):
+        raise ValueError(f"compare: names={names!r}: two names, of a and of b")
     if len(left) != len(right) or not left:
         raise ValueError(
             f"compare: {len(left)} results against {len(right)}; give one of each per seed, in the same order"
@@ -303,7 +335,8 @@ def compare(
     for one, two in zip(left, right, strict=True):
         if one.on != two.on or not one.users.equals(two.users):
             raise ValueError(
-                f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; {two.on}, {len(two.users)} users)"
+                f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; {two.on}, {len(two.users)} users); "
+                "evaluate both on one split with the same on="
             )
     users, before = per_user(left, metric)
     after = per_user(right, metric)[1]
@@ -341,7 +374,9 @@ def per_user(results: Sequence[Result], metric: str) -> tuple[pa.Array, np.ndarr
 
 
 def holm(p: Mapping[Any, float]) -> dict[Any, float]:
-    """Holm's step-down correction for the comparisons of one table (Holm, 1979)."""
+    """Holm's step-down correction for the comparisons of one table (Holm, 1979). p: {name: p}."""
+    if not isinstance(p, Mapping):
+        raise TypeError(f"holm takes a dict, {{name: p}}, got {checks.kind(p)}")
     order = sorted(p, key=lambda name: p[name])
     out, highest = {}, 0.0
     for i, name in enumerate(order):
@@ -360,7 +395,9 @@ def _paired_p(gain: np.ndarray) -> float:
 
 
 def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a mean (t distribution)."""
+    """Confidence interval of a mean (t distribution). values [n]; both ends are the mean where n < 2, NaN where n = 0."""
+    if not (checks.is_number(level) and 0 < level < 1):
+        raise ValueError(f"level={level!r}: a number between 0 and 1 is needed, such as 0.95")
     mean = float(values.mean()) if len(values) else float("nan")
     if len(values) < 2:
         return mean, mean

@@ -37,6 +37,12 @@ class Tables(Mapping):
         self._built: dict[Any, pa.Table] = {}
 
     def __getitem__(self, key: Any) -> pa.Table:
+        try:
+            hash(key)
+        except TypeError:
+            form = "a node type is a string, an edge type a tuple of three strings"
+            hint = f"write the tuple {tuple(key)!r}" if isinstance(key, list) and len(key) == 3 else form
+            raise TypeError(f"no {self._kind} type {key!r}; this graph has {list(self._keys)}; {hint}") from None
         if key not in self._built:
             if key not in self._keys:
                 raise UnknownNameError(
@@ -59,6 +65,7 @@ class HIN:
     """A typed graph. Build one with `from_tables` (edges by external id); the constructor takes edges by position."""
 
     def __init__(self, nodes: Mapping[str, Any], edges: Mapping[EdgeType, Any], deltas: Sequence[Delta] = ()) -> None:
+        _by_type("HIN", nodes, edges)
         base_nodes = {sc.node_type(t): sc.check_nodes(table, t) for t, table in nodes.items()}
         base_edges = {}
         for type, table in edges.items():
@@ -93,6 +100,7 @@ class HIN:
             What is not said stays unknown, and `audit` says so.
         Raises SchemaError that names the table, the column, the first bad rows and the remedy.
         """
+        _by_type("HIN.from_tables", nodes, edges)
         base_nodes = {sc.node_type(t): sc.check_nodes(table, t) for t, table in nodes.items()}
         base_edges = {}
         for type, table in edges.items():
@@ -102,7 +110,8 @@ class HIN:
             for side, node in (("src", type[0]), ("dst", type[2])):
                 if side not in table.column_names:
                     raise SchemaError(
-                        f"{where}: no column {side!r}; it holds the ids of {node!r} nodes; there is {table.column_names}"
+                        f"{where}: no column {side!r}, the ids of {node!r} nodes; there is {table.column_names}; "
+                        "name the columns of ids 'src' and 'dst'"
                     )
                 index = table.column_names.index(side)
                 found = sc.positions_of(
@@ -120,6 +129,8 @@ class HIN:
 
     @property
     def schema(self) -> Schema:
+        """Types and columns of the observed tables with their lineage; "id", "src" and "dst" are left out."""
+
         def columns(table: pa.Table, skip: Sequence[str]) -> dict[str, Column]:
             return {f.name: Column(f.type, tb.lineage_of(f)) for f in table.schema if f.name not in skip}
 
@@ -139,17 +150,19 @@ class HIN:
         return self._nodes[type].num_rows
 
     def table(self, type: Type) -> pa.Table:
+        """The table of a node type (a string) or edge type (a tuple) as seen through the deltas; KeyError if there is none."""
         return self.edges[type] if isinstance(type, tuple) else self.nodes[type]
 
     def ids(self, type: str, positions: Any = None) -> pa.Array:
         """External ids, in the user's own type (integers come back as integers while no generated node is among them)."""
         ids = self.nodes[type]["id"].chunk(0)
         if positions is not None:
-            ids = ids.take(pa.array(np.asarray(positions, np.int64)))
+            positions = sc.check_positions(positions, len(ids), type, "HIN.ids")
+            ids = ids.take(pa.array(positions))
         field = self._nodes[type].schema.field("id")
         kind = (field.metadata or {}).get(tb.ID_TYPE)
         observed = self.n(type) == self.n_observed(type)
-        if kind and (observed or (positions is not None and (np.asarray(positions) < self.n_observed(type)).all())):
+        if kind and (observed or (positions is not None and (positions < self.n_observed(type)).all())):
             return ids.cast(getattr(pa, kind.decode())())
         return ids
 
@@ -197,6 +210,7 @@ class HIN:
         duplicates: how parallel rows of a pair become one number: "binary" (the default without weight), "sum", "mean",
             "max" or "last" (by row order). With a weight and parallel rows it must be said.
         """
+        self.edges[type]  # raises, naming what there is
         key = ("adjacency", type, weight, duplicates)
         if key not in self._cache:
             src, dst = self.links(type)
@@ -213,7 +227,11 @@ class HIN:
             return None
         column = self.column(type, weight)
         if not tb.is_number(column.type):
-            raise SchemaError(f"edges {type}: weight column {weight!r} is {column.type}, not a number")
+            there = [f.name for f in self.edges[type].schema if f.name not in ("src", "dst") and tb.is_number(f.type)]
+            raise SchemaError(
+                f"edges {type}: weight column {weight!r} is {column.type}, not a number; name a column of numbers "
+                f"({tb.some(there) or 'there is none'}) or leave weight out"
+            )
         if weight == "confidence":
             column = column.fill_null(1.0)
         if column.null_count:
@@ -283,8 +301,7 @@ class HIN:
         from hinaug.delta import Delta
         from hinaug.overlay import check_applicable
 
-        if not isinstance(delta, Delta):
-            return NotImplemented
+        _only_a_delta("+", delta, Delta)
         check_applicable(self, delta)
         hin = HIN.__new__(HIN)
         hin._set(self._nodes, self._edges, (*self.deltas, delta))
@@ -294,8 +311,7 @@ class HIN:
         from hinaug.delta import Delta
         from hinaug.overlay import check_removable
 
-        if not isinstance(delta, Delta):
-            return NotImplemented
+        _only_a_delta("-", delta, Delta)
         check_removable(self, delta)
         hin = HIN.__new__(HIN)
         hin._set(self._nodes, self._edges, tuple(d for d in self.deltas if d.uid != delta.uid))
@@ -308,12 +324,14 @@ class HIN:
             it was computed from other rows (a mean, a count); None means unknown, which `audit` will report.
         """
         table = self._observed_table(type)
-        if name in ("id", "src", "dst", *PROVENANCE):
+        if tb.valid_name(name) in ("id", "src", "dst", *PROVENANCE):
             raise SchemaError(f"column {name!r} is the store's own; choose another name")
         where = f"{type!r}, column {name!r}"
         array = tb.normalise(tb.as_array(values, where), where)
         if len(array) != table.num_rows:
-            raise SchemaError(f"{where}: {len(array)} values for {table.num_rows} observed rows")
+            raise SchemaError(
+                f"{where}: {len(array)} values for {table.num_rows} observed rows; give one value a row, None where there is none"
+            )
         field = tb.with_lineage(pa.field(name, array.type), lineage)
         at = table.column_names.index(name) if name in table.column_names else None
         table = table.append_column(field, array) if at is None else table.set_column(at, field, array)
@@ -321,7 +339,7 @@ class HIN:
 
     def with_nodes(self, type: str, table: Any) -> HIN:
         """More observed nodes of a type, or a new type; ids must be new."""
-        new = sc.check_nodes(table, type)
+        new = sc.check_nodes(table, sc.node_type(type))
         if type in self._nodes:
             old = self._nodes[type]
             both = tb.concat([old, new])
@@ -330,7 +348,7 @@ class HIN:
                 at = both.column_names.index("id")
                 both = both.set_column(at, pa.field("id", pa.string()), both["id"])
             new = sc.check_nodes(both, type)
-        return self._replace(sc.node_type(type), new)
+        return self._replace(type, new)
 
     def with_edges(self, type: EdgeType, table: Any, lineage: str | None = None) -> HIN:
         """Observed edges by external ids, appended to a type or as a new type.
@@ -338,8 +356,8 @@ class HIN:
         lineage: for a new type, how its edges came about: "row" (recorded one by one), "aggregate" (derived from other
             edges, such as nearest neighbours); None means unknown.
         """
-        observed = self.observed()
-        new = HIN.from_tables(observed._nodes, {type: table})._edges[sc.edge_type(type, self._nodes)]
+        type, observed = sc.edge_type(type, self._nodes), self.observed()
+        new = HIN.from_tables(observed._nodes, {type: table})._edges[type]
         if type in self._edges:
             new = tb.concat([self._edges[type], new])
         elif lineage:
@@ -353,7 +371,8 @@ class HIN:
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (table.num_rows,):
             raise ValueError(
-                f"filter_edges takes one bool per observed row of {type}: {table.num_rows} rows, mask has {mask.dtype} {mask.shape}"
+                f"filter_edges takes one bool per observed row of {type}: {table.num_rows} rows, mask has {mask.dtype} {mask.shape}; "
+                "for row numbers: np.isin(np.arange(n), rows)"
             )
         return self if mask.all() else self._replace(type, table.filter(pa.array(mask)))
 
@@ -364,7 +383,8 @@ class HIN:
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (table.num_rows,):
             raise ValueError(
-                f"filter_nodes takes one bool per observed node of {type!r}: {table.num_rows} nodes, mask has {mask.dtype} {mask.shape}"
+                f"filter_nodes takes one bool per observed node of {type!r}: {table.num_rows} nodes, mask has {mask.dtype} "
+                f"{mask.shape}; for positions: np.isin(np.arange(n), positions)"
             )
         if mask.all():
             return self
@@ -396,7 +416,10 @@ class HIN:
         self.table(type)
         there: Mapping[Any, pa.Table] = self._edges if isinstance(type, tuple) else self._nodes
         if type not in there:
-            raise UnknownNameError(f"every row of {type!r} comes from a delta, there are no observed rows to change")
+            raise UnknownNameError(
+                f"every row of {type!r} comes from a delta, there are no observed rows to change; observed are "
+                f"{list(there)}; use Delta.select for generated rows"
+            )
         return there[type]
 
     def _replace(self, type: Type, table: pa.Table) -> HIN:
@@ -505,40 +528,64 @@ class HIN:
     # ---- thin doors ----------------------------------------------------------------------------------------------
 
     def to_pyg(self, vectors: Mapping[str, str] | None = None) -> Any:
+        """A torch_geometric HeteroData that shares the graph's memory; see `hinaug.convert.to_pyg`."""
         from hinaug.convert import to_pyg
 
         return to_pyg(self, vectors)
 
     def to_networkx(self) -> Any:
+        """A networkx MultiDiGraph of nodes (type, id), keyed by relation; see `hinaug.convert.to_networkx`."""
         from hinaug.convert import to_networkx
 
         return to_networkx(self)
 
     def to_pandas(self) -> Any:
+        """{type: DataFrame}, edges by external id; see `hinaug.convert.to_pandas`."""
         from hinaug.convert import to_pandas
 
         return to_pandas(self)
 
     @classmethod
     def from_pyg(cls, data: Any) -> HIN:
+        """A graph from a HeteroData, made by `to_pyg` or not; see `hinaug.convert.from_pyg`."""
         from hinaug.convert import from_pyg
 
         return from_pyg(data)
 
     @classmethod
     def from_networkx(cls, graph: Any) -> HIN:
+        """A graph from a MultiDiGraph of nodes (type, id), keyed by relation; see `hinaug.convert.from_networkx`."""
         from hinaug.convert import from_networkx
 
         return from_networkx(graph)
 
     @classmethod
-    def from_scipy(cls, matrix: Any, type: EdgeType = ("user", "rates", "item"), **ids: Any) -> HIN:
+    def from_scipy(
+        cls, matrix: Any, type: EdgeType = ("user", "rates", "item"), *, row_ids: Any = None, col_ids: Any = None
+    ) -> HIN:
+        """A graph of one relation from a matrix [n_source, n_target], one edge an entry; see `hinaug.convert.from_scipy`."""
         from hinaug.convert import from_scipy
 
-        return from_scipy(matrix, type, **ids)
+        return from_scipy(matrix, type, row_ids=row_ids, col_ids=col_ids)
 
 
 # ---- small helpers ---------------------------------------------------------------------------------------------------
+
+
+def _by_type(who: str, nodes: Any, edges: Any) -> None:
+    for name, tables, key in (("nodes", nodes, "'user'"), ("edges", edges, "('user', 'rates', 'item')")):
+        if not isinstance(tables, Mapping):
+            raise TypeError(f"{who}: {name} is a dict of tables, {{{key}: table, ...}}; got {type(tables).__name__}")
+
+
+def _only_a_delta(sign: str, other: Any, delta: type) -> None:
+    if not isinstance(other, delta):
+        hint = (
+            "to join graphs use with_nodes and with_edges"
+            if isinstance(other, HIN)
+            else "a generator's generate, merge and Delta(...) give one"
+        )
+        raise TypeError(f"hin {sign} delta takes a Delta, got {type(other).__name__}; {hint}")
 
 
 def _by_id(hin: HIN, type: EdgeType) -> pa.Table:

@@ -59,6 +59,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug import checks
 from hinaug import tables as tb
 from hinaug.delta import PARTS, Delta
 from hinaug.hin import HIN
@@ -88,7 +89,7 @@ def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None
     kind = _kind(obj)
     content = Content()
     root = content.pack(obj, "")
-    folder = Path(path)
+    folder = checks.folder(path, "save")
     try:
         _save(folder, kind, root, content, overwrite)
     except (OSError, pa.ArrowException) as error:
@@ -105,7 +106,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, classes: Iterable
     classes: your own estimator classes that the store may contain; those of `hinaug` are known.
     Raises StoreError.
     """
-    folder = Path(path)
+    folder = checks.folder(path, "load")
     try:
         with _locked(folder, exclusive=False):
             return _Reader(folder, verify, classes).load()

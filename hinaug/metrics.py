@@ -36,10 +36,14 @@ def hits(ranked: np.ndarray, relevant: Any) -> np.ndarray:
     """rel as a bool array [n_users, K]: is the item at this rank held out for this user?"""
     ranked, csr = _ranked(ranked), _binary(relevant)
     if ranked.shape[0] != csr.shape[0]:
-        raise ValueError(f"ranked has {ranked.shape[0]} users and relevant has {csr.shape[0]}")
+        raise ValueError(
+            f"ranked has {ranked.shape[0]} users and relevant has {csr.shape[0]}; give both one row for each user"
+        )
     n_items = csr.shape[1]
     if ranked.size and ranked.max() >= n_items:
-        raise ValueError(f"ranked holds item {ranked.max()}, but relevant has only {n_items} items")
+        raise ValueError(
+            f"ranked holds item {ranked.max()}, but relevant has only {n_items} items; give both the same items, from 0 on"
+        )
     # a pair (user, item) becomes the number user * n_items + item; csr yields these in increasing order
     users = np.repeat(np.arange(csr.shape[0], dtype=np.int64), np.diff(csr.indptr))
     known = users * n_items + csr.indices
@@ -123,9 +127,13 @@ def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) ->
     user had it (its information would be infinite), and so is one bit more novel than an item with one user. Ranks without
     an item are left out of the mean; NaN for an empty list.
     """
-    pop = np.asarray(popularity, dtype=np.float64)
+    pop = np.asarray(popularity)
+    pop = pop.astype(np.float64) if pop.dtype.kind in "biuf" else np.full(pop.shape, np.nan)
     if pop.ndim != 1 or not (np.isfinite(pop).all() and (pop >= 0).all() and (pop <= n_users).all()):
-        raise ValueError(f"popularity must be one number in [0, n_users = {n_users}] an item")
+        what = f"{pop.min()} to {pop.max()}" if pop.ndim == 1 and pop.size else f"shape {pop.shape}"
+        raise ValueError(
+            f"popularity must be one number in [0, n_users = {n_users}] an item, got {what}; count the users of each item"
+        )
     cut = _ranked(ranked, k, pop.size)[:, :k]
     present = cut >= 0
     bits = np.append(-np.log2(np.maximum(pop, 0.5) / n_users), 0.0)  # the last, at -1, stands for no item
@@ -150,15 +158,20 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
     import torch  # several times faster than numpy's partition; imported here, as nothing else in this file needs it
 
     scores = np.asarray(scores)
-    if scores.ndim != 2 or k < 1:
-        raise ValueError(f"top_k needs scores [b, n_items] and k >= 1, got shape {scores.shape} and k = {k}")
+    if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
+        raise ValueError(
+            f"top_k needs scores [b, n_items], numbers, and a whole number k >= 1; got {scores.dtype} of shape {scores.shape} "
+            f"and k = {k!r}"
+        )
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
     valid = ~np.isnan(scores)
     if exclude is not None:
         drop = _binary(exclude)
         if drop.shape != scores.shape:
-            raise ValueError(f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}")
+            raise ValueError(
+                f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the same rows and items of both"
+            )
         valid[np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices] = False
     b, n = scores.shape
     items, values = np.full((b, k), -1, dtype=np.int64), np.full((b, k), np.nan, dtype=scores.dtype)
@@ -192,6 +205,13 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
 
 def _binary(matrix: Any) -> sp.csr_array:
     """Sorted CSR without repeated or zero entries."""
+    if not sp.issparse(matrix):
+        matrix = np.asarray(matrix)
+        if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+            raise ValueError(
+                f"relevant and exclude are matrices [n_users, n_items] of numbers, sparse or dense; got {matrix.dtype} "
+                f"of shape {matrix.shape}"
+            )
     csr = sp.csr_array(matrix, copy=True)
     csr.data = csr.data != 0
     csr.sum_duplicates()
@@ -203,39 +223,56 @@ def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None
     """`ranked` as int64 [n_users, K], checked."""
     ranked = np.asarray(ranked)
     if ranked.ndim != 2 or not np.issubdtype(ranked.dtype, np.integer):
-        raise ValueError(f"ranked must be integers [n_users, K], got {ranked.dtype} of shape {ranked.shape}")
+        raise ValueError(
+            f"ranked must be integers [n_users, K], got {ranked.dtype} of shape {ranked.shape}; -1 stands for no item"
+        )
     ranked = ranked.astype(np.int64, copy=False)
-    if k is not None and not 1 <= k <= ranked.shape[1]:
-        raise ValueError(f"k must lie between 1 and the length of the lists, {ranked.shape[1]}; got {k}")
+    if k is not None:
+        _check_cut(k, ranked.shape[1])
     if ranked.size and ranked.min() < -1:
         raise ValueError(f"ranked holds {ranked.min()}; item positions start at 0, and -1 means no item")
     if n_items is not None and ranked.size and ranked.max() >= n_items:
-        raise ValueError(f"ranked holds item {ranked.max()}, but there are only {n_items} items")
+        raise ValueError(f"ranked holds item {ranked.max()}, but there are only {n_items} items; count items from 0 on")
     ordered = np.sort(ranked, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
         user, j = np.argwhere(twice)[0]
-        raise ValueError(f"the list of user {user} holds item {ordered[user, j]} more than once")
+        raise ValueError(
+            f"the list of user {user} holds item {ordered[user, j]} more than once; keep its best rank, and -1 at the others"
+        )
     return ranked
+
+
+def _is_whole(k: Any) -> bool:
+    return isinstance(k, int | np.integer) and not isinstance(k, bool)
+
+
+def _check_cut(k: Any, length: int) -> None:
+    if not _is_whole(k) or not 1 <= k <= length:
+        raise ValueError(
+            f"k must lie between 1 and the length of the lists, {length}; got {k!r}; rank more items, or fill up with -1"
+        )
 
 
 def _cut(ranked: np.ndarray, relevant: Any, k: int, found: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """rel [n_users, k] and |R| [n_users], NaN where R is empty."""
     shape = np.shape(ranked)
-    if len(shape) == 2 and not 1 <= k <= shape[1]:
-        raise ValueError(f"k must lie between 1 and the length of the lists, {shape[1]}; got {k}")
+    if len(shape) == 2:
+        _check_cut(k, shape[1])
     if found is None:
         found = hits(ranked, relevant)
     csr = _binary(relevant)
     if found.shape != shape or len(found) != csr.shape[0]:
-        raise ValueError(f"found has shape {found.shape}, ranked {shape}, and relevant {csr.shape}")
+        raise ValueError(
+            f"found has shape {found.shape}, ranked {shape}, and relevant {csr.shape}; found is hits(ranked, relevant)"
+        )
     size = np.diff(csr.indptr).astype(np.float64)
     return found[:, :k], np.where(size > 0, size, np.nan)
 
 
 def _exposure(ranked: np.ndarray, n_items: int, k: int) -> np.ndarray:
     """Number of lists, cut at k, that hold each item [n_items]."""
-    if n_items < 1:
-        raise ValueError(f"n_items must be 1 or more, got {n_items}")
+    if not _is_whole(n_items) or n_items < 1:
+        raise ValueError(f"n_items must be 1 or more, got {n_items!r}; it counts the items that could be recommended")
     cut = _ranked(ranked, k, n_items)[:, :k]
     return np.bincount(cut[cut >= 0], minlength=n_items)

@@ -65,11 +65,16 @@ def check_applicable(hin: HIN, delta: Delta) -> None:
                 f"delta, values: no column {column!r} in {type!r}; it has {known}{tb.nearest(column, known)}"
             )
         if column == "id":
-            raise SchemaError(f"delta, values {(type, column)}: ids are never missing; a value cannot fill them")
+            raise SchemaError(
+                f"delta, values {(type, column)}: ids are never missing; a value cannot fill them; name another of {known}"
+            )
         _compatible(hin._nodes[type], pa.table({column: table["value"]}), f"delta, values of {type!r}")
         bad = table["id"].filter(pc.invert(pc.is_in(table["id"], value_set=hin.nodes[type]["id"])))
         if len(bad):
-            raise SchemaError(f"delta, values {(type, column)}: no such nodes: {tb.some(bad.to_pylist())}")
+            raise SchemaError(
+                f"delta, values {(type, column)}: {len(bad)} ids are no {type!r} nodes of this graph: {tb.some(bad.to_pylist())}; "
+                "apply the delta that generates them first, or use the graph that this delta was made for"
+            )
         for other in hin.deltas:
             if (type, column) in other.values:
                 both = table["id"].filter(pc.is_in(table["id"], value_set=other.values[type, column]["id"]))
@@ -91,8 +96,9 @@ def check_applicable(hin: HIN, delta: Delta) -> None:
 def check_removable(hin: HIN, delta: Delta) -> None:
     """Raises SchemaError where `hin - delta` has no meaning."""
     if not any(d.uid == delta.uid for d in hin.deltas):
+        there = list(hin.deltas) or "none"
         raise SchemaError(
-            f"{delta!r} is not applied to this graph, which has {list(hin.deltas)}; nothing was taken off"
+            f"{delta!r} is not applied to this graph; nothing was taken off; its deltas: {there}; take off the very delta put on"
         )
     for other in hin.deltas:
         if other.uid == delta.uid:
@@ -126,7 +132,7 @@ def _compatible(base: pa.Table, new: pa.Table, where: str) -> None:
                 new[field.name].cast(have)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
                 raise SchemaError(
-                    f"{where}, column {field.name!r}: the graph has {have}, the delta {field.type}"
+                    f"{where}, column {field.name!r}: the graph has {have}, the delta {field.type}; cast the delta's column"
                 ) from error
 
 

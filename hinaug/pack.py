@@ -20,6 +20,7 @@ class StoreError(ValueError):
 
 
 def class_path(cls: type) -> str:
+    """ "module:Class", by which a store names a class."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 

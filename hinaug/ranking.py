@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.base import LinkPredictor
+from hinaug import checks
+from hinaug.base import LinkPredictor, scorer
 from hinaug.hin import HIN
 from hinaug.metrics import top_k
 from hinaug.progress import track
@@ -30,9 +31,11 @@ def recommend(
     users: external ids. candidates: external ids of the items to choose from (all by default).
     Left out: what was *observed* between user and item (a generated edge is a guess, so its item may be recommended),
     generated items, and items that the predictor cannot score; a user may so get fewer than k rows, or none.
+    Raises SchemaError for an unknown id, with the nearest one, and NotFittedError before `fit`.
     """
-    if k < 1:
-        raise ValueError(f"recommend: k={k!r}; at least 1")
+    scorer(predictor, "recommend")
+    checks.graph(hin, "recommend")
+    k = checks.whole(k, "recommend: k", 1)
     source, _, target = predictor.relation
     src = hin.positions(source, [users] if isinstance(users, str | int | np.integer) else users)
     exclude = None

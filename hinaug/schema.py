@@ -42,14 +42,18 @@ class Schema:
 
 
 def node_type(type: Any) -> str:
+    """The name of a node type, checked."""
     if not isinstance(type, str) or not type:
-        raise SchemaError(f"a node type is a non-empty string, got {type!r}")
+        raise SchemaError(f"a node type is a non-empty string, such as 'user'; got {type!r}")
     return tb.valid_name(type)
 
 
 def edge_type(type: Any, nodes: Mapping[str, Any]) -> EdgeType:
+    """An edge type whose ends are among `nodes`, checked."""
     if not (isinstance(type, tuple) and len(type) == 3 and all(isinstance(t, str) and t for t in type)):
-        raise SchemaError(f"an edge type is (source, relation, target), three strings; got {type!r}")
+        raise SchemaError(
+            f"an edge type is a tuple (source, relation, target) of three strings, such as ('user', 'rates', 'item'); got {type!r}"
+        )
     for node in (type[0], type[2]):
         if node not in nodes:
             raise UnknownNameError(
@@ -60,11 +64,13 @@ def edge_type(type: Any, nodes: Mapping[str, Any]) -> EdgeType:
 
 
 def check_nodes(table: Any, type: str) -> pa.Table:
+    """A node table in the house's form: unique ids as strings; SchemaError where that cannot be."""
     where = f"nodes {type!r}"
     table = tb.as_table(table, where)
     if "id" not in table.column_names:
         raise SchemaError(
-            f"{where}: no column 'id'; there is {table.column_names}{tb.nearest('id', table.column_names)}"
+            f"{where}: no column 'id'; there is {table.column_names}{tb.nearest('id', table.column_names)}; "
+            "name the column of unique ids 'id'"
         )
     _refuse(table, where, PROVENANCE)
     field = table.schema.field("id")
@@ -81,16 +87,22 @@ def check_nodes(table: Any, type: str) -> pa.Table:
     if kind:
         metadata[tb.ID_TYPE] = kind.encode()
     elif metadata.get(tb.ID_TYPE, b"int64").decode("ascii", "replace") not in tb.INTEGERS:
-        raise SchemaError(f"{where}, column 'id': the metadata names {metadata[tb.ID_TYPE]!r} as the type of the ids")
+        raise SchemaError(
+            f"{where}, column 'id': the metadata names {metadata[tb.ID_TYPE]!r} as the type of the ids; it is one of {tb.INTEGERS}"
+        )
     return table.set_column(table.column_names.index("id"), pa.field("id", pa.string(), metadata=metadata or None), ids)
 
 
 def check_edges(table: pa.Table, type: EdgeType, nodes: Mapping[str, pa.Table]) -> pa.Table:
+    """An edge table in the house's form, "src" and "dst" first, as int32 positions; SchemaError where that cannot be."""
     where = f"edges {type}"
     _refuse(table, where, PROVENANCE)
     for side, node in (("src", type[0]), ("dst", type[2])):
         if side not in table.column_names:
-            raise SchemaError(f"{where}: no column {side!r}; there is {table.column_names}")
+            raise SchemaError(
+                f"{where}: no column {side!r}, the positions of {node!r} nodes; there is {table.column_names}; "
+                "for external ids use HIN.from_tables"
+            )
         column = chunk(table[side])
         if not pa.types.is_integer(column.type) or column.null_count:
             raise SchemaError(
@@ -102,7 +114,7 @@ def check_edges(table: pa.Table, type: EdgeType, nodes: Mapping[str, pa.Table]) 
         if bad.size:
             raise SchemaError(
                 f"{where}, column {side!r}: position {numbers[bad[0]]} in row {bad[0]} points past "
-                f"the {nodes[node].num_rows} nodes of {node!r} ({bad.size} such rows)"
+                f"the {nodes[node].num_rows} nodes of {node!r} ({bad.size} such rows); add those nodes or drop those rows"
             )
         if column.type != pa.int32():
             table = table.set_column(table.column_names.index(side), side, column.cast(pa.int32()))
@@ -117,6 +129,7 @@ def _refuse(table: pa.Table, where: str, names: Sequence[str]) -> None:
 
 
 def positions_of(ids: pa.Array, nodes: pa.Table, where: str, type: str) -> np.ndarray:
+    """Positions of external ids in a node table, int32; SchemaError names those that are not there, and the nearest."""
     is_coded = pa.types.is_dictionary(ids.type) and tb.is_text(ids.type.value_type) and not ids.null_count
     asked = ids if is_coded else tb.id_strings(ids, where)[0]
     there = chunk(nodes["id"])
@@ -125,33 +138,54 @@ def positions_of(ids: pa.Array, nodes: pa.Table, where: str, type: str) -> np.nd
     if bad.size:
         asked = tb.id_strings(ids, where)[0]
         names = asked.take(pa.array(bad[:1000])).to_pylist()
-        hint = tb.nearest(names[0], there.slice(0, 20_000).to_pylist()) if len(there) else ""
+        hint = tb.nearest(names[0], there.slice(0, 20_000).to_pylist())
+        such = f", such as {tb.some(there.slice(0, 3).to_pylist())}" if len(there) else ""
         raise SchemaError(
             f"{where}: {bad.size} of {len(asked)} ids are no {type!r} nodes: {tb.some(list(dict.fromkeys(names)))} "
-            f"(first rows {tb.some(bad[:5].tolist())}){hint or '; add those nodes or drop those rows'}"
+            f"(first rows {tb.some(bad[:5].tolist())}); there are {len(there):,}"
+            f"{hint or such + '; add those nodes or leave those ids out'}"
         )
     return found
 
 
+def check_positions(values: Any, n: int, type: str, who: str, ndim: int = 1) -> np.ndarray:
+    """An array of positions among the n nodes of a type, int64; SchemaError where it is none."""
+    array = np.asarray(values)
+    if array.ndim != ndim or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
+        raise SchemaError(
+            f"{who} takes positions of {type!r} nodes, a {ndim}-D array of integers; got {array.dtype} {array.shape}; "
+            f"for external ids: hin.positions({type!r}, ids)"
+        )
+    if array.size and (array.min() < 0 or array.max() >= n):
+        bad = array.max() if array.max() >= n else array.min()
+        raise SchemaError(f"{who}: position {bad} is outside the {n:,} {type!r} nodes; the first is 0")
+    return array.astype(np.int64)
+
+
 def table_lineage(table: pa.Table) -> str | None:
+    """ "row", "aggregate" or None (unknown): how the edges of a type came about."""
     value = (table.schema.metadata or {}).get(tb.LINEAGE)
     return value.decode() if value else None
 
 
 def short(column: Column) -> str:
+    """A column in a word or two, such as "vector[384](row)"."""
     dtype = f"vector[{column.dtype.list_size}]" if tb.is_vector(column.dtype) else str(column.dtype)
     return f"{dtype}({column.lineage})" if column.lineage else dtype
 
 
 def chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array."""
     return column.chunk(0) if column.num_chunks == 1 else tb.one_chunk(column)
 
 
 def single(table: pa.Table) -> pa.Table:
+    """The table with each column in one chunk."""
     if all(c.num_chunks == 1 for c in table.columns):
         return table
     return pa.Table.from_arrays([chunk(c) for c in table.columns], schema=table.schema)
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """The column as a numpy array, shared where it has no nulls."""
     return chunk(column).to_numpy(zero_copy_only=False)

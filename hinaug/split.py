@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from hinaug import checks
 from hinaug import tables as tb
-from hinaug.base import Rng
+from hinaug.base import Rng, among, distinct
 from hinaug.hin import HIN, EdgeType
 from hinaug.tables import SchemaError
 
@@ -70,8 +72,8 @@ def random_split(
     evidence: node types that witness a pair, such as "review". keep: twin relations that shall stay although they join
     held-out pairs (`audit` will name them). min_train: pairs that each user keeps at least.
     """
-    rng = np.random.default_rng(rng)
-    pairs = _Pairs(hin, target)
+    rng = checks.generator(rng, "random_split")
+    pairs = _Pairs("random_split", hin, target)
     order = np.lexsort((rng.random(len(pairs)), pairs.src))
     part = _last_of_each(pairs.src[order], valid, test, min_train, rng)
     out = np.empty(len(pairs), np.int8)
@@ -95,7 +97,8 @@ def leave_last(
     Rows of every other table that touch the user and carry a later time leave too, each user having an own moment: when
     the first pair was held out. A null time stays.
     """
-    pairs = _Pairs(hin, target, time)
+    _time_name(time, "leave_last")
+    pairs = _Pairs("leave_last", hin, target, time)
     order = np.lexsort((pairs.first, pairs.time, pairs.src))
     src, when = pairs.src[order], pairs.time[order]
     part = np.empty(len(pairs), np.int8)
@@ -123,17 +126,23 @@ def temporal_split(
     happens when it is first seen; pairs at the very moment of a cut stay on the early side and are counted as ties.
     Rows of every other table that has a column of this name are cut at the same moments; a null time stays.
     """
-    pairs = _Pairs(hin, target, time)
+    _time_name(time, "temporal_split")
+    pairs = _Pairs("temporal_split", hin, target, time)
     if cuts is None:
         _shares(valid, test)
         ordered = np.sort(pairs.time)
         n = len(ordered)
         if n == 0:
-            raise SchemaError(f"temporal_split: no edges {target}")
+            raise SchemaError(
+                f"temporal_split: the graph has no edges {target}; add some, or give cuts=(first, second)"
+            )
         at = [max(int(np.ceil(n * (1 - valid - test))) - 1, 0), max(int(np.ceil(n * (1 - test))) - 1, 0)]
         cuts = (float(ordered[at[0]]), float(ordered[at[1]]))
-    if not cuts[0] <= cuts[1]:
-        raise ValueError(f"temporal_split: cuts={cuts}: the first comes before the second")
+    if np.shape(cuts) != (2,) or not all(checks.is_number(cut) for cut in cuts) or cuts[0] > cuts[1]:
+        raise ValueError(
+            f"temporal_split: cuts={cuts}: two numbers in the unit of {time!r} (of a time stamp: seconds), of which "
+            "the first comes before the second"
+        )
     part = np.where(pairs.time > cuts[1], TEST, np.where(pairs.time > cuts[0], VALID, TRAIN)).astype(np.int8)
     ties = int((pairs.time == cuts[0]).sum() + (pairs.time == cuts[1]).sum())
     how = {"split": "temporal_split", "time": time, "cuts": list(cuts), "ties": ties}
@@ -176,11 +185,13 @@ def thin(split: Split, share: float, rng: Rng = None) -> Split:
     The pairs taken out of train go with their evidence and are in no part. All of `valid` stays to choose by, but
     only `share` of it joins `train_valid`, so that the refit is as thin as the fit.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"thin: share={share!r} is a number in (0, 1]")
-    rng = np.random.default_rng(rng)
+    if not isinstance(split, Split):
+        raise TypeError(f"thin takes a Split, got {checks.kind(split)}; make one with random_split or leave_last")
+    if not (checks.is_number(share) and 0 < share <= 1):
+        raise ValueError(f"thin: share={share!r} is no number in (0, 1], such as 0.5 for every second pair")
+    rng = checks.generator(rng, "thin")
     time = split.how.get("time")
-    pairs = _Pairs(split.source, split.target, time)
+    pairs = _Pairs("thin", split.source, split.target, time)
     in_train = pairs.among(split.train, None)
     in_valid, in_test = pairs.among(split.source, split.valid), pairs.among(split.source, split.test)
     part = np.where(in_test, TEST, np.where(in_valid, VALID, np.where(in_train, TRAIN, DROPPED))).astype(np.int8)
@@ -199,7 +210,8 @@ def thin(split: Split, share: float, rng: Rng = None) -> Split:
 class _Pairs:
     """The distinct observed pairs of a relation: ends, first row, and when first seen."""
 
-    def __init__(self, hin: HIN, target: EdgeType, time: str | None = None) -> None:
+    def __init__(self, who: str, hin: HIN, target: EdgeType, time: str | None = None) -> None:
+        checks.graph(hin, who)
         self.hin, self.target = hin, target
         hin.edges[target]
         observed = hin.observed()
@@ -214,7 +226,8 @@ class _Pairs:
             missing = np.flatnonzero(np.isnan(when))
             if missing.size:
                 raise SchemaError(
-                    f"edges {target}: {time!r} is null in {missing.size} rows (first {tb.some(missing[:5].tolist())}); filter them before"
+                    f"edges {target}: {time!r} is null in {missing.size} rows (first {tb.some(missing[:5].tolist())}); "
+                    "leave them out with filter_edges, or fill them, before"
                 )
             self.time = np.full(len(self.code), np.inf)
             np.minimum.at(self.time, self.inverse, when)
@@ -230,7 +243,7 @@ class _Pairs:
             src, dst = hin.observed().links(self.target)
         else:
             src, dst = hin.positions(self.target[0], pairs["src"]), hin.positions(self.target[2], pairs["dst"])
-        return np.isin(self.code, src.astype(np.int64) * self.width + dst)
+        return among(self.code, distinct(src.astype(np.int64) * self.width + dst))
 
 
 def _build(
@@ -244,14 +257,13 @@ def _build(
     cuts: Sequence[float] | None = None,
 ) -> Split:
     hin, target = pairs.hin, pairs.target
-    evidence = (evidence,) if isinstance(evidence, str) else tuple(evidence)
+    evidence, keep = _types("evidence", evidence), _types("keep", keep)
     for type in evidence:
         hin.nodes[type]
         if type in (target[0], target[2]):
             raise ValueError(
                 f"evidence={evidence}: {type!r} is an end of {target}; evidence are the nodes between its ends"
             )
-    keep = tuple(keep)
     for edge in keep:
         hin.edges[edge]
     left = np.ones(len(part), bool) if left is None else left
@@ -283,7 +295,8 @@ def without_pairs(
     evidence: Sequence[str] = (),
     keep: Iterable[EdgeType] = (),
 ) -> HIN:
-    """The graph without these pairs (positions), their twin rows and their witnesses."""
+    """The graph without these pairs (positions src [n] and dst [n]), their twin rows and their witnesses."""
+    evidence, keep = _types("evidence", evidence), _types("keep", keep)
     n = (hin.n_observed(target[0]), hin.n_observed(target[2]))
     gone = sp.csr_array((np.ones(len(src), np.float32), (src, dst)), shape=n)
     all_pairs = hin.observed().adjacency(target)
@@ -302,7 +315,7 @@ def without_pairs(
         for type, joins in joined.items():
             if joins.any():
                 hin = hin.filter_nodes(type, ~joins)
-    codes = np.unique(np.asarray(src, np.int64) * max(n[1], 1) + dst)
+    codes = distinct(np.asarray(src, np.int64) * max(n[1], 1) + dst)
     for edge in list(hin.observed().edges):
         if edge in keep:
             continue
@@ -311,7 +324,7 @@ def without_pairs(
             if (edge[0], edge[2]) == (a, b):
                 s, d = hin.observed().links(edge)
                 s, d = (s, d) if forward else (d, s)
-                hit = ~np.isin(s.astype(np.int64) * max(n[1], 1) + d, codes)
+                hit = ~among(s.astype(np.int64) * max(n[1], 1) + d, codes)
                 mask = hit if mask is None else mask & hit
         if mask is not None:
             hin = hin.filter_edges(edge, mask)
@@ -338,6 +351,7 @@ def _reach(hin: HIN, type: str, end: str, through: Sequence[str], past: tuple[st
 
 
 def touching(hin: HIN, a: str, b: str) -> sp.csr_array:
+    """How many edge types link each node of a to each of b, in either direction where a and b differ: CSR [n_a, n_b]."""
     out = sp.csr_array((hin.n(a), hin.n(b)), dtype=np.float32)
     for edge in hin.edges:
         if (edge[0], edge[2]) == (a, b):
@@ -435,11 +449,13 @@ def _last_of_each(
 ) -> np.ndarray:
     """TRAIN, VALID or TEST for pairs sorted by user: the last ones of each user are held out."""
     group, size = _groups(src)
+    checks.whole(min_train, "min_train")
     counts = []
     for name, share in (("valid", valid), ("test", test)):
-        whole = isinstance(share, int | np.integer) and not isinstance(share, bool)
+        checks.number(share, name, "a share in [0, 1) or a count of pairs per user")
+        whole = isinstance(share, Integral)
         if share < 0 or (not whole and share >= 1):
-            raise ValueError(f"{name}={share!r}: a share in [0, 1) or a count of pairs per user")
+            raise ValueError(f"{name}={share!r}: a share in [0, 1) or a count of pairs per user is needed")
         exact = np.full(len(size), share) if whole else size * share
         counts.append(
             np.floor(exact + (rng.random(len(size)) if rng is not None and not whole else 0)).astype(np.int64)
@@ -454,8 +470,8 @@ def _last_of_each(
 
 def _groups(sorted_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each row its group's number, and each group's size."""
-    _, group, size = np.unique(sorted_values, return_inverse=True, return_counts=True)
-    return group, size
+    group = np.cumsum(np.append(True, sorted_values[1:] != sorted_values[:-1])[: len(sorted_values)]) - 1
+    return group, np.bincount(group)
 
 
 def _rank(sorted_values: np.ndarray) -> np.ndarray:
@@ -463,19 +479,38 @@ def _rank(sorted_values: np.ndarray) -> np.ndarray:
     return np.arange(len(sorted_values)) - np.searchsorted(sorted_values, sorted_values)
 
 
+def _types(name: str, given: Any) -> tuple[Any, ...]:
+    """Types as a tuple; one node type alone is meant as a list of it."""
+    if not isinstance(given, Iterable):
+        such = "['review']" if name == "evidence" else "[('user', 'likes', 'item')]"
+        raise TypeError(f"{name}={given!r}: a list of types is needed, such as {such}, or [] for none")
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _time_name(time: Any, who: str) -> None:
+    if not isinstance(time, str):
+        raise TypeError(f"{who}: time={time!r}: the name of a column of the edges is needed, such as 'time'")
+
+
 def _shares(valid: float, test: float) -> None:
+    for name, share in (("valid", valid), ("test", test)):
+        checks.number(share, name, "a share in [0, 1)")
     if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise ValueError(f"valid={valid!r} and test={test!r} are shares in [0, 1) that leave something to train on")
+        raise ValueError(
+            f"valid={valid!r} and test={test!r}: shares in [0, 1) are needed that leave something to train on, such as 0.1 and 0.1"
+        )
 
 
 def _cold(
     hin: HIN, target: EdgeType, end: int, evidence: Any, valid: float, test: float, known: int, keep: Any, rng: Rng
 ) -> Split:
+    who = "cold_items" if end else "cold_users"
     _shares(valid, test)
-    rng = np.random.default_rng(rng)
-    pairs = _Pairs(hin, target)
+    checks.whole(known, f"{who}: known")
+    rng = checks.generator(rng, who)
+    pairs = _Pairs(who, hin, target)
     node = pairs.dst if end else pairs.src
-    active = np.unique(node)
+    active = np.flatnonzero(np.bincount(node))
     chosen = rng.permutation(active)
     n_test, n_valid = round(test * len(active)), round(valid * len(active))
     role = np.zeros(hin.n_observed(target[2 if end else 0]), np.int8)
@@ -487,5 +522,5 @@ def _cold(
         rank = np.empty(len(pairs), np.int64)
         rank[order] = _rank(node[order])
         part = np.where(rank < known, TRAIN, part)
-    how = {"split": "cold_items" if end else "cold_users", "valid": valid, "test": test, "known": known}
+    how = {"split": who, "valid": valid, "test": test, "known": known}
     return _build(pairs, part.astype(np.int8), evidence, keep, how)

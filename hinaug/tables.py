@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ def some(values: Iterable[Any], n: int = 5) -> str:
 
 def valid_name(name: str) -> str:
     """The name of a type or column; half of a surrogate pair has no bytes on disk."""
+    if not isinstance(name, str):
+        raise SchemaError(f"the name {name!r} is {type(name).__name__}, not text; choose a string")
     try:
         name.encode()
     except UnicodeError as error:
@@ -54,14 +57,17 @@ def valid_name(name: str) -> str:
 
 
 def is_vector(dtype: pa.DataType) -> bool:
+    """A fixed-size list of floating numbers."""
     return pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type)
 
 
 def is_text(dtype: pa.DataType) -> bool:
+    """A string of either size; categories (dictionaries) are none."""
     return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
 
 
 def is_number(dtype: pa.DataType) -> bool:
+    """Integers, floating numbers and booleans; times are none."""
     return pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype)
 
 
@@ -72,8 +78,9 @@ def lineage_of(field: pa.Field) -> str | None:
 
 
 def with_lineage(field: pa.Field, lineage: str | None) -> pa.Field:
+    """The field with that lineage in its metadata, in place of what was there; SchemaError for another word."""
     if lineage is not None and lineage not in LINEAGES:
-        raise SchemaError(f"lineage {lineage!r} is not one of {LINEAGES} or None (unknown)")
+        raise SchemaError(f"lineage {lineage!r} is not one of {LINEAGES} or None (unknown){nearest(lineage, LINEAGES)}")
     metadata = {k: v for k, v in (field.metadata or {}).items() if k != LINEAGE}
     if lineage:
         metadata[LINEAGE] = lineage.encode()
@@ -97,6 +104,10 @@ def as_array(values: Any, where: str) -> pa.Array:
         return one_chunk(values)
     if isinstance(values, pa.Array):
         return values
+    if values is None or isinstance(values, str | bytes | Number | np.generic | Mapping):
+        raise SchemaError(
+            f"{where}: a list or an array of values is needed, got {type(values).__name__} {values!r:.80}; put one value into a list"
+        )
     try:
         if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1]:
             return vectors_array(values.astype(np.float32), np.asarray(~np.isnan(values).any(axis=1)))
@@ -125,6 +136,7 @@ def _owned(column: pa.Array) -> pa.Array:
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; shared where it is one chunk already."""
     if column.num_chunks == 1:
         return column.chunk(0)
     combined = column.combine_chunks()
@@ -215,7 +227,7 @@ def as_table(obj: Any, where: str) -> pa.Table:
         columns.append(column)
         fields.append(pa.field(field.name, column.type, metadata=kept or None))
     if not fields:
-        raise SchemaError(f"{where}: the table has no columns")
+        raise SchemaError(f"{where}: the table has no columns; give it at least those of its ids")
     kept = {k: v for k, v in (obj.schema.metadata or {}).items() if k.startswith(b"hinaug.")}
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=kept or None))
 
@@ -224,7 +236,7 @@ def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
     arrays = {valid_name(str(name)): as_array(v, f"{where}, column {name!r}") for name, v in columns.items()}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise SchemaError(f"{where}: columns of unlike length {lengths}")
+        raise SchemaError(f"{where}: columns of unlike length {lengths}; fill the short ones up with None")
     return pa.table(arrays)
 
 
@@ -232,10 +244,10 @@ def _from_stream(frame: Any, where: str) -> pa.Table:
     if type(frame).__module__.startswith("pandas"):
         bad = [c for c in frame.columns if not isinstance(c, str)]
         if bad:
-            raise SchemaError(f"{where}: column names are strings; found {some(bad)}")
+            raise SchemaError(f"{where}: column names are strings; found {some(bad)}; rename them")
         if not frame.columns.is_unique:
             raise SchemaError(
-                f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more than once"
+                f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more than once; rename or drop one"
             )
         return (
             _from_columns({name: frame[name] for name in frame.columns}, where) if len(frame.columns) else pa.table({})
@@ -243,7 +255,7 @@ def _from_stream(frame: Any, where: str) -> pa.Table:
     try:
         return pa.table(frame)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SchemaError(f"{where}: not readable as an Arrow table ({error})") from error
+        raise SchemaError(f"{where}: not readable as an Arrow table ({error}); pass a dict of columns") from error
 
 
 def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
@@ -264,7 +276,7 @@ def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
     hint = (
         "; ids read as floats usually mean missing values in the file: drop those rows and cast to int"
         if pa.types.is_floating(kind)
-        else ""
+        else "; cast the column to one of them"
     )
     raise SchemaError(f"{where}: ids are strings or integers, these are {kind}{hint}")
 
@@ -296,7 +308,7 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
             [t.replace_schema_metadata(None) for t in map(_bare, tables)], promote_options="permissive"
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SchemaError(f"columns of one name but unlike types: {error}") from error
+        raise SchemaError(f"columns of one name but unlike types: {error}; cast one of them before") from error
     joined = joined.combine_chunks()
     fields = [field.with_metadata(metadata[field.name]) for field in joined.schema]
     return pa.Table.from_arrays(

@@ -74,7 +74,13 @@ def check_predictor(predictor: LinkPredictor, hin: HIN | None = None, rng: int =
     assert result is model, f"{name}.refit must return self"
     assert _equal(params, model.get_params()), f"{name}.refit changed a parameter"
     assert model.fitted_on_ == full.fingerprint(), f"{name}.refit did not remember the graph; write _refit, not refit"
-    _check_scores(model, full, src, model.score(full, src), f"{name} after refit")
+    scores = model.score(full, src)
+    _check_scores(model, full, src, scores, f"{name} after refit")
+    if type(model)._refit is LinkPredictor._refit:  # no choices are carried over: then refit is nothing but fit
+        again = predictor.clone().fit(full, rng=rng).score(full, src)
+        assert _same_bytes(again, scores), (
+            f"{name}: refit scores otherwise than a new fit on the same graph; write _refit if choices of fit shall stay"
+        )
 
 
 def check_entity_generator(generator: EntityGenerator, hin: HIN | None = None, rng: int = 0) -> None:

@@ -81,7 +81,8 @@ def tune(
         ones if both are; (low, high, "log") the same on a logarithmic scale.
     trials, seconds: the budget. The search ends with the first that is used up (a trial that has begun is ended). To
         compare methods, give each the same.
-    users: a trial learns from and is judged by that many users (a share if it is a float) alone, the same in each trial.
+    users: a trial is judged by the validation pairs of that many users (a share if it is a float), the same in each trial.
+        It learns from all links: with fewer, the best strength of regularisation would be another.
     quick: parameters with other values while searching, such as {"steps": 60}; `best` has its own.
     prune: give up a trial whose learning curve lies under the median of the others at the same step. It concerns predictors
         that measure themselves on `valid` while they train; others have one value, at the end.
@@ -103,13 +104,13 @@ def tune(
         raise ValueError("tune: split.valid has no pairs to judge by; split with valid=0.1, say")
     space = {name: _checked(name, values, predictor) for name, values in space.items()}
     seed = int(np.random.default_rng(rng).integers(2**31))
-    train, valid = _sample(split, users, seed)
+    train, valid = split.train, _sample(split.valid, users, seed)
     measure = Validation(train, predictor.relation, valid, k)
     who = {
         "predictor": repr(predictor),
         "space": repr(space),
         "graph": train.fingerprint(),
-        "budget of a trial": repr((users, quick, k)),
+        "trial": repr((users, quick, k)),
         "seed": seed,
     }
     study = _study(file, who, prune and not hasattr(predictor, "predictors"))  # members' curves are not the ensemble's
@@ -235,24 +236,18 @@ def _inside(value: Any, values: Sequence[Any]) -> bool:
     return isinstance(value, int | float) and values[0] <= value <= values[1] and not (_whole(values) and value % 1)
 
 
-def _sample(split: Split, users: int | float | None, seed: int) -> tuple[HIN, pa.Table]:
-    """The links of some users, and their validation pairs."""
+def _sample(valid: pa.Table, users: int | float | None, seed: int) -> pa.Table:
+    """The pairs of some users."""
     if users is None:
-        return split.train, split.valid
-    source = split.target[0]
-    ids = pc.unique(split.valid["src"].combine_chunks() if split.valid.num_rows else split.valid["src"])
+        return valid
+    ids = pc.unique(valid["src"])
     n = users if isinstance(users, int) else round(users * len(ids))
     if n < 1:
-        raise ValueError(
-            f"tune: users={users!r}; a count of at least 1, or a share of the {len(ids):,} users in (0, 1]"
-        )
+        raise ValueError(f"tune: users={users!r}; a count of at least 1, or a share of the {len(ids):,} users in (0, 1]")
     if n >= len(ids):
-        return split.train, split.valid
+        return valid
     chosen = ids.take(pa.array(np.sort(np.random.default_rng(seed).choice(len(ids), n, replace=False))))
-    keep = np.zeros(split.train.n(source), bool)
-    keep[split.train.positions(source, chosen)] = True
-    train = split.train.filter_edges(split.target, keep[split.train.links(split.target)[0]])
-    return train, split.valid.filter(pc.is_in(split.valid["src"], value_set=chosen))
+    return valid.filter(pc.is_in(valid["src"], value_set=chosen))
 
 
 def _edges(best: Mapping[str, Any], space: Space) -> tuple[str, ...]:

@@ -247,7 +247,10 @@ def test_generated_rows_say_so_and_lack_what_they_do_not_have(tiny):
         (({}, {}, {("user", "rate", "item"): {"src": ["ann"], "dst": ["i1"]}}), "did you mean"),
         (({}, {}, {RATES: {"src": ["ann"], "dst": ["nope"]}}), "ids are no 'item' nodes"),
         (({}, {}, {}, {("user", "agee"): {"id": ["bob"], "value": [1]}}), "did you mean 'age'"),
-        (({}, {}, {}, {("user", "age"): {"id": ["zed"], "value": [1]}}), "no such nodes: 'zed'"),
+        (
+            ({}, {}, {}, {("user", "age"): {"id": ["zed"], "value": [1]}}),
+            "1 ids are no 'user' nodes of this graph: 'zed'",
+        ),
         (({}, {}, {}, {("user", "age"): {"id": ["bob"], "value": [1.5]}}), "the graph has int64, the delta double"),
         (({}, {}, {}, {("user", "id"): {"id": ["bob"], "value": ["x"]}}), "ids are never missing"),
     ],

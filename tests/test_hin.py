@@ -352,7 +352,7 @@ USERS, ITEMS = {"id": ["a", "b"]}, {"id": ["x"]}
         ({"user": {"id": ["a"], "origin": ["x"]}}, {}, "column 'origin' is reserved"),
         ({"user": {"id": ["a"], "key": ["x"]}}, {}, "column 'key' is reserved"),
         ({"": USERS}, {}, "a node type is a non-empty string"),
-        ({3: USERS}, {}, "a node type is a non-empty string, got 3"),
+        ({3: USERS}, {}, "a node type is a non-empty string, such as 'user'; got 3"),
         ({"user": [1]}, {}, "expected a table"),
         (
             {"user": USERS, "item": ITEMS},
@@ -362,14 +362,14 @@ USERS, ITEMS = {"id": ["a", "b"]}, {"id": ["x"]}
         (
             {"user": USERS, "item": ITEMS},
             {("user", "item"): {"src": [], "dst": []}},
-            "an edge type is (source, relation, target)",
+            "an edge type is a tuple (source, relation, target)",
         ),
         (
             {"user": USERS, "item": ITEMS},
             {"rates": {"src": [], "dst": []}},
-            "an edge type is (source, relation, target)",
+            "an edge type is a tuple (source, relation, target)",
         ),
-        ({"user": USERS, "item": ITEMS}, {RATES: {"src": ["a"]}}, "no column 'dst'; it holds the ids of 'item' nodes"),
+        ({"user": USERS, "item": ITEMS}, {RATES: {"src": ["a"]}}, "no column 'dst', the ids of 'item' nodes"),
         (
             {"user": USERS, "item": ITEMS},
             {RATES: {"src": ["a", "z", "aa"], "dst": ["x", "x", "x"]}},
@@ -424,7 +424,7 @@ def test_unknown_names_suggest_the_nearest(tiny):
         (lambda: tiny.n("films"), "no node type 'films'"),
         (
             lambda: tiny.positions("user", ["anna"]),
-            "1 of 1 ids are no 'user' nodes: 'anna' (first rows 0); did you mean 'ann'?",
+            "1 of 1 ids are no 'user' nodes: 'anna' (first rows 0); there are 3; did you mean 'ann'?",
         ),
         (lambda: tiny.filter_nodes("usr", []), "did you mean 'user'"),
         (lambda: tiny.drop("usr"), "did you mean 'user'"),

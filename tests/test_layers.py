@@ -11,7 +11,7 @@ ROOT = Path(hinaug.__file__).parent
 LAYERS = [  # lowest first; a module may import its own layer and those below
     {"tables", "schema", "matrices", "nn", "metrics", "progress"},
     {"hin"},
-    {"delta", "overlay"},
+    {"delta", "overlay", "checks"},
     {"pack", "io", "convert"},
     {"text", "base"},
     {"split", "leaks", "datasets", "build"},

@@ -298,6 +298,16 @@ class RefitForgets(Good):
 
 
 @dataclass(eq=False)
+class RefitMixes(Good):
+    def refit(self, hin, *, rng=None):
+        self._check_fitted()
+        old = self.s_
+        super().refit(hin, rng=rng)
+        self.s_ = (self.s_ + old) / 2
+        return self
+
+
+@dataclass(eq=False)
 class RefitReturnsNothing(Good):
     def refit(self, hin, *, rng=None):
         super().refit(hin, rng=rng)
@@ -334,6 +344,7 @@ class RefitReturnsNothing(Good):
         (LosesPrecision(RATES), "other results after save and load"),
         (Unsavable(RATES), "cannot be saved and loaded"),
         (RefitForgets(RATES), "refit did not remember the graph"),
+        (RefitMixes(RATES), "refit scores otherwise than a new fit on the same graph"),
         (RefitReturnsNothing(RATES), "refit must return self"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LinkPredictor) else "",

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from hinaug import checks
 from hinaug.datasets.amazon_values import literal
 from hinaug.datasets.files import read_delimited
 
@@ -42,7 +43,7 @@ class Reader:
 
 def review_file(path: Any, address: str, meta: bool = False) -> Path:
     """The file itself, or the one file of its kind in a folder."""
-    path = Path(path).expanduser()
+    path = checks.folder(path, "amazon_reviews").expanduser()
     if path.is_file():
         return path
     what = "a metadata file (meta_*)" if meta else "a review file"

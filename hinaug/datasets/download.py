@@ -66,7 +66,7 @@ def _keep(part: Path, left: Path) -> None:
 def _check(file: Path, expected: str) -> None:
     found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else expected
     if found != expected:
-        raise OSError(f"the md5 of {file.name} is {found}, expected {expected}; not used")
+        raise OSError(f"the md5 of {file.name} is {found}, expected {expected}; not used; ask again for another copy")
 
 
 def _fetch(address: str, folder: Path) -> Path:
@@ -89,7 +89,9 @@ def _fetch(address: str, folder: Path) -> Path:
             for block in track(blocks, f"downloading {file.name} (256 KiB blocks)", steps):
                 out.write(block)
         except http.client.HTTPException as error:
-            raise OSError(f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__})") from error
+            raise OSError(
+                f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__}); ask again to go on from there"
+            ) from error
     if size and partial.stat().st_size != size:
         raise OSError(f"cut off after {partial.stat().st_size:,} of {size:,} bytes; ask again to go on from there")
     known.unlink()
@@ -133,11 +135,13 @@ def _open(address: str, headers: Mapping[str, str] | None = None) -> Any:
         raise OSError(f"no answer within {2 * CONNECT:.0f} s; is this computer online?")
     if isinstance(box[0], urllib.error.HTTPError):
         box[0].close()
-        raise OSError(f"the server answered {box[0].code} {box[0].reason}") from box[0]
+        raise OSError(
+            f"the server answered {box[0].code} {box[0].reason}; the file may have moved: look at the publisher's page"
+        ) from box[0]
     if isinstance(box[0], urllib.error.URLError):
         raise OSError(f"no connection ({box[0].reason}); is this computer online?") from box[0]
     if isinstance(box[0], OSError):
         raise box[0]
     if isinstance(box[0], Exception):
-        raise OSError(str(box[0])) from box[0]
+        raise OSError(f"no download ({type(box[0]).__name__}: {box[0]}); look at the address") from box[0]
     return box[0]

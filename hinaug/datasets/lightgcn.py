@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hinaug.base import Rng
+from hinaug.base import Rng, among, distinct
 from hinaug.datasets.files import require
 from hinaug.hin import HIN, EdgeType
 from hinaug.split import Split, random_split, without_pairs
@@ -61,7 +61,7 @@ def lightgcn_split(
     parts: dict[str, np.ndarray] = {}
     earlier = np.zeros(0, np.int64)
     for name, (codes, _, _) in read.items():
-        parts[name] = codes[~_among(codes, earlier)]
+        parts[name] = codes[~among(codes, earlier)]
         counts["overlap"] += len(codes) - len(parts[name])
         earlier = np.sort(np.concatenate([earlier, parts[name]]))
     log.info("%s: %s, %s", path, ", ".join(f"{n} {len(c):,}" for n, c in parts.items()), counts)
@@ -103,25 +103,13 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray, int]:
                 items.append(words[1:])
     who = np.array(users, np.int64)
     codes = _codes(np.repeat(who, sizes), np.concatenate(items) if items else np.zeros(0, np.int64))
-    distinct = _distinct(codes)
-    return distinct, who, len(codes) - len(distinct)
+    once = distinct(codes)
+    return once, who, len(codes) - len(once)
 
 
 def _codes(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
     """A pair as one number, in the order of users, then items."""
     return (src.astype(np.int64) << 32) | dst.astype(np.int64)
-
-
-def _distinct(codes: np.ndarray) -> np.ndarray:
-    """Sorted; `np.unique` hashes whole numbers, and codes of this form collide there: a hundred times slower."""
-    codes = np.sort(codes)
-    return codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
-
-
-def _among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which codes stand among `others`, which are sorted."""
-    at = np.searchsorted(others, codes)
-    return np.append(others, -1)[at] == codes
 
 
 def _ends(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,8 +134,8 @@ def _positions(hin: HIN, target: EdgeType, codes: np.ndarray, first_id: int, pat
 
 
 def _same_pairs(hin: HIN, target: EdgeType, codes: np.ndarray, path: Path) -> None:
-    codes, there = np.sort(codes), _distinct(_codes(*hin.links(target)))
-    more, less = (int((~_among(a, b)).sum()) for a, b in ((codes, there), (there, codes)))
+    codes, there = np.sort(codes), distinct(_codes(*hin.links(target)))
+    more, less = (int((~among(a, b)).sum()) for a, b in ((codes, there), (there, codes)))
     if more or less:
         raise ValueError(
             f"{path}: the files and {target} hold unlike pairs: {more:,} only in the files, {less:,} only in the graph; "
@@ -158,7 +146,7 @@ def _same_pairs(hin: HIN, target: EdgeType, codes: np.ndarray, path: Path) -> No
 def _rows(hin: HIN, target: EdgeType, codes: np.ndarray) -> pa.Table:
     """The first row of each pair, with external ids."""
     there, first = np.unique(_codes(*hin.links(target)), return_index=True)
-    rows = np.sort(first[_among(there, np.sort(codes))])
+    rows = np.sort(first[among(there, np.sort(codes))])
     table = hin.edges[target].take(pa.array(rows))
     for side, type in (("src", target[0]), ("dst", target[2])):
         ids = hin.ids(type, table[side].to_numpy())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hinaug import checks
 from hinaug.datasets.files import in_order, movie_text, pairs, read_delimited, require, split_year
 from hinaug.datasets.recbole import knowledge, read_atomic
 from hinaug.hin import HIN, EdgeType
@@ -41,7 +42,7 @@ def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
     integers, genres are called by name. All lineage is "row".
     Official address: https://files.grouplens.org/datasets/movielens/ml-100k.zip
     """
-    path = Path(folder).expanduser()
+    path = checks.folder(folder, "movielens_100k").expanduser()
     copy = (path / "ml-100k.inter").is_file() and not (path / "u.data").is_file()
     if freebase and not copy:
         raise FileNotFoundError(
@@ -66,6 +67,7 @@ def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
 def assemble(
     ratings: pa.Table, movies: list[dict], genres: Any
 ) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
+    """Node tables of movies and genres, and edge tables of ratings and genres, from what a reader has read."""
     movies = sorted(movies, key=lambda m: m["id"])
     for movie in movies:
         movie["text"] = movie_text(movie["title"], movie["year"], movie["genres"], movie.get("plot"))

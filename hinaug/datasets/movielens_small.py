@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hinaug import checks
 from hinaug.datasets.files import in_order, pairs, read_delimited, require, split_year
 from hinaug.datasets.movielens import assemble
 from hinaug.hin import HIN, EdgeType
@@ -93,7 +93,7 @@ def _taggings(table: pa.Table, tag_nodes: bool) -> tuple[dict[str, pa.Table], di
 
 
 def _plots(where: Any) -> Mapping[int, str | None]:
-    path = Path(where).expanduser()
+    path = checks.folder(where, "movielens_latest_small").expanduser()
     path = (
         require(path, ["ml-latest-small.item"], "(no official address)") / "ml-latest-small.item"
         if not path.is_file()

@@ -13,6 +13,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from hinaug import checks
 from hinaug.hin import HIN
 
 RATES = ("user", "rates", "item")
@@ -80,9 +81,19 @@ def planted(
     ("user", "rates", "item") with rating 1-5 and time in seconds, one row a pair, sorted by user and time;
     ("user", "wrote", "review") and ("review", "about", "item"), one review for each rating. All lineage is "row".
     """
-    if not 1 <= n_groups <= n_items:
-        raise ValueError(f"n_groups={n_groups}: between 1 and n_items={n_items}")
-    rng = np.random.default_rng(rng)
+    for name, value in (("n_users", n_users), ("n_items", n_items), ("thin_degree", thin_degree), ("dim", dim)):
+        checks.whole(value, f"planted: {name}")
+    for name, part in (
+        ("degree", degree),
+        ("thin", thin),
+        ("within", within),
+        ("attribute", attribute),
+        ("missing", missing),
+    ):
+        checks.number(part, f"planted: {name}", "a number")
+    if not 1 <= checks.whole(n_groups, "planted: n_groups", 1) <= n_items:
+        raise ValueError(f"planted: n_groups={n_groups}: between 1 and n_items={n_items}")
+    rng = checks.generator(rng, "planted")
     user_topic = rng.permutation(np.arange(n_users) % n_groups)
     item_topic = rng.permutation(np.arange(n_items) % n_groups)
     src, dst = _interactions(user_topic, item_topic, n_groups, degree, thin, thin_degree, within, rng)

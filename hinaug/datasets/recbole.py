@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hinaug import checks
 from hinaug.datasets.files import in_order, read_delimited
 from hinaug.hin import HIN
 
@@ -28,7 +29,7 @@ def recbole_atomic(folder: Any, name: str | None = None) -> HIN:
 
     name: needed only when the folder holds several `.inter` files. Format: RecBole documentation, "Atomic Files".
     """
-    folder = Path(folder).expanduser()
+    folder = checks.folder(folder, "recbole_atomic").expanduser()
     path = _inter(folder, name)
     inter = read_atomic(path)
     users, items = inter.column_names[:2] if len(inter.column_names) > 1 else ("", "")

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hinaug import checks
 from hinaug.datasets.amazon_values import plain
 from hinaug.datasets.files import in_order, read_delimited
 from hinaug.hin import HIN, EdgeType
@@ -48,7 +49,7 @@ def recipe_reviews(path: Any) -> HIN:
     unknown for votes, replies and reputation, which others gave, some of it later.
     Official address: https://archive.ics.uci.edu/dataset/911/recipe+reviews+and+user+feedback+dataset
     """
-    file = _file(Path(path).expanduser())
+    file = _file(checks.folder(path, "recipe_reviews").expanduser())
     kinds = dict.fromkeys(NUMBERS, pa.int64())
     table = read_delimited(lambda: _open(file), name=file, types=kinds)
     missing = [c for c in (*_TEXT, *NUMBERS) if c not in table.column_names]

@@ -48,7 +48,8 @@ class Aggregation(EntityGenerator):
     sharpness: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int | np.integer) or self.k < 1:
+        super().__post_init__()
+        if self.k < 1:
             raise ValueError(f"Aggregation: k={self.k!r}: a whole number of at least 1")
         if self.categories not in ("majority", "draw"):
             raise ValueError(f"Aggregation: categories={self.categories!r}: expected 'majority' or 'draw'")
@@ -62,6 +63,7 @@ class Aggregation(EntityGenerator):
             raise SchemaError(f"Aggregation: by={self.by!r} is no vector column of {self.node!r}; there is {there}")
 
     def sample(self, n: int, rng: np.random.Generator) -> Entities:
+        """n means of groups whose middles are drawn anew; links by external id, confidence [n]."""
         real = self.profiles_
         anchors, row_of = np.unique(rng.integers(real.links.shape[0], size=n), return_inverse=True)
         near, cosine = nearest(real.links if self.by is None else self._vectors(), anchors, self.k)

@@ -42,10 +42,10 @@ class Autoencoder(Estimator):
     temperature: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("latent", "hidden", "epochs", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"Autoencoder: {name}={value!r}: a whole number of at least 1")
+            if getattr(self, name) < 1:
+                raise ValueError(f"Autoencoder: {name}={getattr(self, name)!r}: a whole number of at least 1")
         if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
             raise ValueError(f"Autoencoder: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}")
         if self.temperature is not None and not self.temperature > 0:

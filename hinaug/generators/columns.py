@@ -32,6 +32,7 @@ class Columns:
     components: int = 16
 
     def fit(self, table: pa.Table) -> Self:
+        """Note the values, quantiles and components of each column of `table` that can be generated."""
         self.schema_ = table.slice(0, 0)
         self.specs_: list[dict[str, Any]] = []
         for name, kind in kinds(table).items():
@@ -68,6 +69,7 @@ class Columns:
         return out
 
     def encode(self, table: pa.Table) -> np.ndarray:
+        """Rows of a table with the fitted columns as float32 [n, width]."""
         parts = []
         for spec in self.specs_:
             column = tb.one_chunk(table[spec["name"]])

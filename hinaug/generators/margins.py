@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -71,6 +71,8 @@ def node_table(real: Profiles, vectors: Sequence[str] | None, who: str) -> pa.Ta
     """The attributes that can be generated (all vector columns, or those named), and the degree as one more number."""
     known = kinds(real.table)
     there = [name for name, kind in known.items() if kind == "vector"]
+    if isinstance(vectors, str) or not isinstance(vectors, Iterable | None):
+        raise TypeError(f"{who}: vectors={vectors!r}: a list of vector columns is needed, or None for all of {there}")
     for name in there if vectors is None else vectors:
         if name not in there:
             raise UnknownNameError(f"{who}: no vector column {name!r}; there is {there}{tb.nearest(name, there)}")

@@ -37,10 +37,12 @@ class Profiles:
 
     @property
     def degree(self) -> np.ndarray:
+        """Links of each node [n], at least 1."""
         return np.diff(self.links.indptr)
 
     @property
     def counts(self) -> np.ndarray:
+        """Links of each node at the other end [m]."""
         return np.bincount(self.links.indices, minlength=self.links.shape[1])
 
     def link_table(
@@ -63,13 +65,15 @@ def profiles(hin: HIN, node: str, relation: EdgeType | None, who: str) -> Profil
     relation = _only(hin, node, who) if relation is None else relation
     hin.edges[relation]
     if node not in (relation[0], relation[2]):
-        raise ValueError(f"{who}: {relation} does not touch {node!r} nodes")
+        there = [edge for edge in hin.edges if node in (edge[0], edge[2])]
+        raise ValueError(f"{who}: {relation} does not touch {node!r} nodes; name one of {there} with relation=")
     forward, other = relation[0] == node, relation[2] if relation[0] == node else relation[0]
     matrix = _turn(hin.adjacency(relation), forward)[: hin.n_observed(node), : hin.n_observed(other)]
     active = np.flatnonzero(np.diff(matrix.indptr) > 0)
     if len(active) == 0:
         raise SchemaError(
-            f"{who}: no {node!r} node has {relation} edges, so there is nothing to learn how to link from"
+            f"{who}: none of {hin.n_observed(node):,} {node!r} nodes has {relation} edges, so there is nothing to learn how to "
+            f"link from; pass a graph that has some, or name another of {list(hin.edges)} with relation="
         )
     table = hin.nodes[node]
     table = table.select([c for c in table.column_names if c not in ("id", *PROVENANCE)])

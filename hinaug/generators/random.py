@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug import checks
 from hinaug import tables as tb
 from hinaug.base import Rng
 from hinaug.delta import Delta
@@ -31,15 +32,24 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
     hin: the graph that `like` was made for. by: "popularity" (the harder control, hence the default) or "uniform".
     confidence: that of the row of `like` which is replaced. Raises ValueError where too few unobserved pairs are left.
     """
+    checks.graph(hin, "random_delta")
+    if not isinstance(like, Delta):
+        raise TypeError(
+            f"random_delta(hin, like) takes a Delta to be like, got {checks.kind(like)}; see the generators"
+        )
     if by not in BY:
         raise ValueError(f"by={by!r}: expected one of {BY}")
-    rng = np.random.default_rng(rng)
+    rng = checks.generator(rng, "random_delta")
     origin = f"random({by})"
     new_ids = {type: _new_ids(type, rows, like) for type, rows in like.nodes.items()}
     old_ids = {type: tb.one_chunk(rows["id"]) for type, rows in like.nodes.items()}
     nodes = {}
     for type, rows in like.nodes.items():
         real, columns = hin.nodes[type].slice(0, hin.n_observed(type)), {"id": new_ids[type]}
+        if not real.num_rows:
+            raise ValueError(
+                f"random_delta: there are no {type!r} nodes to draw attributes from; pass a graph that has some"
+            )
         for name in rows.column_names:
             if name in real.column_names and name != "id":
                 pick = rng.integers(real.num_rows, size=rows.num_rows)
@@ -57,9 +67,11 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
         )
     values = {}
     for (type, column), cells in like.values.items():
-        there = tb.one_chunk(hin.observed().nodes[type][column]).drop_null()
+        there = hin.observed().column(type, column).drop_null()
         if not len(there):
-            raise ValueError(f"random_delta: column {column!r} of {type!r} has no observed value to draw from")
+            raise ValueError(
+                f"random_delta: column {column!r} of {type!r} has no observed value to draw from; leave its values out of `like`"
+            )
         drawn = there.take(pa.array(rng.integers(len(there), size=cells.num_rows)))
         values[type, column] = pa.table({"id": cells["id"], "value": drawn, "confidence": cells["confidence"]})
     return Delta(nodes, edges, masks, values, origin=origin, fitted_on=[hin.fingerprint()])
@@ -82,7 +94,10 @@ def _edges(
         ends[side] = np.where(real >= 0, real, np.where(made >= 0, hin.n(node) + made, -1))
         if (ends[side] < 0).any():
             unknown = ids.filter(pa.array(ends[side] < 0)).to_pylist()
-            raise ValueError(f"random_delta: {tb.some(unknown)} are no {node!r} nodes of this graph or of `like`")
+            raise ValueError(
+                f"random_delta: {tb.some(unknown)} are no {node!r} nodes of this graph or of `like`; "
+                "pass the graph that `like` was made for"
+            )
     width = {"src": hin.n(type[0]), "dst": hin.n(type[2])}
     fake = {side: ends[side] >= width[side] for side in ends}
     known = hin.adjacency(type) if type in hin.edges else sp.csr_array((width["src"], width["dst"]), dtype=np.float32)
@@ -123,7 +138,10 @@ def _draw(
             keys[own, src[own]] = -np.inf
         short = np.isfinite(keys).sum(axis=1) < n
         if short.any():
-            raise ValueError(f"random_delta: {short.sum()} sources have fewer unobserved targets than edges to draw")
+            raise ValueError(
+                f"random_delta: {short.sum()} sources have fewer unobserved targets than edges to draw, of {n_targets:,} targets; "
+                "make `like` smaller, such as like.top(k, per='src')"
+            )
         best = np.argsort(-keys, axis=1)[:, : n.max()]
         drawn = best[np.arange(n.max())[None, :] < n[:, None]]
         start = first[at]

@@ -63,10 +63,11 @@ class RelationGenerator(Estimator):
     sample: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.predictor, LinkPredictor):
             raise ValueError(f"predictor={self.predictor!r}: expected a LinkPredictor, such as EASE(relation)")
         for name, value in (("per_source", self.per_source), ("candidates", self.candidates)):
-            if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+            if value is not None and value < 1:
                 raise ValueError(f"{name}={value!r}: a whole number of at least 1")
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout={self.holdout!r}: a share of the links, between 0 and 1")
@@ -76,11 +77,16 @@ class RelationGenerator(Estimator):
 
         valid: held-out pairs ("src", "dst", external ids). Without it a share of the links is held out inside: a clone is
             fitted on the rest (the held-out pairs are its `valid`), calibrated, and then refitted on everything.
+        Raises TypeError for what is no graph, table of pairs or seed, KeyError where the graph lacks the relation, and
+        SchemaError where it has no such edges.
         """
-        rng = np.random.default_rng(rng)
+        rng = self._ready("fit", hin, valid, rng)
         relation = self.predictor.relation
         if hin.n(relation) == 0:
-            raise SchemaError(f"RelationGenerator: there are no {relation} edges to learn from")
+            there = {edge: hin.n(edge) for edge in hin.edges}
+            raise SchemaError(
+                f"RelationGenerator: there are no {relation} edges to learn from, there are {there}; pass a graph that has some"
+            )
         model = self.predictor.clone()
         with self._all_or_nothing():
             if valid is None:
@@ -98,7 +104,7 @@ class RelationGenerator(Estimator):
     def generate(self, hin: HIN, size: int | float, rng: Rng = None) -> Delta:
         """A delta with at most `size` new edges (an int is a count, a float a share of the observed edges)."""
         self._check_fitted()
-        rng = np.random.default_rng(rng)
+        rng = self._ready("generate", hin, None, rng)
         relation = self.predictor.relation
         links = hin.observed().adjacency(relation)
         n = resolve_size(size, links.nnz, f"{relation} edges")

@@ -48,16 +48,18 @@ class Synthesis(EntityGenerator):
     numbers: str = "mean"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, known in (("pair", ("similar", "random")), ("numbers", ("mean", "pick"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"Synthesis: {name}={getattr(self, name)!r}: expected one of {known}")
-        if not isinstance(self.neighbors, int | np.integer) or self.neighbors < 1:
+        if self.neighbors < 1:
             raise ValueError(f"Synthesis: neighbors={self.neighbors!r}: a whole number of at least 1")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         self.profiles_ = profiles(hin, self.node, self.relation, "Synthesis")
 
     def sample(self, n: int, rng: np.random.Generator) -> Entities:
+        """n children of parents drawn anew; links by external id, confidence [n]."""
         real = self.profiles_
         links, many = real.links, real.links.shape[0]
         first = rng.integers(many, size=n)

@@ -49,6 +49,11 @@ class VAE(EntityGenerator):
     keep: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.autoencoder, Autoencoder):
+            raise TypeError(
+                f"VAE: autoencoder={self.autoencoder!r}: an Autoencoder is needed, such as Autoencoder(epochs=50)"
+            )
         if not 0 <= self.keep < 1:
             raise ValueError(f"VAE: keep={self.keep!r}: a share in [0, 1)")
 
@@ -72,6 +77,7 @@ class VAE(EntityGenerator):
         self.real_scores_ = np.sort(self._likelihood(self.latents_, *real.links.nonzero()))
 
     def sample(self, n: int, rng: np.random.Generator) -> Entities:
+        """n nodes decoded near sources drawn anew; links by external id, confidence [n]."""
         real = self.profiles_
         z, source = self._posterior(n, rng)
         columns = self.columns_.decode(self.margins_.matched(self.margins_.draw(self._attributes(z, rng), rng)))

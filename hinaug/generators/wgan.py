@@ -67,10 +67,14 @@ class WGAN(EntityGenerator):
     penalty: float = 10.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.autoencoder, Autoencoder):
+            raise TypeError(
+                f"WGAN: autoencoder={self.autoencoder!r}: an Autoencoder is needed, such as Autoencoder(epochs=50)"
+            )
         for name in ("hidden", "noise", "steps", "critic_steps", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"WGAN: {name}={value!r}: a whole number of at least 1")
+            if getattr(self, name) < 1:
+                raise ValueError(f"WGAN: {name}={getattr(self, name)!r}: a whole number of at least 1")
         for name in ("lr", "penalty"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"WGAN: {name}={getattr(self, name)!r}: a number above 0")
@@ -95,6 +99,7 @@ class WGAN(EntityGenerator):
         self.real_scores_ = np.sort(self._run(self.critic_, joint)[:, 0])
 
     def sample(self, n: int, rng: np.random.Generator) -> Entities:
+        """n nodes from noise by the generator; links by external id, confidence [n]."""
         rows = self.margins_.draw(self._run(self.generator_, rng.standard_normal((n, self.noise))), rng)
         columns = self.columns_.decode(self.margins_.matched(rows))
         z, degree = self._latent(rows, rng), degrees(columns.pop(DEGREE), self.profiles_)

@@ -27,6 +27,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hinaug.checks import kind
 from hinaug.delta import Delta
 from hinaug.leaks import columns, derived, embeddings, rows, texts, ways
 from hinaug.leaks.generated import generated
@@ -61,6 +62,13 @@ def audit(split: Split, *deltas: Delta) -> Audit:
 
     Row order of the findings: train first (held out: valid and test), then train_valid (held out: test).
     """
+    if not isinstance(split, Split):
+        raise TypeError(
+            f"audit takes a Split, got {kind(split)}; make one of a graph with random_split, leave_last or temporal_split"
+        )
+    wrong = [d for d in deltas if not isinstance(d, Delta)]
+    if wrong:
+        raise TypeError(f"audit(split, *deltas) takes deltas after the split, one by one; got {kind(wrong[0])}")
     out = Audit()
     both = pa.concat_tables(
         [split.valid.select(["src", "dst"]), split.test.select(["src", "dst"])], promote_options="permissive"

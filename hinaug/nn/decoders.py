@@ -22,6 +22,7 @@ class DotDecoder(nn.Module):
     """
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Every x with every y: x [n, d], y [m, d] -> [n, m]."""
         return x @ y.T
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
@@ -47,6 +48,7 @@ class CosineDecoder(nn.Module):
         self.temperature = temperature
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Every x with every y: x [n, d], y [m, d] -> [n, m]."""
         return F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).T / self.temperature
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
@@ -78,6 +80,7 @@ class BilinearDecoder(nn.Module):
         self.weight = nn.Parameter(one.repeat(relations, *[1] * one.ndim))
 
     def forward(self, x: Tensor, y: Tensor, relation: int = 0) -> Tensor:
+        """Every x with every y under one relation: x [n, d], y [m, d] -> [n, m]."""
         w = self.weight[relation]
         return (x * w if self.diagonal else x @ w) @ y.T
 

@@ -86,6 +86,7 @@ class MLP(nn.Module):
         self.last = linear(hidden[-1] if hidden else in_dim, out_dim, generator)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """x [n, in_dim] -> [n, out_dim]. generator: for dropout while training; ValueError where it is missing then."""
         for block in self.blocks:
             x = block(x)
             if self.training and self.dropout > 0:
@@ -130,6 +131,7 @@ class MixedHead(nn.Module):
         self.linear = linear(in_dim, sum(width for _, width in self.blocks), generator)
 
     def forward(self, h: Tensor, generator: torch.Generator, hard: bool = False) -> Tensor:
+        """h [n, in_dim] -> [n, sum of widths]. hard: categories as one-hot rows, with the gradient of the soft ones."""
         parts = [
             gumbel_softmax(part, self.tau, generator, hard) if kind == "categorical" else part
             for (kind, _), part in zip(self.blocks, self.split(self.linear(h)), strict=True)

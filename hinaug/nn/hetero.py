@@ -81,6 +81,11 @@ class HeteroEncoder(nn.Module):
         edges: Sequence[Mapping[EdgeType, Tensor]],
         n_out: Sequence[Mapping[str, int]] | None = None,
     ) -> dict[str, Tensor]:
+        """{type: x [n, d]} and one {edge type: edge_index [2, e]} a layer -> {type: [n, out]}.
+
+        n_out: {type: how many of the first nodes} the further layers need, one a layer (see `sample_hops`); the rest are
+            cut off.
+        """
         h = {t: self._enter(t, v) for t, v in x.items()}
         for number, (conv, index) in enumerate(zip(self.convs, edges, strict=True)):
             if self.training and self.dropout:

@@ -20,20 +20,25 @@ BLOCK_ELEMENTS = 2**20  # logits held at once by softmax_loss: 4 MB in float32, 
 def _weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
     """Mean of `losses` [n, ...] with one weight a row [n]."""
     if losses.numel() == 0:
-        raise ValueError("a loss needs at least one sample")
+        raise ValueError("a loss needs at least one sample, and there is none; leave empty batches out")
     if weight is None:
         return losses.mean()
     if losses.ndim > 1:
         losses = losses.flatten(1).mean(1)
     if weight.shape != losses.shape:
-        raise ValueError(f"{len(losses)} samples need {len(losses)} weights, got shape {list(weight.shape)}")
+        raise ValueError(
+            f"{len(losses)} samples need {len(losses)} weights, got shape {list(weight.shape)}; give one a row [n]"
+        )
     return (weight * losses).sum() / _total(weight)
 
 
 def _total(weight: Tensor) -> Tensor:
     total = weight.sum()
     if not bool(total > 0) or bool((weight < 0).any()):
-        raise ValueError("weights must not be negative, and at least one must be positive")
+        raise ValueError(
+            f"weights must not be negative, and at least one must be positive; the lowest is {weight.min():g} and "
+            f"the sum {total:g}; clamp them, or leave the batch out"
+        )
     return total
 
 
@@ -50,7 +55,9 @@ def bpr_loss(pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
         tensor(0.6931)
     """
     if pos.ndim != 1 or neg.ndim not in (1, 2) or len(neg) != len(pos):
-        raise ValueError(f"bpr_loss needs pos [n] and neg [n] or [n, m], got {list(pos.shape)} and {list(neg.shape)}")
+        raise ValueError(
+            f"bpr_loss needs pos [n] and neg [n] or [n, m], got {list(pos.shape)} and {list(neg.shape)}; give each positive a row"
+        )
     gap = pos - neg if neg.ndim == 1 else pos[:, None] - neg
     return _weighted_mean(-F.logsigmoid(gap), weight)
 
@@ -136,12 +143,14 @@ def softmax_loss(
         tensor(1.3863)
     """
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
-        raise ValueError(f"needs users [n, d] and items [m, d], got {list(users.shape)} and {list(items.shape)}")
+        raise ValueError(
+            f"softmax_loss needs users [n, d] and items [m, d] of one width, got {list(users.shape)} and {list(items.shape)}"
+        )
     if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+        raise ValueError(f"softmax_loss: temperature must be positive, such as 1.0; got {temperature}")
     indptr, cols, weight = _by_user(positives, weight, users, items)
     if cols.numel() == 0:
-        raise ValueError("a loss needs at least one sample")
+        raise ValueError("a loss needs at least one sample, and `positives` has none; leave empty batches out")
     if block is None:
         block = max(64, BLOCK_ELEMENTS // items.shape[0])
     share = weight / _total(weight)
@@ -155,21 +164,30 @@ def _by_user(positives: Any, weight: Tensor | None, users: Tensor, items: Tensor
         if weight is not None:
             raise ValueError("a sparse matrix of positives holds the weights as its values; leave `weight` out")
         if positives.shape != shape:
-            raise ValueError(f"positives must have shape {shape}, got {positives.shape}")
+            raise ValueError(
+                f"positives must have shape {shape}, got {positives.shape}: one row a user, one column an item"
+            )
         csr = sp.csr_array(positives)
         parts = (csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data.astype(np.float64))
         indptr, cols, values = (torch.from_numpy(a).to(users.device) for a in parts)
         return indptr, cols, values.to(users.dtype)
     if positives.ndim != 2 or len(positives) != 2:
-        raise ValueError(f"pairs must have shape [2, p], got {list(positives.shape)}")
+        raise ValueError(
+            f"pairs must have shape [2, p], got {list(positives.shape)}; torch.stack([users, items]) gives that"
+        )
     src, dst = positives[0].long(), positives[1].long()
     if weight is None:
         weight = users.new_ones(len(src))
     if weight.shape != src.shape:
-        raise ValueError(f"{len(src)} pairs need {len(src)} weights, got shape {list(weight.shape)}")
+        raise ValueError(
+            f"{len(src)} pairs need {len(src)} weights, got shape {list(weight.shape)}; give one a pair [p]"
+        )
     for name, index, size in (("users", src, shape[0]), ("items", dst, shape[1])):
         if len(index) and not (int(index.min()) >= 0 and int(index.max()) < size):
-            raise ValueError(f"positions of {name} must lie in [0, {size})")
+            raise ValueError(
+                f"positions of {name} must lie in [0, {size}), got {int(index.min())} to {int(index.max())}; "
+                f"pass the vectors of all {name}, or count from their first"
+            )
     order = src.argsort(stable=True)
     indptr = src.new_zeros(shape[0] + 1)
     torch.cumsum(torch.bincount(src, minlength=shape[0]), 0, out=indptr[1:])
@@ -210,7 +228,9 @@ def gradient_penalty(
         weight: per row [n].
     """
     if real.shape != fake.shape:
-        raise ValueError(f"real and fake must have one shape, got {list(real.shape)} and {list(fake.shape)}")
+        raise ValueError(
+            f"real and fake must have one shape, got {list(real.shape)} and {list(fake.shape)}; draw as many of each"
+        )
     a = torch.rand(len(real), generator=generator, device=generator.device, dtype=real.dtype).to(real.device)
     a = a.view(-1, *[1] * (real.ndim - 1))
     x = (a * real.detach() + (1 - a) * fake.detach()).requires_grad_()

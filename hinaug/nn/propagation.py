@@ -93,6 +93,7 @@ class BipartitePropagation(torch.nn.Module):
         self.matrix = SparseMatrix(_normalise(matrix), dtype)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Users [n, d] and items [m, d] -> the same shapes, after all layers."""
         return _Propagate.apply(users, items, self.matrix, self.weights)
 
     def step(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,6 +101,7 @@ class BipartitePropagation(torch.nn.Module):
         return _Propagate.apply(users, items, self.matrix, (0.0, 1.0))
 
     def extra_repr(self) -> str:
+        """What torch writes between the brackets of the repr."""
         return f"layers={self.layers}, weights={tuple(round(w, 4) for w in self.weights)}"
 
 

@@ -90,6 +90,7 @@ class SparseMatrix(torch.nn.Module):
             raise ValueError(f"x is {x.dtype} and the matrix {self.values.dtype}; use matrix.to({x.dtype})")
 
     def extra_repr(self) -> str:
+        """What torch writes between the brackets of the repr."""
         return f"shape={self.shape}, entries={self.indices.numel()}"
 
 

@@ -33,6 +33,7 @@ class MultVAE(LinkPredictor):
     epochs, batch, lr: of Adam. check_every, patience: in epochs; with `valid`, training ends when `patience` measures of
         NDCG@20 in a row bring nothing new, and the best weights are kept; `refit` then trains for as many epochs.
     weight: a numeric edge column as the values of x; "confidence" weighs generated edges by what they say.
+    device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU.
 
     Inductive on sources: a source that was not there at fit time is scored by its links in the graph at hand. NaN for a
     source without links and for targets that had none at fit time. An epoch costs O(sources x targets x hidden).
@@ -50,6 +51,7 @@ class MultVAE(LinkPredictor):
     check_every: int = 5
     patience: int = 5
     weight: str | None = None
+    device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         for name in ("latent", "hidden", "epochs", "batch", "check_every", "patience"):
@@ -78,11 +80,12 @@ class MultVAE(LinkPredictor):
         active = np.flatnonzero(np.diff(links.indptr))
         self.known_ = np.bincount(links.indices, minlength=m) > 0
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         layers = {
-            "encoder1": linear(m + width, self.hidden, random),
-            "encoder2": linear(self.hidden, 2 * self.latent, random),
-            "decoder1": linear(self.latent, self.hidden, random),
-            "decoder2": linear(self.hidden, m, random),
+            "encoder1": linear(m + width, self.hidden, random).to(device),
+            "encoder2": linear(self.hidden, 2 * self.latent, random).to(device),
+            "decoder1": linear(self.latent, self.hidden, random).to(device),
+            "decoder2": linear(self.hidden, m, random).to(device),
         }
         adam = torch.optim.Adam([p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True)
         steps, step = self.epochs * -(-len(active) // self.batch), 0
@@ -92,10 +95,12 @@ class MultVAE(LinkPredictor):
                 order = rng.permutation(active)
                 for at in range(0, len(order), self.batch):
                     rows = order[at : at + self.batch]
-                    x, c = torch.from_numpy(links[rows].toarray()), torch.from_numpy(self.features_[rows])
+                    x, c = torch.from_numpy(links[rows].toarray()).to(device), torch.from_numpy(self.features_[rows])
                     shown = torch.cat([_thinned(links[rows], self.dropout, rng), dropout(c, self.dropout, random)], 1)
+                    shown = shown.to(device)
                     mu, logvar = layers["encoder2"](torch.tanh(layers["encoder1"](shown))).split(self.latent, 1)
-                    z = mu + (0.5 * logvar).exp() * torch.empty_like(mu).normal_(generator=random)
+                    noise = torch.empty(mu.shape).normal_(generator=random).to(device)
+                    z = mu + (0.5 * logvar).exp() * noise
                     logits = layers["decoder2"](torch.tanh(layers["decoder1"](z)))
                     beta = self.kl * min(1.0, 2 * step / steps)
                     kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
@@ -148,6 +153,6 @@ def _thinned(links: sp.csr_array, p: float, rng: np.random.Generator) -> Any:
 def _arrays(layers: dict[str, Any]) -> dict[str, np.ndarray]:
     out = {}
     for name, layer in layers.items():
-        out[name] = layer.weight.detach().numpy().T.copy()
-        out[f"{name}_bias"] = layer.bias.detach().numpy().copy()
+        out[name] = layer.weight.detach().cpu().numpy().T.copy()
+        out[f"{name}_bias"] = layer.bias.detach().cpu().numpy().copy()
     return out

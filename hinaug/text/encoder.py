@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from inspect import isclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from hinaug import checks
 from hinaug import tables as tb
 from hinaug.hin import HIN, SchemaError
 from hinaug.text.locate import hub_folder, minilm_folder, quiet
@@ -55,10 +57,11 @@ class TextEncoder:
     def __post_init__(self) -> None:
         for name, allowed in (("pooling", ("mean", "cls")), ("dtype", ("float32", "bfloat16"))):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {allowed}")
+                raise ValueError(f"TextEncoder: {name}={getattr(self, name)!r}: expected one of {allowed}")
+        if not isinstance(self.model, str | Path):
+            raise TypeError(f"TextEncoder: model={self.model!r}: a folder or a name, such as 'minilm', is needed")
         for name, least in (("max_length", 3), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: at least {least}")
+            checks.whole(getattr(self, name), f"TextEncoder: {name}", least)
         self._folder: Path | None = None
         self._loaded: tuple[Any, Any, str] | None = None
 
@@ -69,11 +72,13 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[str | None]) -> np.ndarray:
         """float32 [n, d]; the row of a text that is None or blank is NaN. Equal texts are encoded once."""
-        if isinstance(texts, str):
-            raise TypeError("encode takes a sequence of texts; wrap the one text in a list")
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise TypeError(f"encode takes a sequence of texts, got {checks.kind(texts)}; put one text into a list")
         texts = list(texts)
         if bad := [t for t in texts if t is not None and not isinstance(t, str)]:
-            raise TypeError(f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r}")
+            raise TypeError(
+                f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r} and {len(bad) - 1} more; cast them to str"
+            )
         unique = list(dict.fromkeys(t for t in texts if t and t.strip()))
         vectors = self._unique(unique)
         row = {t: k for k, t in enumerate(unique)}
@@ -89,7 +94,13 @@ class TextEncoder:
         """Length of a vector, from the model's configuration."""
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(self.folder())
+        folder = self.folder()
+        try:
+            config = AutoConfig.from_pretrained(folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"{folder}: its config.json is none of transformers: {error}; fetch the model anew"
+            ) from error
         return int(getattr(config, "hidden_size", None) or config.dim)
 
     def folder(self) -> Path:
@@ -100,7 +111,11 @@ class TextEncoder:
             elif Path(self.model).expanduser().is_dir():
                 folder = Path(self.model).expanduser()
                 if not (folder / "config.json").is_file():
-                    raise ValueError(f"{folder}: not a model folder for transformers: no config.json")
+                    there = tb.some(sorted(p.name for p in folder.iterdir())) or "nothing"
+                    raise ValueError(
+                        f"{folder}: not a model folder for transformers: no config.json, there is {there}; pass the folder that "
+                        "holds config, tokenizer and weights"
+                    )
                 self._folder = folder
             else:
                 self._folder = hub_folder(str(self.model))
@@ -187,11 +202,13 @@ class TextEncoder:
                     model = AutoModel.from_pretrained(folder, dtype=getattr(torch, self.dtype))
                 except (OSError, ValueError, KeyError) as error:
                     raise ValueError(
-                        f"{folder}: not a model folder for transformers (config, tokenizer, weights): {error}"
+                        f"{folder}: not a model folder for transformers (config, tokenizer, weights): {error}; fetch it anew"
                     ) from error
             limit = getattr(model.config, "max_position_embeddings", None)
             if limit and self.max_length > limit:
-                raise ValueError(f"max_length={self.max_length}: {self.model} reads at most {limit} tokens")
+                raise ValueError(
+                    f"max_length={self.max_length}: {self.model} reads at most {limit} tokens; pass max_length={limit} or less"
+                )
             self._loaded = tokenizer, model.eval().to(device), device
         return self._loaded
 
@@ -210,20 +227,33 @@ def embed_text(
     compute once, before a split; a text whose lineage is not known gives vectors whose lineage is not known.
     Only observed nodes are encoded. Raises SchemaError when the column is not text.
     """
+    checks.graph(hin, "embed_text")
+    if isinstance(encoder, str) or isclass(encoder) or not (callable(encoder) or hasattr(encoder, "encode")):
+        raise TypeError(
+            f"embed_text: encoder={encoder!r} is neither a TextEncoder nor a function of texts; write TextEncoder('minilm')"
+        )
     table = hin.observed().nodes[type]
     values = hin.observed().column(type, column)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if not tb.is_text(values.type):
-        raise SchemaError(f"{type!r}, column {column!r} is {values.type}, not text")
+        there = [f.name for f in table.schema if f.name != "id" and tb.is_text(f.type)]
+        raise SchemaError(
+            f"{type!r}, column {column!r} is {values.type}, not text; columns of text are {there}: name one with column="
+        )
     texts = values.to_pylist()
     rows = [k for k, text in enumerate(texts) if text and text.strip()]
     if not rows:
-        raise SchemaError(f"{type!r}, column {column!r} holds no text: all {len(texts)} rows are null or blank")
+        raise SchemaError(
+            f"{type!r}, column {column!r} holds no text: all {len(texts)} rows are null or blank; name another with column="
+        )
     function = encoder.encode if isinstance(encoder, TextEncoder) else getattr(encoder, "encode", encoder)
-    vectors = np.asarray(function([texts[k] for k in rows]), np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(rows):
-        raise ValueError(f"the encoder gave an array of shape {vectors.shape} for {len(rows)} texts; [n, d] is needed")
+    vectors = np.asarray(function([texts[k] for k in rows]))
+    if vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype.kind not in "biuf":
+        raise ValueError(
+            f"the encoder gave an array of shape {vectors.shape} for {len(rows)} texts, {vectors.dtype}; numbers [n, d] are "
+            "needed, one row a text"
+        )
     out = np.full((len(texts), vectors.shape[1]), np.nan, np.float32)
     out[rows] = vectors
     return hin.with_column(type, into, out, lineage=tb.lineage_of(table.schema.field(column)))

@@ -28,6 +28,7 @@ def cache_root(cache: Any) -> Path | None:
 
 
 def keys_of(texts: list[str]) -> list[bytes]:
+    """The sha256 of each text, 32 bytes."""
     return [hashlib.sha256(t.encode("utf-8", "surrogatepass")).digest() for t in texts]
 
 

@@ -131,9 +131,11 @@ def test_small_graphs_and_bad_input():
         RelationGenerator(Popular(RATES)).fit(tiny([(0, 0), (1, 1)]))
     with pytest.raises(NotFittedError):
         RelationGenerator(Popular(RATES)).generate(hin, 1)
-    for wrong in ({"per_source": 0}, {"candidates": 1.5}, {"holdout": 1.0}):
+    for wrong in ({"per_source": 0}, {"candidates": 0}, {"holdout": 1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             RelationGenerator(Popular(RATES), **wrong)
+    with pytest.raises(TypeError, match=r"candidates=1\.5: a whole number"):
+        RelationGenerator(Popular(RATES), candidates=1.5)
     with pytest.raises(ValueError, match="LinkPredictor"):
         RelationGenerator(RATES)
     with pytest.raises(ValueError, match="size"):
