@@ -84,7 +84,10 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         ALS(INTERACTS),
         {"dim": (16, 256, "log"), "l2": (1e-4, 0.1, "log"), "unobserved": (0.003, 0.5, "log")},
     ),
-    "MF": (MF(INTERACTS, loss="softmax", lr=0.1, l2=2.0), {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "dim": [64, 128, 256]}),
+    "MF": (
+        MF(INTERACTS, loss="softmax", lr=0.1, l2=2.0),
+        {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "dim": [64, 128, 256]},
+    ),
     "LightGCN": (
         LightGCN(INTERACTS, loss="softmax", lr=0.1, l2=2.0, layers=3),
         {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
@@ -189,7 +192,9 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
         if whole is not None:
             refit(whole.train_valid)
             both = evaluate(model, whole.train_valid, whole, k=(10, 20, 40), on="test")
-            row |= {f"all {name}": round(both[name], 5) for cut in (10, 20, 40) for name in (R.format(cut), N.format(cut))}
+            row |= {
+                f"all {name}": round(both[name], 5) for cut in (10, 20, 40) for name in (R.format(cut), N.format(cut))
+            }
         row["peak_gb"] = round(peak(), 2)
         if name in PUBLISHED[data]:
             row["published"] = PUBLISHED[data][name]

@@ -243,7 +243,9 @@ def _sample(valid: pa.Table, users: int | float | None, seed: int) -> pa.Table:
     ids = pc.unique(valid["src"])
     n = users if isinstance(users, int) else round(users * len(ids))
     if n < 1:
-        raise ValueError(f"tune: users={users!r}; a count of at least 1, or a share of the {len(ids):,} users in (0, 1]")
+        raise ValueError(
+            f"tune: users={users!r}; a count of at least 1, or a share of the {len(ids):,} users in (0, 1]"
+        )
     if n >= len(ids):
         return valid
     chosen = ids.take(pa.array(np.sort(np.random.default_rng(seed).choice(len(ids), n, replace=False))))

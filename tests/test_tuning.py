@@ -143,7 +143,7 @@ def test_a_sample_of_users_judges(split):
             super()._fit(hin, valid, rng)
 
     found = hinaug.tune(Look(RATES), {"c": [1, 2]}, split, trials=3, users=0.25, rng=0)
-    graph, valid = seen[0]
+    _, valid = seen[0]
     users, rows = set(valid["src"].to_pylist()), split.valid.to_pylist()
     assert len(users) == round(0.25 * len({row["src"] for row in rows}))
     assert valid.to_pylist() == [row for row in rows if row["src"] in users]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -51,8 +51,12 @@ class Ensemble(LinkPredictor):
     predictors: Sequence[LinkPredictor]
 
     def __post_init__(self) -> None:
-        self.predictors = list(self.predictors)
         name = type(self).__name__
+        if isinstance(self.predictors, LinkPredictor) or not isinstance(self.predictors, Iterable):
+            raise TypeError(
+                f"{name} takes a list of link predictors, such as [EASE(relation)]; got {type(self.predictors).__name__}"
+            )
+        self.predictors = list(self.predictors)
         wrong = [p for p in self.predictors if not isinstance(p, LinkPredictor)]
         if wrong or not self.predictors:
             raise TypeError(
@@ -70,11 +74,12 @@ class Ensemble(LinkPredictor):
 
         They are shared, not copied, and stay as they are.
         """
+        draws = self._ready("fit_with", hin, valid, rng)
         with self._all_or_nothing():
             self._remember(hin)
             self.predictors_ = self._taken(members)
             self._check_valid(valid)
-            self._learn(hin, valid, np.random.default_rng(rng))
+            self._learn(hin, valid, draws)
         return self
 
     def refit_with(self, members: Sequence[LinkPredictor], hin: HIN) -> Self:

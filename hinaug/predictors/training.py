@@ -14,7 +14,6 @@ from hinaug import metrics
 from hinaug.base import held_out
 from hinaug.hin import HIN, EdgeType
 
-
 _WATCH: ContextVar[Callable[[float], None] | None] = ContextVar("watch", default=None)
 
 

@@ -133,6 +133,12 @@ def test_shared_members_must_be_the_right_ones(split, fitted):
         model.refit_with(fitted, split.train)
 
 
+@pytest.mark.parametrize("wrong", [EASE(RATES), 3, None])
+def test_members_are_a_list(wrong):
+    with pytest.raises(TypeError, match="takes a list of link predictors"):
+        Weighted(wrong)
+
+
 # ---- Greedy and Boosting ---------------------------------------------------------------------------------------------
 
 
