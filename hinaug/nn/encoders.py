@@ -33,6 +33,13 @@ def gumbel_softmax(logits: Tensor, tau: float, generator: torch.Generator, hard:
 
     `hard` gives exact one-hot rows, drawn with probabilities softmax(logits), with the gradient of the soft ones
     (straight-through). A small tau is nearer to one-hot and has noisier gradients.
+
+    Shapes:
+        logits [..., k] -> [..., k].
+
+    Example:
+        >>> gumbel_softmax(torch.zeros(2, 3), 0.5, torch.Generator().manual_seed(0), hard=True).sum(1)
+        tensor([1., 1.])
     """
     if not tau > 0:
         raise ValueError(f"tau must be positive, got {tau}")

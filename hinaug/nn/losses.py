@@ -200,12 +200,21 @@ def wasserstein_critic_loss(
     """What the critic minimises: mean(fake) - mean(real), for its scores [n] and [m] (Arjovsky et al., ICML 2017).
 
     Minus its value estimates the Wasserstein distance, when the critic is 1-Lipschitz: see `gradient_penalty`.
+
+    Example:
+        >>> wasserstein_critic_loss(torch.tensor([2.0, 4.0]), torch.tensor([1.0]))
+        tensor(-2.)
     """
     return _weighted_mean(fake, weight_fake) - _weighted_mean(real, weight_real)
 
 
 def wasserstein_generator_loss(fake: Tensor, weight: Tensor | None = None) -> Tensor:
-    """What the generator minimises: -mean(fake), for the critic's scores [n] of generated samples."""
+    """What the generator minimises: -mean(fake), for the critic's scores [n] of generated samples.
+
+    Example:
+        >>> wasserstein_generator_loss(torch.tensor([1.0, 2.0]))
+        tensor(-1.5000)
+    """
     return -_weighted_mean(fake, weight)
 
 
@@ -226,6 +235,10 @@ def gradient_penalty(
         real, fake: [n, ...], the same shape; both are detached.
         generator: source of a.
         weight: per row [n].
+
+    Example, a critic of slope 3 everywhere:
+        >>> gradient_penalty(lambda x: 3 * x[:, 0], torch.ones(4, 2), torch.zeros(4, 2), torch.Generator())
+        tensor(4.)
     """
     if real.shape != fake.shape:
         raise ValueError(

@@ -19,7 +19,7 @@ class Block:
 
     nodes: {type: positions in the graph}, those that the layer writes first. n_out: {type: how many it writes}.
     edge_index: {edge type: int64 [2, e]}, places in `nodes` of source and receiver. edge: {edge type: [e] numbers of the
-    edges in the sampler's matrices, in CSR order}, to look up what belongs to an edge.
+    edges in the sampler's matrices, in CSR order}, to look up what belongs to an edge. `NeighborSampler` gives an example.
     """
 
     nodes: dict[str, np.ndarray]
@@ -31,7 +31,13 @@ class Block:
 def sample_rows(
     indptr: np.ndarray, rows: np.ndarray, k: int | None, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(place in `rows`, number of the entry) of at most k entries of each CSR row, drawn without replacement; None: all."""
+    """(place in `rows`, number of the entry) of at most k entries of each CSR row, drawn without replacement; None: all.
+
+    Example, the first of two rows has three entries:
+        >>> place, entry = sample_rows(np.array([0, 3, 4]), np.array([1, 0]), None, np.random.default_rng(0))
+        >>> place.tolist(), entry.tolist()
+        ([0, 1, 1, 1], [3, 0, 1, 2])
+    """
     start, degree = indptr[rows].astype(np.int64), np.diff(indptr)[rows].astype(np.int64)
     place = np.repeat(np.arange(len(rows)), degree)
     entry = np.arange(degree.sum()) - np.repeat(np.cumsum(degree) - degree, degree) + start[place]

@@ -107,7 +107,14 @@ class _SpMM(torch.autograd.Function):
 
 
 def spmm(matrix: SparseMatrix, x: Tensor) -> Tensor:
-    """A x [n, d] for a constant sparse A [n, m] and a dense x [m, d]; the gradient of x is A^T g (differentiable once)."""
+    """A x [n, d] for a constant sparse A [n, m] and a dense x [m, d]; the gradient of x is A^T g (differentiable once).
+
+    Example:
+        >>> x = torch.ones(2, 1, requires_grad=True)
+        >>> spmm(SparseMatrix(sp.csr_array(np.array([[0.0, 2.0], [1.0, 3.0]]))), x).sum().backward()
+        >>> x.grad.T
+        tensor([[1., 5.]])
+    """
     return _SpMM.apply(x, matrix)
 
 
@@ -144,6 +151,11 @@ def pair_dot(x: Tensor, y: Tensor, src: Tensor, dst: Tensor, block: int = 2048) 
     Neither pass keeps an [n, d] array: the forward works in blocks of pairs, and the gradient of x is C y, with C the sparse
     [a, b] matrix that holds the gradients of the scores (for y: C^T x). This is the inner step of pairwise losses such as
     BPR. Differentiable once.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+        >>> pair_dot(x, x, torch.tensor([0, 1]), torch.tensor([1, 1]))
+        tensor([0., 4.])
     """
     if src.ndim != 1 or src.shape != dst.shape:
         raise ValueError(f"src and dst must be vectors of one length, got {list(src.shape)} and {list(dst.shape)}")
