@@ -121,10 +121,7 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
         ),
         "ALS": (ALS(at), {"dim": (16, 128, "log"), "l2": (1e-4, 0.3, "log"), "unobserved": (0.003, 1.0, "log")}),
         "ItemKNN": (ItemKNN(at), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
-        "MultVAE +side": (
-            MultVAE(at, features=how["vae"], epochs=100),
-            {"kl": (0.05, 1.0, "log"), "latent": [32, 64, 128]},
-        ),
+        "MultVAE +side": (MultVAE(at, features=how["vae"], epochs=100, kl=0.5, latent=32), {}),  # as it is
         "text": (NearestNeighbors(at, **how["near"]), {}),
     }
 

@@ -21,6 +21,7 @@ HOUSE = [  # the order of the house: title, what stands there, and the names tha
     ("Store: disk", "hinaug.io", ["save", "load", "StoreError"]),
     ("Store: conversions", "hinaug.convert", None),
     ("Store: public data", "hinaug.datasets", None),
+    ("Store: files of your own", "hinaug.build", ["build", "parse", "columns", "known_folder", "Count"]),
     ("Split", "hinaug.split", None),
     ("Audit", "hinaug.leaks", None),
     ("Text", "hinaug.text", None),
@@ -32,6 +33,7 @@ HOUSE = [  # the order of the house: title, what stands there, and the names tha
     ("Recommend", "hinaug.ranking", ["recommend"]),
     ("Evaluate", "hinaug.evaluation", ["evaluate", "compare", "Result", "Comparison", "holm"]),
     ("Metrics", "hinaug.metrics", None),
+    ("Tune", "hinaug.tuning", None),
     ("Report", "hinaug.report", None),
     ("Check kit", "hinaug.testing", None),
 ]
@@ -118,9 +120,28 @@ def short(annotation: Any) -> str:
     return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text)
 
 
+NAMES: dict[str, str] = {}  # {name, or Class.name: where it stands on the page}, for links
+
+
 def words(line: str) -> str:
-    """A line of prose, escaped, with `code` as code."""
-    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(line, quote=False))
+    """A line of prose, escaped, with `code` as code, and a link where it is a name of this page."""
+
+    def code(found: re.Match[str]) -> str:
+        where, shown = NAMES.get(found[1].removesuffix("()")), f"<code>{found[1]}</code>"
+        return f"<a href='#{where}'>{shown}</a>" if where else shown
+
+    return re.sub(r"`+([^`]+)`+", code, escape(line, quote=False))
+
+
+def names(things: dict[str, Any]) -> dict[str, str]:
+    """{name or path: path} of what stands on the page once under that name; things: {path: class or function}."""
+    paths: dict[str, list[str]] = {}
+    for path, thing in things.items():
+        for short in (path, path.rpartition(".")[2]):
+            paths.setdefault(short, []).append(path)
+        for name in members(thing) if inspect.isclass(thing) else ():
+            paths.setdefault(f"{path.rpartition('.')[2]}.{name}", []).append(f"{path}.{name}")
+    return {name: found[0] for name, found in paths.items() if len(found) == 1}
 
 
 TERM = re.compile(r"([a-z_]\w*(?:, [a-z_]\w*)*): (.*)")
@@ -138,6 +159,9 @@ def blocks(doc: str, opening: bool = True) -> str:
                 f"<pre>{escape(inside, quote=False)}</pre>" if ">>>" in inside else blocks(inside, opening=False)
             )
         else:
+            if len(lines) > 1 and re.fullmatch(r"-{3,}", lines[1]):  # a title and its line
+                out.append(f"<p><b>{words(lines[0])}</b></p>")
+                lines = lines[2:]
             out += [html(kind, text) for kind, text in runs(lines, opening)]
         opening = False
     return "\n".join(out).replace("</dl>\n<dl>", "\n")
@@ -186,17 +210,47 @@ def entry(path: str, name: str, thing: Any, level: int) -> str:
     if inspect.isclass(thing):
         shown = {n: m for n, m in members(thing).items() if inspect.getdoc(getattr(m, "__func__", m))}
         parts += [entry(f"{path}.{n}", n, m, level + 1) for n, m in shown.items()]
-        above = [base.__name__ for base in thing.__mro__[1:] if base.__module__.startswith("hinaug") and members(base)]
+        above = [
+            words(f"`{base.__name__}`")
+            for base in thing.__mro__[1:]
+            if base.__module__.startswith("hinaug") and members(base)
+        ]
         if above:
             parts.append(f"<p class='note'>More methods in {', '.join(above)}.</p>")
     return "\n".join([*parts, "</article>"])
 
 
+def command_line() -> str:
+    """What `hinaug --help` and the help of each verb say, in 80 columns."""
+    from typer.testing import CliRunner
+
+    from hinaug.cli.shared import ORDER
+    from hinaug.cli.verbs import app
+
+    def told(*verb: str) -> str:
+        said = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(app, [*verb, "--help"], prog_name="hinaug")
+        text = dedent("\n".join(line.rstrip() for line in said.stdout.splitlines())).strip("\n")
+        return f"<pre>{escape(text, quote=False)}</pre>"
+
+    parts = [f"<article id='cli.{v}'><h3>hinaug {v}</h3>{told(v)}</article>" for v in ORDER]
+    return f"<section id='cli'><h2>Command line<small>hinaug</small></h2>{told()}{''.join(parts)}</section>"
+
+
 def page() -> str:
     """The whole page."""
     import hinaug
+    from hinaug.build import EXAMPLE
+    from hinaug.cli.shared import ORDER
 
-    menu, body = [], []
+    shown = {
+        f"{where}.{name}": thing
+        for _, where, wanted in HOUSE
+        for name, thing in public(importlib.import_module(where), wanted).items()
+    }
+    NAMES.update(names(shown))
+    verbs = "".join(f"<a href='#cli.{verb}'>{verb}</a>" for verb in ORDER)
+    menu = [f"<details><summary><a href='#cli'>Command line</a></summary>{verbs}</details>"]
+    body = [command_line()]
     for title, where, wanted in HOUSE:
         module = importlib.import_module(where)
         things = public(module, wanted)
@@ -205,6 +259,8 @@ def page() -> str:
         body.append(
             f"<section id='{where}'><h2>{title}<small>{where}</small></h2>{blocks(inspect.getdoc(module) or '')}"
         )
+        if where == "hinaug.build":
+            body.append(f"<pre>{escape(EXAMPLE, quote=False)}</pre>")
         body += [entry(f"{where}.{name}", name, thing, 3) for name, thing in things.items()]
         body.append("</section>")
     return f"""<!doctype html>

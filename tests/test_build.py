@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hinaug.build import EXAMPLE, build, known_folder, parse
+from hinaug.build import EXAMPLE, build, columns, known_folder, parse
 from hinaug.build.values import first_of_each, times
 from hinaug.convert import to_parquet
 from hinaug.datasets import planted
@@ -110,6 +110,35 @@ def test_lists_become_edges(tmp_path):
     assert notes(counts)["edges item also item"] == (2, 1, {"dst is no item": 1})
     assert notes(counts)["edges item in category"][2] == {"repeated": 1, "category nodes added": 3}
     assert hin.schema.edge_lineage["item", "also", "item"] == "aggregate"
+
+
+def test_rows_may_be_nodes_themselves_and_ratings_are_said_by_their_own_row(tmp_path):
+    (tmp_path / "r.csv").write_text("who,what,stars,day,mood\nann,x,3,2024-01-02,up\nbob,x,4,,\n")
+    schema = """
+        [node.visit]
+        keep = ["mood"]
+        [edge.user.made.visit]
+        src = "who"
+        [edge.user.rates.item]
+        src = "who"
+        dst = "what"
+        rating = "stars"
+        time = "day"
+        keep = ["mood"]
+    """
+    hin, counts = build([tmp_path / "r.csv"], tomllib.loads(schema))
+    assert links(hin, ("user", "made", "visit")) == [("ann", "0"), ("bob", "1")]
+    assert notes(counts)["nodes visit"] == (2, 2, {"ids are numbers of rows": 2})
+    told = {name: column.lineage for name, column in hin.schema.edges[RATES].items()}
+    assert told == {"rating": "row", "time": "row", "mood": None}
+    assert hin.schema.edge_lineage[RATES] is None
+
+
+def test_columns_of_files(tmp_path):
+    (tmp_path / "b.csv").write_text("x;y\n1;2\n")
+    (tmp_path / "readme.md").write_text("no table")
+    lines(tmp_path / "a.jsonl", [{"p": 1}, {"q": 2}])
+    assert columns([tmp_path]) == {"a.jsonl": ["p", "q"], "b.csv": ["x", "y"]}
 
 
 def test_csv_values_are_numbers_only_where_all_are(tmp_path):
@@ -250,6 +279,9 @@ def test_first_of_each_is_what_a_loop_finds(rows):
         ("[node.n]\nid = 'who'\nfile = 's.jsonl'", r"'s.jsonl' is not among the files given.*did you mean 'r.jsonl'"),
         ("[edge.n.to.m]\nsrc = 'who'\ndst = 'who'\nmissing = 'drop'", "nothing else gives 'n' nodes"),
         ("[edge.n.to.m]\nsrc = 'who'\nmissing = 'skip'", "missing = 'skip'"),
+        ("[edge.n.to.m]\ndst = 'who'", r"\[edge.n.to.m\]: no 'src'; it names the column with the ids of the ns"),
+        ("[node.n]\nid = 'who'\n[edge.m.to.n]\nsrc = 'who'", r"\[edge.m.to.n\]: no 'dst'"),
+        ("[node.n]\nfile = 'other'\n[edge.n.to.n]\nsrc = 'who'", r"\[edge.n.to.n\]: no 'dst'"),
         ("[review]\nuser = 'who'", "no 'item'"),
         ("null = 'NA'\n[node.n]\nid = 'who'", "a list of words"),
         ("duplicates = 'no'\n[node.n]\nid = 'who'", "duplicates = 'no'"),
@@ -293,6 +325,6 @@ def test_files_that_are_not_there_or_not_used(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("id\n1\n")
     _, counts = build([tmp_path / "a.csv", tmp_path / "b.csv"], {"node": {"n": {"file": "a.csv", "id": "id"}}})
-    assert notes(counts)["file b.csv"][2] == {"used by no section": 1}
+    assert notes(counts)["file b.csv"][2] == {"file that no section uses": 1}
     with pytest.raises(ValueError, match="no 'file'"):
         build([tmp_path / "a.csv", tmp_path / "b.csv"], {"node": {"n": {"id": "id"}}})

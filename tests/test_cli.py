@@ -2,18 +2,24 @@
 
 import csv
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+import types
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 import hinaug
-from hinaug.cli import app
+from hinaug.cli import listed
 from hinaug.cli.names import Settings, method, number, sized
+from hinaug.cli.record import _titles
+from hinaug.cli.verbs import app
 from hinaug.datasets import planted
 from hinaug.ensemble import Ensemble, Weighted
 from hinaug.evaluation import compare, evaluate
@@ -279,6 +285,8 @@ def test_build_and_its_example(tmp_path):
     assert hinaug.load(tmp_path / "store").n(("user", "likes", "item")) == 2
     assert "[review]" in run("build", "--example").stdout
     assert "which file gives which" in run("build", tmp_path / "likes.csv", "--out", tmp_path / "s2", code=2).stderr
+    (tmp_path / "readme.txt").write_text("none of it")
+    assert run("build", tmp_path, "--example").stdout.startswith("# likes.csv: who, what\n# A schema says")
     assert "takes files and --out" in run("build", code=2).stderr
 
 
@@ -301,6 +309,87 @@ def test_data_sets_are_listed_and_read(tmp_path, monkeypatch):
     )
 
 
+def test_a_run_is_kept_and_becomes_a_page(made, tmp_path):
+    out = tmp_path / "run"
+    asked = (
+        "evaluate",
+        made / "split",
+        "--model",
+        "EASE",
+        "--model",
+        "ItemKNN",
+        "--delta",
+        made / "delta",
+        "--on",
+        "test",
+    )
+    told = document(*asked, "--run", out)
+    assert told["run"] == str(out)
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    means = {r["arm"]: r["figures"]["NDCG@20"][0] for r in rows if r["kind"] == "means"}
+    arms = {"plain": "plain", "random": "random like delta", "augmented": "delta"}
+    assert means == {arm: pytest.approx(told["arms"][name]["NDCG@20"]) for arm, name in arms.items()}
+    p = {r["pair"]: r["p_holm"] for r in rows if r["kind"] == "comparison"}
+    assert p["augmented - plain"] == next(
+        c["p_holm"] for c in told["comparisons"] if c["b"] == "delta" and c["a"] == "plain"
+    )
+    assert set(p) == {"augmented - plain", "random - plain", "augmented - random"}
+    split, delta = hinaug.load(made / "split"), hinaug.load(made / "delta")
+    assert hinaug.load(out / "augmented") == split.train_valid + delta
+    page = Path(document("report", out)["report"]).read_text(encoding="utf-8")
+    assert "With delta: no difference could be shown." in page
+    assert "Weighted ensemble" in page
+    command = next(r["command"] for r in rows if r["kind"] == "run")
+    assert shlex.split(command)[1:4] == ["evaluate", str(made / "split"), "--model"]
+    run(*shlex.split(command)[1:], "--run", out)  # the page's own command, over the older run and its page
+    assert not (out / "report.html").exists()
+    (out / "mine.txt").write_text("notes")
+    assert "holds mine.txt beside" in run(*asked, "--run", out, code=2).stderr
+    assert "is no older run" in run(*asked, "--run", made / "store", code=2).stderr
+    assert "add --on test" in run(*asked[:-2], "--run", out, code=2).stderr
+    assert (
+        "nothing to compare"
+        in run("evaluate", made / "split", "--model", "EASE", "--on", "test", "--run", out, code=2).stderr
+    )
+
+
+def test_new_users_are_told_of(made, tmp_path):
+    asked = ("split", made / "store", "--target", "user,rates,item", "--evidence", "review", "--out", tmp_path / "s")
+    run(*asked, "--how", "cold-users", "--valid", 0.2, "--test", 0.2)
+    done = run("evaluate", tmp_path / "s", "--model", "Popularity", "--json")
+    users = hinaug.load(tmp_path / "s").valid["src"].unique()
+    assert json.loads(done.stdout)["new_users"] == len(users)
+    assert f"{len(users)} of the {len(users)} users judged are new" in done.stderr
+    assert run("evaluate", made / "split", "--model", "Popularity").stderr == ""
+
+
+def test_items_show_by_their_title(made):
+    graph = hinaug.HIN.from_tables({"i": {"id": [1, 2], "movie_title": [["The", "Kid"], None], "name": ["a", "b"]}}, {})
+    assert [_titles(graph, "i")(n) for n in (1, 2)] == ["The Kid", "2"]
+
+
+def test_a_delta_of_another_split_may_know_the_test_pairs(made, tmp_path):
+    other = ("split", made / "store", "--target", "user,rates,item", "--evidence", "review", "--seed", 1)
+    run(*other, "--out", tmp_path / "other")
+    asked = ("evaluate", tmp_path / "other", "--model", "EASE", "--delta", made / "delta")
+    assert "may hold what the split holds out" in run(*asked, code=2).stderr
+    rates = {"src": ["u00"], "dst": ["i00"], "confidence": [0.5]}
+    hinaug.save(hinaug.Delta(edges={RATES: rates}, origin="by hand"), tmp_path / "hand")
+    assert "does not say what it was fitted on" in run(*asked[:-1], tmp_path / "hand").stderr
+    hinaug.save(hinaug.Delta(edges={RATES: {**rates, "src": ["nobody"]}}, origin="by hand"), tmp_path / "hand")
+    assert "does not fit this split" in run(*asked[:-1], tmp_path / "hand", code=2).stderr
+
+
+def test_split_says_how_it_was_made_and_how_to_mend_a_leak(made, tmp_path):
+    asked = ("split", made / "store", "--target", "user,rates,item", "--out", tmp_path / "s")
+    assert "--evidence review" in run(*asked).stdout
+    told = document(*asked, "--evidence", "review", "--min-rating", 3, "--thin", 0.5, "--seed", 4)
+    assert {k: told["how"][k] for k in ("seed", "min_rating", "thin")} == {"seed": 4, "min_rating": 3, "thin": 0.5}
+    assert document("info", tmp_path / "s")["how"] == told["how"]
+    assert "nothing is held out" in run(*asked[:-1], tmp_path / "none", "--min-rating", 9, code=2).stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_report_and_demo_hand_on_what_they_are_told(tmp_path, monkeypatch):
     asked = {}
     monkeypatch.setattr("hinaug.report.report", lambda folder, out: tmp_path / "page.html")
@@ -310,16 +399,68 @@ def test_report_and_demo_hand_on_what_they_are_told(tmp_path, monkeypatch):
     assert (asked["data"], list(asked["seeds"]), asked["out"]) == ("ml-100k", [5, 6], tmp_path / "o")
     assert document("demo") == {"data": "ml-100k", "out": "hinaug-demo", "comparisons": {}}
     assert asked["console"].file is not sys.stdout
+    assert asked["console"].render_str("[bold]x[/]").plain == "x"
 
 
 # ---- what every verb keeps -------------------------------------------------------------------------------------------
 
 
+def help_of(*verb):
+    """The --help of a verb as it stands in a terminal of 80 columns, and the commands of its example."""
+    text = CliRunner(env={"COLUMNS": "80"}).invoke(app, [*verb, "--help"]).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    _, _, example = text.partition("\n Example")
+    lines = [line.strip() for line in example.split("\n \n")[0].splitlines()[1:]]
+    lines = lines[: next((n for n, line in enumerate(lines) if not line or line[0] in "╭│"), len(lines))]
+    return text, "\n".join(lines).replace("\\\n", " ").splitlines()
+
+
+def paste(lines, folder):
+    for line in lines:
+        if line.startswith("hinaug "):
+            run(*shlex.split(line)[1:])
+        else:
+            subprocess.run(line, shell=True, check=True, cwd=folder)
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_teaches_by_an_example_and_speaks_json(verb):
-    help = run(verb, "--help").stdout
-    assert f"Example: hinaug {verb}" in help
-    assert "--json" in help
+    text, example = help_of(verb)
+    assert any(line.startswith(f"hinaug {verb} ") for line in example)
+    assert "--json" in text
+
+
+def test_examples_work_when_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for verb in VERBS[1:]:  # the demo takes minutes
+        paste(help_of(verb)[1], tmp_path)
+    assert hinaug.load("likes").n(("user", "likes", "item")) == 2
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert (tmp_path / "tables" / "nodes" / "user.csv").is_file()
+
+
+def test_the_example_of_the_whole_works_when_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, example = help_of()
+    assert len(example) == 6
+    paste(example, tmp_path)
+    assert "130" in text.partition("Exit codes")[2]
+
+
+def test_help_names_every_method(made):
+    there = {
+        "evaluate": (hinaug.predictors, hinaug.base.LinkPredictor, hinaug.ensemble, Ensemble),
+        "augment": (hinaug.predictors, hinaug.base.LinkPredictor, hinaug.generators, hinaug.base.EntityGenerator),
+    }
+    for verb, (*parts,) in there.items():
+        words = set(re.findall(r"\w+", help_of(verb)[0]))
+        for package, base in zip(parts[::2], parts[1::2], strict=True):
+            with pytest.raises(ValueError, match="no method 'x'") as error:
+                method(package.__name__.removeprefix("hinaug."), "x", base)
+            assert set(re.findall(r"'(\w+)'", str(error.value).partition("there are")[2])) <= words
+    assert listed.model("ea") == ["EASE"]
+    assert listed.entities("W") == ["WGAN:0.1"]
+    assert "planted" in listed.data_sets("p")
 
 
 @pytest.mark.parametrize(
@@ -366,13 +507,31 @@ def test_every_verb_teaches_by_an_example_and_speaks_json(verb):
         (("evaluate", "split", "--model", "EASE", "--out", "store"), "holds a graph, and would get a fitted model"),
         (("recommend", "store", "--store", "store", "--users", "u00"), "expected a fitted model"),
         (("recommend", "model", "--store", "store", "--users", "nobody"), "'nobody'"),
+        (("recommend", "model", "--store", "store", "--users", "u00,u99"), "--users @FILE"),
+        (
+            ("recommend", "model", "--store", "alien", "--users", "zoe"),
+            "has none of these users; is alien the right one",
+        ),
+        (("recommend", "model", "--store", "store", "--users", "u00", "--k", "0"), "--k"),
+        (("recommend", "model", "--store", "store", "--users", "u00", "--k", "abc"), "--k"),
+        (
+            ("build", "store", "--schema", "nowhere.toml", "--out", "o"),
+            r"^hinaug: nowhere.toml: No such file or directory$",
+        ),
+        (("augment", "split", "--edges", "EASE:0", "--out", "o"), "nothing was generated: EASE:0"),
+        (("augment", "split", "--edges", "EASE:0.1", "--out", "titles/o/deep"), "titles is a file"),
+        (("export", "store", "--to", "titles/o"), "titles is a file"),
         (("recommend", "model", "--store", "store", "--users", " , "), "names nobody"),
-        (("recommend", "model", "--store", "store", "--users", "@nowhere"), "nowhere"),
+        (("recommend", "model", "--store", "store", "--users", "@nowhere"), "nowhere: No such file"),
+        (("recommend", "model", "--store", "store", "--users", "@latin"), "--users @latin: the file is no UTF-8 text"),
+        (("recommend", "model", "--store", "store", "--users", ""), "names nobody"),
         (("recommend", "model", "--store", "store", "--users", "u00", "--show", "titel"), "did you mean 'title'"),
         (("report", "store"), "results.jsonl"),
         (("datasets", "ml-100"), "did you mean 'ml-100k'"),
         (("datasets", "--out", "o"), "needs the name"),
         (("demo", "ml-1m"), "no demo for 'ml-1m'"),
+        (("demo", "ml-100k", "--out", "titles"), "titles is a file; name a folder"),
+        (("demo", "ml-100k", "--out", "mine"), "mine/all is not a store, and not empty"),
         (("export", "delta", "--to", "o"), "holds a delta; expected a graph"),
         (("export", "store", "--to", "o", "--format", "pyg"), "pyg"),
         (("evaluate", "split"), "--model"),
@@ -380,6 +539,11 @@ def test_every_verb_teaches_by_an_example_and_speaks_json(verb):
 )
 def test_a_mistake_is_one_sentence_and_code_2(made, monkeypatch, arguments, message):
     monkeypatch.chdir(made)
+    (made / "titles").write_text("a file")
+    (made / "latin").write_bytes(b"Zo\xeb\n")
+    (made / "mine" / "all" / "of" / "it").mkdir(parents=True, exist_ok=True)
+    alien = {"user": {"id": ["zoe"]}, "item": {"id": ["x", "y"]}}
+    hinaug.save(hinaug.HIN.from_tables(alien, {RATES: {"src": ["zoe"], "dst": ["x"]}}), "alien")
     done = run(*arguments, code=2)
     assert re.search(message, done.stderr), done.stderr
     assert "Traceback" not in done.output
@@ -424,6 +588,46 @@ def test_interrupted_is_130_and_our_own_faults_keep_their_traceback(made, monkey
     ):
         monkeypatch.setattr("hinaug.io.load", raising(mistake))
         assert run("info", made / "store", code=2).stderr.startswith("hinaug: ")
+    monkeypatch.setattr("hinaug.io.load", raising(MemoryError("Unable to allocate 745 GiB")))
+    assert run("info", made / "store", code=2).stderr == "hinaug: not enough memory: Unable to allocate 745 GiB\n"
+
+
+def test_an_interrupt_leaves_nothing_half_written(made, tmp_path, monkeypatch):
+    asked = (
+        "evaluate",
+        made / "split",
+        "--model",
+        "EASE",
+        "--delta",
+        made / "delta",
+        "--on",
+        "test",
+        "--run",
+        tmp_path / "run",
+    )
+    run(*asked, "--out", tmp_path / "model")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    for place in ("hinaug.predictors.ease.EASE._fit", "hinaug.cli.record.show_recommendations"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, interrupted)
+            assert "interrupted" in run(*asked, code=130).stderr
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    monkeypatch.setattr("hinaug.cli.export.to_parquet", interrupted)
+    run("export", made / "store", "--to", tmp_path / "tables", "--format", "csv", code=130)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "run"]
+
+
+def test_an_interrupt_while_verbs_are_loaded(monkeypatch, capsys):
+    monkeypatch.setitem(
+        sys.modules, "hinaug.cli.verbs", types.SimpleNamespace(app=lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    )
+    with pytest.raises(SystemExit) as ended:
+        hinaug.cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "hinaug: interrupted\n")
 
 
 def test_names():
@@ -448,9 +652,13 @@ def test_names():
 # ---- as a program ----------------------------------------------------------------------------------------------------
 
 
-def program(*arguments, code=0):
+def program(*arguments, code=0, encoding="utf-8"):
     done = subprocess.run(
-        [sys.executable, "-m", "hinaug.cli", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "hinaug.cli", *map(str, arguments)],
+        capture_output=True,
+        encoding=encoding,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
     )
     assert done.returncode == code, done.stderr
     return done
@@ -470,6 +678,25 @@ def test_help_loads_nothing_heavy():
     assert done.stderr == "[]"
     positions = [done.stdout.index(f"│ {verb} ") for verb in VERBS]
     assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("arguments", [("datasets",), ("datasets", "--json"), ("evaluate", "--help")])
+def test_a_reader_that_goes_away_is_no_fault(arguments):
+    whole = [sys.executable, "-m", "hinaug.cli", *arguments]
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_letters_that_a_terminal_lacks(tmp_path):
+    graph = hinaug.HIN.from_tables({"書": {"id": ["Zoë"], "title": ["😀"]}}, {})
+    hinaug.save(graph, tmp_path / "s")
+    assert (
+        json.loads(program("info", tmp_path / "s", "--json", encoding="ascii").stdout)["nodes"]["書"]["observed"] == 1
+    )
+    assert "?" in program("info", tmp_path / "s", encoding="latin-1").stdout
+    assert "書" in program("info", tmp_path / "s").stdout
 
 
 def test_stdout_is_one_document_and_a_mistake_one_line(made):

@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import re
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -87,11 +88,32 @@ def test_every_public_name_has_a_docstring_on_the_page(build, page, where):
         assert letters(own)[:40] in letters(page.text[shown[thing]]), f"the docstring of {where}.{name} is not shown"
 
 
+def test_the_command_line_is_on_the_page(page, text):
+    from hinaug.build import EXAMPLE
+    from hinaug.cli.shared import ORDER
+
+    for verb in ORDER:
+        assert f"Usage: hinaug {verb} " in page.text[f"cli.{verb}"]
+    assert letters(EXAMPLE) in letters(page.text["hinaug.build"])
+    told = re.search(r"<section id='cli'>.*?</section>", text, re.DOTALL)[0]
+    assert max(len(line) for line in unescape(re.sub("<[^>]+>", "\n", told)).splitlines()) <= 80
+
+
+def test_names_lead_to_what_they_name(build, text):
+    assert "<a href='#hinaug.base.LinkPredictor'><code>LinkPredictor</code></a>" in text
+    assert build.words("`HIN.from_tables` and `x`") == (
+        "<a href='#hinaug.hin.HIN.from_tables'><code>HIN.from_tables</code></a> and <code>x</code>"
+    )
+    twice = {"a.f": len, "b.f": len, "a.g": len}
+    assert build.names(twice) == {"a.f": "a.f", "b.f": "b.f", "a.g": "a.g", "g": "a.g"}
+
+
 def letters(text):
     return re.sub(r"\W", "", text)
 
 
 def test_a_docstring_becomes_prose_terms_and_code(build):
+    assert build.blocks("Safety\n------\nFirst\nthis.").split("\n") == ["<p><b>Safety</b></p>", "<p>First this.</p>"]
     doc = "store: a sentence with `x < 1`.\n\nname: what\n    it is.\nother: this.\nMore.\n    a = b\n\nExample:\n    >>> 1 < 2"
     assert build.blocks(doc).split("\n") == [
         "<p>store: a sentence with <code>x &lt; 1</code>.</p>",

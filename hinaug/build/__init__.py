@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hinaug.build.graph import Count, Graph
+from hinaug.build.records import ENDINGS, read
 from hinaug.build.schema import EXAMPLE, check, parse
 from hinaug.hin import HIN
 
-__all__ = ["EXAMPLE", "Count", "build", "known_folder", "parse"]
+__all__ = ["EXAMPLE", "Count", "build", "columns", "known_folder", "parse"]
 
 
 def build(files: Iterable[Any], schema: Mapping[str, Any]) -> tuple[HIN, list[Count]]:
@@ -26,14 +27,25 @@ def build(files: Iterable[Any], schema: Mapping[str, Any]) -> tuple[HIN, list[Co
     Raises ValueError that names the section, the column and what there is; OSError for a file that cannot be read.
     """
     check(schema)
+    graph = Graph(_listed(files), schema)
+    return graph.make(), graph.counts
+
+
+def _listed(files: Iterable[Any]) -> list[Path]:
+    """Every file, those of folders too."""
     paths = []
     for path in (Path(f).expanduser() for f in files):
         paths += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     gone = [str(p) for p in paths if not p.is_file()]
     if gone or not paths:
         raise FileNotFoundError(f"{', '.join(gone)}: not there" if gone else "no files to build from")
-    graph = Graph(paths, schema)
-    return graph.make(), graph.counts
+    return paths
+
+
+def columns(files: Iterable[Any]) -> dict[str, list[str]]:
+    """{file: its columns}, to write a schema by; other files in a folder are passed over. Raises as `build` does."""
+    tables = [p for p in _listed(files) if {s[1:].lower() for s in p.suffixes} & set(ENDINGS)]
+    return {path.name: read([path]).names for path in tables}
 
 
 def known_folder(folder: Path) -> HIN | None:

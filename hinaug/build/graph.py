@@ -57,7 +57,7 @@ class Graph:
             self._edges(edge, edges[edge])
         for path in self.paths:
             if not any(path in key for key in self.sources):
-                self.counts.append(Count(f"file {path.name}", 0, 0, {"used by no section": 1}))
+                self.counts.append(Count(f"file {path.name}", 0, 0, {"file that no section uses": 1}))
         return HIN.from_tables(self.nodes, self.edges, lineage=self.lineage)
 
     # ---- sections ------------------------------------------------------------------------------------------------
@@ -66,6 +66,8 @@ class Graph:
         where = f"[node.{type}]"
         source = self._source(section, where)
         count = self._count(f"nodes {type}", len(source))
+        if "id" not in section:
+            count.note("ids are numbers of rows", len(source))
         keys = {"id": _ids(section, source, "id", where)}
         columns = self._columns(section, source, where, count)
         self._add_nodes(type, self._chosen(section, keys, columns, where, count), count)
@@ -87,7 +89,8 @@ class Graph:
         count.read = len(at)
         table = self._chosen(section, ends, columns, where, count)
         self._add_edges(type, table, count, section.get("missing") == "drop")
-        self._say(type, section.get("lineage"))
+        own = dict.fromkeys((name for name in ("rating", "time") if name in section), "row")
+        self._say(type, section.get("lineage", own))
 
     def _reviews(self, section: Mapping[str, Any]) -> None:
         source = self._source(section, "[review]")

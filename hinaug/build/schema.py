@@ -24,6 +24,14 @@ time = "unixReviewTime"          # becomes the column "time": seconds, or dates 
 # id = "review_id"               # without it the number of the row
 # need = ["rating", "time"]      # rows without these are left out
 
+# Ratings without text are edges alone:
+# [edge.user.rates.item]         # source, relation, target
+# file = "ratings.csv"
+# src = "user_id"
+# dst = "item_id"
+# rating = "stars"
+# time = "date"
+
 [node.item]                      # attributes of nodes; types that no [node] section names consist of their ids
 file = "items.jsonl"
 id = "asin"
@@ -31,7 +39,7 @@ keep = ["title", "price"]        # or { name = "title" } to rename, or "all"
 text = "description"
 lineage = "row"                  # each value says something of its own row alone; "aggregate": computed from other rows
 
-[edge.item.in.category]          # source, relation, target
+[edge.item.in.category]
 file = "items.jsonl"
 src = "asin"
 dst = "categories"               # a list gives an edge for each entry; split = "|" makes a list of a text
@@ -82,11 +90,23 @@ def check(schema: Mapping[str, Any]) -> None:
     for edge, section in edges.items():
         _section(section, "edge", f"[edge.{'.'.join(edge)}]")
         _one_of(section, "missing", ("add", "drop"), f"[edge.{'.'.join(edge)}]")
+        for side, end in (("src", edge[0]), ("dst", edge[2])):
+            if side not in section and not _is_row(
+                schema.get("review") if end == "review" else nodes.get(end), section
+            ):
+                raise ValueError(
+                    f"[edge.{'.'.join(edge)}]: no {side!r}; it names the column with the ids of the {end}s"
+                )
     if "review" in schema:
         _section(schema["review"], "review", "[review]")
         for end in ("user", "item"):
             if end not in schema["review"]:
                 raise ValueError(f"[review]: no {end!r}; it names the column with the ids of the {end}s")
+
+
+def _is_row(node: Any, edge: Mapping[str, Any]) -> bool:
+    """Whether the node of an end is the row itself: its section reads the same file and names no ids."""
+    return isinstance(node, Mapping) and "id" not in node and node.get("file") == edge.get("file")
 
 
 def _section(section: Any, kind: str, where: str) -> None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hinaug.base import LinkPredictor
-from hinaug.cli.shared import opened, table, tell
+from hinaug.cli.places import opened
+from hinaug.cli.shared import note, table, tell
 from hinaug.delta import Delta
 from hinaug.evaluation import Comparison, Result, compare, evaluate, holm
 from hinaug.generators import random_delta
 from hinaug.progress import track
+from hinaug.report.pieces import brief
 from hinaug.show import METRICS, verdict
 from hinaug.split import Split
 
@@ -27,17 +31,34 @@ class Learned:
     models: dict[str, LinkPredictor]
 
 
-def deltas_by_name(paths: Sequence[Path]) -> dict[str, Delta]:
-    """Deltas by the name of their folder, or by their path where two have one name."""
+def deltas_by_name(paths: Sequence[Path], split: Split) -> dict[str, Delta]:
+    """Deltas by the name of their folder, or by their path where two have one name; each must be made for the split."""
     short = [p.resolve().name for p in paths]
     names = [str(p) if short.count(s) > 1 or s == "plain" else s for p, s in zip(paths, short, strict=True)]
     if len(set(names)) < len(names):
         raise ValueError(f"--delta: {next(n for n in names if names.count(n) > 1)} stands twice")
     deltas = {name: opened(path, "delta") for name, path in zip(names, paths, strict=True)}
+    for name, delta in deltas.items():
+        _check_made_for(name, delta, split)
     empty = [name for name, delta in deltas.items() if not len(delta)]
     if empty:
         raise ValueError(f"--delta {empty[0]} holds nothing: there is nothing to compare")
     return deltas
+
+
+def _check_made_for(name: str, delta: Delta, split: Split) -> None:
+    """A delta that learned from another graph may hold this split's test pairs, or name nodes that are not there."""
+    if not delta.fitted_on:
+        note(f"--delta {name} does not say what it was fitted on; it counts only if it never saw what is held out")
+    elif set(delta.fitted_on) != {split.train.fingerprint()}:
+        raise ValueError(
+            f"--delta {name} was fitted on another graph than what this split trains on, so it may hold what the split holds "
+            "out; make one for this split with hinaug augment"
+        )
+    try:
+        split.train + delta
+    except ValueError as error:
+        raise ValueError(f"--delta {name} does not fit this split: {error}") from error
 
 
 def control(name: str) -> str:
@@ -63,6 +84,13 @@ def learned(
             out.results.setdefault(arm, []).append(evaluate(model, graph, split, k=cuts, on=on))
             out.models.setdefault(arm, model)
     return out
+
+
+def newcomers(split: Split, on: str) -> tuple[int, int]:
+    """How many of the users judged have no link in what a model learns from last, and how many are judged."""
+    graph, pairs = (split.train, split.valid) if on == "valid" else (split.train_valid, split.test)
+    users = np.unique(graph.positions(split.target[0], pairs["src"]))
+    return int((np.diff(graph.observed().adjacency(split.target).indptr)[users] == 0).sum()), len(users)
 
 
 def compared(results: dict[str, list[Result]], deltas: Sequence[str]) -> list[tuple[Comparison, float]]:
@@ -102,7 +130,7 @@ def show(
     against = {c.b: (c, p) for c, p in comparisons if c.a == "plain"}
     first = next(iter(results.values()))[0]
     more = [m for m in first.values if m.startswith("NDCG@") and m not in (METRIC, "NDCG@10")]
-    tell(console, facts["model"])
+    tell(console, brief(facts["model"]))
     title = f"{facts['on']}, full ranking, {len(first.users)} users, seeds {facts['seeds']}"
     rows = table(title, "data", *METRICS, *more, "NDCG@20, % over plain [95 %]", "p")
     for arm, each in results.items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from hinaug.cli.places import check_place, drafted
 from hinaug.convert import to_networkx, to_parquet
 from hinaug.hin import HIN
 
@@ -17,19 +17,9 @@ def write(hin: HIN, folder: Path, form: str) -> list[str]:
     """Writes to a new or empty folder; gives the names of the files. form: "parquet", "csv" or "graphml"."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"--to {folder} is not an empty folder; name a new one")
-    if form == "parquet":
-        to_parquet(hin, folder)
-    else:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".hinaug-") as temporary:
-            done = Path(temporary) / "done"
-            if form == "csv":
-                _csv(hin, done)
-            else:
-                _graphml(hin, done)
-            if folder.exists():
-                folder.rmdir()
-            done.rename(folder)
+    check_place(folder, "--to")
+    with drafted(folder) as draft:
+        {"parquet": to_parquet, "csv": _csv, "graphml": _graphml}[form](hin, draft)
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 

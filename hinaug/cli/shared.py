@@ -6,7 +6,6 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,23 @@ from typer.core import TyperGroup
 
 HELP = """Augment the data of a recommender system on a graph, and find out honestly whether it helped.
 
-The verbs in order: build (or datasets), split, augment, evaluate, recommend. `hinaug VERB --help` has an example of each.
+Each verb reads and writes folders: a graph, a split, a delta, a model. `hinaug VERB --help` says more.
+
+Example, from a graph to a page of what was found:
+  hinaug datasets planted --out store
+  hinaug split store --target user,rates,item --evidence review --out split
+  hinaug augment split --edges EASE:0.1 --users Synthesis:0.1 --out delta
+  hinaug evaluate split --model EASE --set l2=50 --delta delta \\
+    --on test --out model --run run
+  hinaug recommend model --store split --users u000,u001 --show title
+  hinaug report run
+"""
+ENDS = """\
+Exit codes:
+  0    done
+  1    a leak was found (split --strict), or the reader of stdout went away
+  2    a mistake in what was asked, in a file or on the disk; nothing written
+  130  interrupted; nothing half-written
 """
 MISTAKES = (ValueError, OSError, ImportError, MemoryError)
 
@@ -39,8 +54,14 @@ class Guarded(TyperGroup):
         except Exception as error:
             if not _is_mistake(error):
                 raise
-            sys.stderr.write(f"hinaug: {str(error) or type(error).__name__}\n")
+            sys.stderr.write(f"hinaug: {_told(error)}\n")
             raise typer.Exit(2) from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return f"{'not enough memory: ' * isinstance(error, MemoryError)}{error}".strip(" :") or type(error).__name__
 
 
 def _is_mistake(error: Exception) -> bool:
@@ -55,11 +76,12 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     help=HELP,
+    epilog=ENDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Also replace a store of another kind at --out.")]
 
 
@@ -72,18 +94,19 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
         raise typer.Exit
 
 
-def console(to_stderr: bool = False) -> Any:
-    """A rich console that prints text as it is; 120 wide where there is no terminal to ask."""
+def console(to_stderr: bool = False, markup: bool = False) -> Any:
+    """A rich console that prints text as it is, or [bold] as such; 120 wide where there is no terminal to ask."""
     from rich.console import Console
 
     stream = sys.stderr if to_stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 120, highlight=False, markup=False, emoji=False)
+    return Console(file=stream, width=None if stream.isatty() else 120, highlight=False, markup=markup, emoji=False)
 
 
 def answer(as_json: bool, document: Any, show: Callable[[Any], None]) -> None:
     """The result of a verb: one JSON document, or what `show` prints."""
     if as_json:
-        typer.echo(json.dumps(_jsonable(document), indent=2, ensure_ascii=False, allow_nan=False))
+        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+        typer.echo(json.dumps(_jsonable(document), indent=2, ensure_ascii=plain, allow_nan=False))
     else:
         show(console())
 
@@ -105,48 +128,14 @@ def note(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def opened(path: Path, *kinds: str) -> Any:
-    """What the store at `path` holds; ValueError when that is none of the kinds ("hin", "delta", "split", "estimator")."""
-    from hinaug.io import load
-
-    if path.is_dir() and (there := kind_of(path)) is not None and there not in kinds:
-        raise ValueError(f"{path} holds {WORDS[there]}; expected {' or '.join(WORDS[k] for k in kinds)}{HOW[kinds[0]]}")
-    return load(path)
+def words(value: Any) -> str:
+    """A value of a column as text: nothing for null, the words of a list one after another."""
+    return "" if value is None else " ".join(map(words, value)) if isinstance(value, list) else str(value)
 
 
-WORDS = {"hin": "a graph", "delta": "a delta", "split": "a split", "estimator": "a fitted model"}
-HOW = {
-    "hin": "",
-    "delta": " (hinaug augment makes one)",
-    "split": " (hinaug split makes one)",
-    "estimator": " (hinaug evaluate --out saves one)",
-}
-
-
-def kind_of(folder: Path) -> str | None:
-    """What a folder says it holds; None where it is no store."""
-    from hinaug.io import MANIFEST
-
-    try:
-        found = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    kind = found.get("kind") if isinstance(found, dict) and found.get("format") == "hinaug" else None
-    return kind if kind in WORDS else None
-
-
-def check_out(out: Path, kind: str, force: bool) -> None:
-    """Asked before any work: a store of the same kind may be replaced, one of another kind with --force, nothing else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    there = kind_of(out) if out.is_dir() else None
-    if there is None:
-        what = "a file" if not out.is_dir() else "not a store, and not empty"
-        raise ValueError(f"--out {out} is {what}; name a new folder")
-    if there != kind and not force:
-        raise ValueError(
-            f"--out {out} holds {WORDS[there]}, and would get {WORDS[kind]}; name another folder, or --force"
-        )
+def counted(n: int, thing: str) -> str:
+    """1 file, 2 files."""
+    return f"{n:,} {thing}{'s' * (n != 1)}"
 
 
 def edge_type(text: str, there: Mapping[Any, Any]) -> tuple[str, str, str]:

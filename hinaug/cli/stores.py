@@ -8,41 +8,52 @@ from typing import Annotated, Any
 
 import typer
 
-from hinaug.cli.shared import Force, Json, answer, app, check_out, note, opened, table, tell
+from hinaug.cli import listed
+from hinaug.cli.facts import describe, facts_of
+from hinaug.cli.places import check_out, opened
+from hinaug.cli.shared import Force, Json, answer, app, counted, note, table, tell
 
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="The one to show or to read; all without it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The one to show or to read; all without it.", autocompletion=listed.data_sets)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Read it into this store.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with its files; found or fetched without it.")] = None,
     download: Annotated[bool, typer.Option(help="Fetch what is not here.")] = True,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """The public data sets that hinaug knows: where they are and on what terms; with a name and --out, one becomes a store.
+    """The public data sets that hinaug knows, where they are and on what terms; with --out, one becomes a store.
 
-    Example: hinaug datasets ml-100k --out stores/ml-100k
+    The planted world is made up here and needs no files.
+
+    Example:
+      hinaug datasets
+      hinaug datasets planted --out store
     """
-    from hinaug.datasets import find, load
-    from hinaug.datasets.sources import SOURCES
+    from hinaug.datasets import find, load, planted
+    from hinaug.datasets.sources import SOURCES, Source
     from hinaug.tables import nearest
 
-    if name is not None and name not in SOURCES:
-        raise ValueError(f"no data set {name!r}; there are {sorted(SOURCES)}{nearest(name, SOURCES)}")
+    made_up = Source("made up by hinaug, here", (), "None: a made-up world whose answer is known.", "planted")
+    sources = dict(sorted({**SOURCES, "planted": made_up}.items()))
+    if name is not None and name not in sources:
+        raise ValueError(f"no data set {name!r}; there are {[*sources]}{nearest(name, sources)}")
     if out is not None:
         if name is None:
-            raise ValueError(f"--out needs the name of a data set, one of {sorted(SOURCES)}")
-        source = SOURCES[name]
+            raise ValueError(f"--out needs the name of a data set, one of {[*sources]}")
+        source = sources[name]
         check_out(out, "split" if source.reader == "lightgcn_split" else "hin", force)
         note(f"terms of {name}: {source.terms}")
-        _keep(load(name, data, download), out, as_json, data=name, terms=source.terms)
+        thing = planted(rng=0) if source is made_up else load(name, data, download)
+        _keep(thing, out, as_json, data=name, terms=source.terms)
         return
     rows = []
-    for each in [name] if name else sorted(SOURCES):
-        source = SOURCES[each]
+    for each, source in sources.items() if name is None else [(name, sources[name])]:
         try:
-            folder = str(find(each, data if name else None, download=False).folder)
+            folder = None if source is made_up else str(find(each, data if name else None, download=False).folder)
         except FileNotFoundError:
             folder = None
         rows.append({"name": each, "folder": folder, "address": source.address, "terms": source.terms})
@@ -62,20 +73,29 @@ def build(
     ] = None,
     schema: Annotated[Path | None, typer.Option(help="TOML: which file gives which nodes and edges.")] = None,
     out: Annotated[Path | None, typer.Option(help="The store to write.")] = None,
-    example: Annotated[bool, typer.Option("--example", help="Print a commented schema and stop.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a commented schema, after the columns of the files, and stop.")
+    ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """A store from files of any shape and a short schema; what is broken, missing or said twice is counted.
 
     A folder of RecBole's atomic files, or one that `hinaug export` wrote as Parquet, needs no schema.
+    `hinaug build FILES --example` prints their columns and a commented schema to start from.
 
-    Example: hinaug build --example > schema.toml; hinaug build reviews.jsonl items.csv --schema schema.toml --out store
+    Example:
+      printf 'who,what\\nann,tea\\nbob,jam\\n' > likes.csv
+      printf '\\[edge.user.likes.item]\\nsrc = "who"\\ndst = "what"\\n' > schema.toml
+      hinaug build likes.csv --schema schema.toml --out likes
     """
     from hinaug import build as files_to
 
     if example:
-        text = files_to.EXAMPLE
+        text = "".join(
+            f"# {name}: {', '.join(names)}\n" for name, names in (files_to.columns(files) if files else {}).items()
+        )
+        text += files_to.EXAMPLE
         answer(as_json, {"schema": text}, lambda _: typer.echo(text, nl=False))
         return
     if not files or out is None:
@@ -88,7 +108,7 @@ def build(
     found = files_to.known_folder(files[0]) if len(files) == 1 and files[0].is_dir() else None
     if found is None:
         raise ValueError(
-            "which file gives which nodes and edges? --schema says so; `hinaug build --example` prints one"
+            "which file gives which nodes and edges? --schema says so; `hinaug build FILES --example` prints one to start from"
         )
     _keep(found, out, as_json)
 
@@ -119,67 +139,13 @@ def info(
 ) -> None:
     """What a saved store holds.
 
-    Example: hinaug info hinaug-demo/thin
+    Types, rows, columns and their lineage; with --json as one document.
+
+    Example, after that of datasets:
+      hinaug info store
     """
     thing = opened(store, "hin", "delta", "split", "estimator")
     answer(as_json, {"store": store, **facts_of(thing)}, lambda console: describe(thing, console))
-
-
-def describe(thing: Any, console: Any) -> None:
-    """Prints a graph, delta, split or model."""
-    from hinaug.delta import Delta
-    from hinaug.hin import HIN
-    from hinaug.split import Split
-
-    if isinstance(thing, HIN):
-        tell(console, thing.summary())
-    elif isinstance(thing, Delta):
-        from hinaug.show import show_generated  # heavy: it brings the tests of evaluation
-
-        show_generated(thing, console, repr(thing))
-    elif isinstance(thing, Split):
-        tell(
-            console,
-            f"{thing!r}\nevidence: {', '.join(thing.evidence) or 'none'}\nhow: {thing.how}\n{thing.source.summary()}",
-        )
-    else:
-        tell(console, thing.summary() if hasattr(thing, "weights_") and hasattr(thing, "summary") else repr(thing))
-
-
-def facts_of(thing: Any) -> dict[str, Any]:
-    """The same for machines."""
-    from hinaug.delta import Delta
-    from hinaug.hin import HIN
-    from hinaug.split import Split
-    from hinaug.tables import lineage_of
-
-    if isinstance(thing, HIN):
-        tables = {}
-        for name in [*thing.nodes, *thing.edges]:
-            rows = thing.table(name)
-            made = rows.num_rows - rows["origin"].null_count if "origin" in rows.column_names else 0
-            columns = [
-                {"name": f.name, "type": str(f.type), "nulls": rows[f.name].null_count, "lineage": lineage_of(f)}
-                for f in rows.schema
-                if f.name not in ("id", "src", "dst", "origin", "confidence", "key")
-            ]
-            tables[name] = {"observed": rows.num_rows - made, "generated": made, "columns": columns}
-        nodes = {t: v for t, v in tables.items() if isinstance(t, str)}
-        return {"kind": "hin", "nodes": nodes, "edges": {t: v for t, v in tables.items() if t not in nodes},
-                "deltas": [repr(d) for d in thing.deltas]}  # fmt: skip
-    if isinstance(thing, Delta):
-        return {"kind": "delta", "rows": len(thing), "parts": thing.summary().to_pylist()}
-    if isinstance(thing, Split):
-        sizes = {
-            "train": len(thing.train.adjacency(thing.target).data),
-            "valid": len(thing.valid),
-            "test": len(thing.test),
-        }
-        source = facts_of(thing.source)
-        return {"kind": "split", "target": list(thing.target), **sizes, "evidence": list(thing.evidence), "how": thing.how,
-                "source": source}  # fmt: skip
-    relation = getattr(thing, "relation", None)
-    return {"kind": "estimator", "class": type(thing).__name__, "settings": repr(thing), "relation": relation}
 
 
 class Format(StrEnum):
@@ -203,12 +169,15 @@ def export(
     In CSV and GraphML, vectors and lists are JSON text. PyG has no form on disk but a pickle: in Python,
     `hinaug.load("store").to_pyg()` gives its HeteroData.
 
-    Example: hinaug export store --to tables --format csv
+    Example, after that of datasets:
+      hinaug export store --to tables --format csv
     """
     from hinaug.cli.export import write
 
     hin = opened(store, "hin")
     files = write(hin, to, form.value)
     answer(
-        as_json, {"folder": to, "files": files}, lambda console: tell(console, f"{len(files)} files written to {to}")
+        as_json,
+        {"folder": to, "files": files},
+        lambda console: tell(console, f"{counted(len(files), 'file')} written to {to}"),
     )

@@ -42,13 +42,14 @@ def bars(run: Run, regime: str, metric: str, name: str) -> str:
 
 
 def gains(run: Run, regime: str, model: str, name: str) -> str:
-    """augmented - plain in each slice of the users: a point and its 95 % interval about a line at zero."""
+    """augmented - plain, of all users and of each slice: a point and its 95 % interval about a line at zero."""
     left, right, row = 118, 274, 22
-    slices = run.pair(regime, model, "augmented - plain")["slices"]
+    whole = {arm: run.pair(regime, model, f"{arm} - plain") for arm in ("augmented", "random")}
+    slices = {"all users": whole, **whole["augmented"]["slices"]}
     metric = run.pair(regime, model, "augmented - plain")["metric"]
     reach = _reach(run, regime)
     told = "; ".join(
-        f"{by} {label}: {signed(p['difference'], 4)} [{signed(p['low'], 4)}, {signed(p['high'], 4)}], {p['users']} users"
+        f"{by}, {label}: {signed(p['difference'], 4)} [{signed(p['low'], 4)}, {signed(p['high'], 4)}], {p['users']} users"
         for by, parts in slices.items()
         for label, p in parts.items()
     )
@@ -67,15 +68,15 @@ def gains(run: Run, regime: str, model: str, name: str) -> str:
     picture.text((left + right) / 2, height - 6, f"{metric}, augmented − plain", "small", "middle")
     y = 8.0
     for by, parts in slices.items():
-        picture.text(0, y + 12, f"by {cut(by, 24)}", "strong halo")
+        picture.text(0, y + 12, by if parts is whole else f"by {cut(by, 24)}", "strong halo")
         y += 24
         for label, p in parts.items():
-            _point(picture, label, p, at, (left, right), y + row / 2 - 3)
+            _point(picture, label, p, at, (left, right), y + row / 2 - 3, "dot random" if label == "random" else "dot")
             y += row
     return str(picture)
 
 
-def _point(picture: Svg, label: str, p: dict[str, Any], at: Any, ends: tuple[float, float], y: float) -> None:
+def _point(picture: Svg, label: str, p: dict[str, Any], at: Any, ends: tuple[float, float], y: float, dot: str) -> None:
     left, right = ends
     picture.text(0, y + 4, cut(label.replace("-", "–"), 13))
     picture.text(left - 8, y + 4, f"{p['users']:,}", "small", "end")
@@ -86,7 +87,7 @@ def _point(picture: Svg, label: str, p: dict[str, Any], at: Any, ends: tuple[flo
             if past:  # the interval goes on beyond the axis
                 picture.add("path", cls="mark", d=f"M{x + 5 * sign} {y}l{-5 * sign} -4v8z")
     middle = min(max(at(p["difference"]), left), right)
-    picture.add("circle", cls="dot", cx=middle, cy=y, r=4)
+    picture.add("circle", cls=dot, cx=middle, cy=y, r=4)
     picture.text(WIDTH, y + 4, signed(p["difference"], 4), "figure", "end")
 
 
@@ -98,5 +99,6 @@ def _reach(run: Run, regime: str) -> float:
         for labels in run.pair(regime, model, "augmented - plain")["slices"].values()
         for p in labels.values()
     ]
+    parts += [run.pair(regime, model, f"{arm} - plain") for model in run.models for arm in ("augmented", "random")]
     wide = [p for p in parts if p["users"] >= FEW] or parts
     return max((abs(p[bound]) for p in wide for bound in ("low", "high")), default=0.0) * 1.05 or 0.01

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hinaug.report import sections
-from hinaug.report.pieces import data, pairs, typeset
+from hinaug.report.pieces import data, named, pairs, typeset
 from hinaug.report.read import Run
 from hinaug.report.style import STYLE
 from hinaug.report.svg import clean
@@ -36,7 +36,7 @@ def page(run: Run) -> str:
         f"<div>{body}</div></section>"
         for name, (title, (about, body)) in parts.items()
     )
-    named = clean(run.facts["data"])
+    title = clean(run.facts["data"])
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -44,7 +44,7 @@ def page(run: Run) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>
 <link rel="icon" href="data:,"/>
-<title>{named}: did the augmentation help? | hinaug</title>
+<title>{title}: did the augmentation help? | hinaug</title>
 <style>{STYLE}</style>
 </head>
 <body>
@@ -64,10 +64,9 @@ def page(run: Run) -> str:
 def _head(run: Run) -> str:
     facts, model = run.facts, run.models[0]
     said = {regime: run.verdict(regime, model) for regime in run.regimes}
-    short = "".join(f"<span>{clean(regime.capitalize())}: {_short(text)}.</span>" for regime, text in said.items())
+    short = "".join(f"<span>{clean(line)}</span>" for line in _headline(said))
     full = "".join(
-        f'<p class="lead">{data(regime.capitalize())}, {data(model)}: {typeset(text)}.</p>'
-        for regime, text in said.items()
+        f'<p class="lead">{data(named(regime))}, {data(model)}: {typeset(text)}.</p>' for regime, text in said.items()
     )
     seeds = len(facts["seeds"])
     users = {regime: run.pair(regime, model, f"{ARMS[2]} - {ARMS[0]}")["users"] for regime in run.regimes}
@@ -86,6 +85,14 @@ def _head(run: Run) -> str:
         '<p class="key">Throughout the page <span class="made">this colour</span> stands for what was generated; '
         "grey is what was observed, or the comparison without it.</p>"
     )
+
+
+def _headline(said: dict[str, str]) -> list[str]:
+    """One sentence for all regimes that say the same."""
+    alike: dict[str, list[str]] = {}
+    for regime, text in said.items():
+        alike.setdefault(_short(text), []).append(regime)
+    return [f"{named(' and '.join(regimes))}: {text}." for text, regimes in alike.items()]
 
 
 def _short(text: str) -> str:

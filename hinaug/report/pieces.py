@@ -12,7 +12,23 @@ from hinaug.report.svg import clean
 def typeset(text: str) -> str:
     """A sentence of the terminal with real arrows and minus signs."""
     text = clean(text).replace("-&gt;", "→").replace("p = ", "p\u00a0=\u00a0").replace(" %", "\u00a0%")
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+    return re.sub(r"(?<=\d)%", "\u00a0%", re.sub(r"(?<![\w.])-(?=\d)", "−", text))
+
+
+def brief(settings: str) -> str:
+    """The repr of a model without its relation and what was left at nothing."""
+    settings = re.sub(r"relation=\([^)]*\)(, )?", "", settings)
+    return re.sub(r"\b\w+=(None|\(\))(, |(?=\)))", "", settings).replace(", )", ")")
+
+
+def command(line: str) -> str:
+    """A command line that breaks between its words alone."""
+    return f"<pre>{' '.join(f'<span>{clean(word)}</span>' for word in line.split(' '))}</pre>"
+
+
+def named(regime: str) -> str:
+    """A regime at the start of a line; only its first letter changes."""
+    return regime[:1].upper() + regime[1:]
 
 
 def data(text: Any) -> str:

@@ -86,7 +86,7 @@ def read(folder: Path) -> Run:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ReportError(
-            f"cannot read {path}: {reason}; a report is made from the folder of a finished run"
+            f"cannot read {path}: {reason}; a report is made from the folder of a finished run (hinaug demo, or hinaug evaluate --run)"
         ) from error
     lines: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _NEED}
     for n, line in enumerate(text.splitlines(), 1):
@@ -103,7 +103,8 @@ def read(folder: Path) -> Run:
     run = Run(lines, {})
     _complete(run, path)
     for regime in run.regimes:
-        run.graphs[regime] = _graph(folder / regime.split()[0], run.relation)
+        place = run.facts.get("stores", {}).get(regime, regime.split()[0])
+        run.graphs[regime] = _graph(folder / place, run.relation)
     return run
 
 
@@ -111,6 +112,9 @@ def _check(row: dict[str, Any], where: str) -> None:
     _holds(row, _NEED[row["kind"]], f"{where} ({row['kind']})")
     if row["kind"] == "run" and (len(row["relation"]) != 3 or not all(isinstance(t, str) for t in row["relation"])):
         raise ReportError(f"{where} (run): 'relation' is three names, this is {row['relation']!r}")
+    if row["kind"] == "run" and "stores" in row:
+        _holds(row, {"stores": dict}, f"{where} (run)")
+        _holds(row["stores"], dict.fromkeys(row["stores"], str), f"{where} (run), stores")
     if row["kind"] == "means":
         for metric in METRICS:
             told = row["figures"].get(metric)

@@ -17,11 +17,14 @@ def draw(hin: HIN, name: str) -> str:
     radius = 40 if n < 6 else 30
     ring = 0.0 if n == 1 else max(132.0, radius * n * 0.62)
     width = 2 * (ring + radius) + 96
-    height = width if n > 2 else 2 * radius + 90
+    tall = 0.0 if n <= 2 else ring * (1 + np.cos(np.pi / n)) if n % 2 else 2 * ring * np.cos(np.pi / n)
+    crowded = len({frozenset((a, b)) for a, _, b in hin.edges}) < len(hin.edges)  # then arrows bend outward
+    height = tall + 2 * radius + (90 if crowded or n <= 2 else 57)
     turn = np.pi if n == 2 else -np.pi / 2 if n % 2 else -np.pi / 2 - np.pi / n
+    middle = height / 2 if n <= 2 else 45 + radius + (ring if n % 2 else ring * np.cos(np.pi / n))
     angle = turn + 2 * np.pi * np.arange(n) / n
     places = {
-        t: np.array([width / 2 + ring * np.cos(a), height / 2 + ring * np.sin(a)])
+        t: np.array([width / 2 + ring * np.cos(a), middle + ring * np.sin(a)])
         for t, a in zip(types, angle, strict=True)
     }
     told = "; ".join(f"{t}: {_counts(hin, t)}" for t in types)

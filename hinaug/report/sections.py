@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from hinaug.report import figures, maps, schema, shapes
-from hinaug.report.pieces import data, figure, legend, pairs, table, typeset
+from hinaug.report.pieces import brief, command, data, figure, legend, named, pairs, table, typeset
 from hinaug.report.read import Run
 from hinaug.report.svg import clean, signed
 from hinaug.show import ARMS, LEVEL, METRICS
@@ -28,9 +27,7 @@ def results(run: Run) -> tuple[str, str]:
         f"<p>p: paired t-test over users, seeds averaged, Holm-corrected over the table of a regime. {LEVEL} or more counts "
         "as nothing found.</p>"
     )
-    panels = [
-        (regime.capitalize(), figures.bars(run, regime, MAIN, f"bars-{i}")) for i, regime in enumerate(run.regimes)
-    ]
+    panels = [(named(regime), figures.bars(run, regime, MAIN, f"bars-{i}")) for i, regime in enumerate(run.regimes)]
     caption = (
         f"{MAIN} on test, every item ranked. Whiskers are 95 % intervals over users; arms are tested on the same users, so the "
         "p beside a bar can be small although whiskers overlap. Look first whether augmented ends beyond both others."
@@ -71,19 +68,21 @@ def _table_of_results(run: Run, regime: str) -> str:
             rows.append(f'<tr class="{arm}">{"".join(cells)}</tr>')
         bodies.append(f"<tbody>{''.join(rows)}</tbody>")
     said = "".join(f"<dt>{data(m)}</dt><dd>{typeset(run.verdict(regime, m))}</dd>" for m in run.models)
-    return table(regime.capitalize(), head, bodies) + f"<dl>{said}</dl>"
+    return table(named(regime), head, bodies) + f"<dl>{said}</dl>"
 
 
 def slices(run: Run) -> tuple[str, str]:
-    about = "<p>The same comparison in slices that share the users out: by how many links a user has in train, and by how many "
-    about += "of the held-out items are outside the most popular fifth.</p>"
+    about = (
+        "<p>What each user gains over plain: all users, the random control beside it, and slices that share the users "
+    )
+    about += "out by their links in train and by how many of the held-out items are outside the most popular fifth.</p>"
     panels = [
-        (f"{regime.capitalize()}: {model}", figures.gains(run, regime, model, f"gain-{i}-{j}"))
+        (f"{named(regime)}: {model}", figures.gains(run, regime, model, f"gain-{i}-{j}"))
         for i, regime in enumerate(run.regimes)
         for j, model in enumerate(run.models)
     ]
     caption = (
-        "Points right of the line gain by the augmentation, points left of it lose; an interval that crosses the line shows "
+        "Points right of the line gain, points left of it lose; an interval that crosses the line shows "
         "no difference. These intervals are not corrected for their number. Grey figures count users; an arrowhead marks an "
         "interval that goes on beyond the axis."
     )
@@ -106,7 +105,7 @@ def _table_of_slices(run: Run, regime: str) -> str:
                 )
                 rows += f"<tr>{names}{''.join(f'<td>{figure}</td>' for figure in told)}</tr>"
         bodies.append(f"<tbody>{rows}</tbody>")
-    return table(f"{regime.capitalize()}: {MAIN} by slice", head, bodies)
+    return table(f"{named(regime)}: {MAIN} by slice", head, bodies)
 
 
 def degrees(run: Run) -> tuple[str, str]:
@@ -118,12 +117,12 @@ def degrees(run: Run) -> tuple[str, str]:
         picture = shapes.curves(
             f"degree-{i}", f"Links per {source}, {regime}", axes, shapes.at_least(real), shapes.at_least(made)
         )
-        panels.append((f"{regime.capitalize()}: links per {source}", picture))
+        panels.append((f"{named(regime)}: links per {source}", picture))
         real, made = shapes.popularity(graph, run.relation)
         axes = (f"rank of the {target}", "share of all links")
         name = f"Popularity of {target}s, {regime}"
         picture = shapes.curves(f"rank-{i}", name, axes, shapes.by_rank(real), shapes.by_rank(made))
-        panels.append((f"{regime.capitalize()}: popularity", picture))
+        panels.append((f"{named(regime)}: popularity", picture))
     about = (
         f"<p>Do generated {data(source)}s have as many links as real ones, and do generated links go to the same few "
     )
@@ -140,7 +139,7 @@ def confidence(run: Run) -> tuple[str, str]:
     panels, rows = [], []
     for i, (regime, graph) in enumerate(run.graphs.items()):
         for j, (origin, values) in enumerate(shapes.confidences(graph).items()):
-            title = f"{regime.capitalize()}: {origin}, {len(values):,} rows"
+            title = f"{named(regime)}: {origin}, {len(values):,} rows"
             panels.append((title, shapes.histogram(f"sure-{i}-{j}", title, values)))
         for row in (r for delta in graph.deltas for r in delta.summary().to_pylist()):
             names = "".join(
@@ -174,7 +173,8 @@ def map_of_users(run: Run) -> tuple[str, str]:
         if found is not None:
             real, made, share = found
             title = f"Real and generated {source}s, {regime}"
-            panels.append((f"{regime.capitalize()}", maps.scatter(f"map-{i}", title, real, made)))
+            counts = f"{named(regime)}: {len(real):,} real, {len(made):,} generated"
+            panels.append((counts, maps.scatter(f"map-{i}", title, real, made)))
             held.append(f"{100 * share:.1f} % ({regime})")
     about = f"<p>Near each other are {data(source)}s who are linked to the same {data(target)}s.</p>"
     if not panels:
@@ -218,11 +218,11 @@ def _picks(row: dict[str, Any], source: str) -> str:
             f'<tr><td class="rank">{item["rank"]}</td><td class="text">{data(item["title"])}{flag}{told}</td>'
             f"<td>{item['score']:.2f}</td></tr>"
         )
-    named = f"{row['regime'].capitalize()}: {source} {row['user']}"
+    who = f"{named(row['regime'])}: {source} {row['user']}"
     known = "; ".join(map(data, row["history"])) + (" and more" if row["known"] > len(row["history"]) else "")
     surest = "; ".join(f"{data(guess['title'])} ({guess['confidence']:.2f})" for guess in row["surest"])
     head = [("", "rank"), ("recommended", "text"), ("score", "")]
-    listed = table(named, head, [f"<tbody>{''.join(rows)}</tbody>"])
+    listed = table(who, head, [f"<tbody>{''.join(rows)}</tbody>"])
     return (
         f'<div class="panel picks">{listed}<p class="why">Known for {row["known"]:,}: {known}. Generated edges of this '
         f"{data(source)}: {row['edges']:,}{f'; the surest are {surest}' if surest else ''}.</p></div>"
@@ -232,24 +232,19 @@ def _picks(row: dict[str, Any], source: str) -> str:
 def again(run: Run) -> tuple[str, str]:
     facts = run.facts
     about = "<p>The same command and versions give the same figures.</p>"
-    command = f"<pre>{clean(facts['command'])}</pre>" if facts.get("command") else ""
+    asked = command(facts["command"]) if facts.get("command") else ""
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     rows = [("Seeds", ", ".join(map(clean, facts["seeds"]))), ("Versions", data(versions))]
+    rows += [("Model", data(facts["settings"]))] if facts.get("settings") else []
     rows += [("Text encoder", data(facts["encoder"]))] if facts.get("encoder") else []
     rows += [("Time", f"{row['seconds']:.0f} s") for row in run.lines["end"]]
-    chosen = []
-    for row in run.lines["chosen"]:
-        size = f'<td class="left">size of the delta</td><td class="text">{data(row["size"])}</td>'
-        chosen.append(f'<tr><td class="left">{data(row["regime"])}</td>{size}</tr>')
-        for arm, members in row["members"].items():
-            names = f'<td class="left">{data(row["regime"])}</td><td class="left arm">{data(arm)}</td>'
-            chosen.append(f'<tr class="{clean(arm)}">{names}<td class="text">{data(_members(members))}</td></tr>')
-    head = [("regime", "left"), ("data", "left"), ("setting", "text")]
-    tuned = table("Chosen on valid at the first seed", head, [f"<tbody>{''.join(chosen)}</tbody>"]) if chosen else ""
-    return about, command + pairs(rows) + tuned
+    return about, asked + pairs(rows) + "".join(_chosen(row) for row in run.lines["chosen"])
 
 
-def _members(members: dict[str, Any]) -> str:
-    """What was chosen, without what every member shares and what was left at None."""
-    told = "; ".join(map(str, members.values()))
-    return re.sub(r", \w+=None", "", re.sub(r"relation=\([^)]*\), ", "", told))
+def _chosen(row: dict[str, Any]) -> str:
+    """What valid chose in one regime."""
+    told = [("Size of the delta", typeset(row["size"]))]
+    told += [
+        (named(arm), data(brief("; ".join(map(str, members.values()))))) for arm, members in row["members"].items()
+    ]
+    return f'<h3 class="next">{data(named(row["regime"]))}: chosen on valid at the first seed</h3>{pairs(told)}'

@@ -52,6 +52,7 @@ svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; stroke
 .rim { fill: none; stroke: var(--paper); stroke-width: 4; }
 .whisker { fill: none; stroke: var(--ink); stroke-width: 1.4; }
 .dot { fill: var(--accent); stroke: var(--paper); stroke-width: 1.5; }
+.dot.random { fill: var(--paper); stroke: var(--grey); stroke-width: 2; }
 .mark { fill: var(--ink); }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .curve.real { stroke: var(--grey); }
@@ -65,7 +66,10 @@ svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; stroke
 .edge { fill: none; stroke: var(--grey); stroke-width: 1.4; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 24px; list-style: none; margin: 0 0 20px; padding: 0; font-size: 14px; }
 .legend svg { display: inline-block; width: 34px; height: 12px; margin-right: 8px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(to right, var(--paper) 50%, transparent) local 0 0 / 48px 100%,
+  linear-gradient(to left, var(--paper) 50%, transparent) local 100% 0 / 48px 100%,
+  linear-gradient(to right, var(--soft), transparent) scroll 0 0 / 14px 100%,
+  linear-gradient(to left, var(--soft), transparent) scroll 100% 0 / 14px 100%; background-repeat: no-repeat; }
 .scroll:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; }
 table { border-collapse: collapse; font-size: 13.5px; line-height: 1.45; font-variant-numeric: tabular-nums; width: 100%; }
 caption { text-align: left; font-weight: 620; font-size: 15px; padding-bottom: 8px; }
@@ -92,6 +96,8 @@ summary { cursor: pointer; font-size: 14px; color: var(--accent); padding: 4px 0
 details > * + * { margin-top: 14px; }
 pre { background: var(--panel); padding: 14px 16px; margin: 0 0 24px; border-radius: 6px; white-space: pre-wrap;
   font: 14px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+pre span { display: inline-block; max-width: 100%; }
+h3.next { margin-top: 28px; }
 dl { display: grid; grid-template-columns: minmax(90px, max-content) minmax(0, 1fr); gap: 6px 24px; margin: 0; font-size: 14px; }
 dt { color: var(--muted); }
 dd { margin: 0; font-variant-numeric: tabular-nums; }
@@ -108,12 +114,14 @@ footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid var(--rule);
   details::details-content { content-visibility: visible; }
   section { display: block; margin-top: 28px; padding-top: 18px; }
   .about { margin-bottom: 18px; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3, caption, .about, .about > *, .legend, thead { break-after: avoid; }
   .panel { margin-bottom: 22px; }
-  .panel, tr, .picks, pre { break-inside: avoid; }
+  .panel, tr, tbody, .picks, pre, .scroll, dl, .about { break-inside: avoid; }
   .panels { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 32px; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
   table, thead th { font-size: 7.6pt; }
+  .picks table { font-size: 9pt; }
+  .why { font-size: 8pt; }
   th, td, th.arm { padding-left: 7px; }
 }
 """
