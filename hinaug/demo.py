@@ -139,7 +139,7 @@ def experiment(
         found[regime] = show_comparisons(results, regime, log, console)
     console.rule()
     console.print(f"results: {log.path}; augmented stores: {out}/all, {out}/thin (hinaug info {out}/thin)")
-    log.write(kind="end", seconds=time.perf_counter() - started)
+    log.end(time.perf_counter() - started)
     console.print(f"report: {report(out)}")
     console.print(f"done in {time.perf_counter() - started:.0f} s")
     return found

@@ -31,15 +31,23 @@ Results = Mapping[tuple[str, str], list[Result]]  # (model, arm) -> one result a
 
 
 class Log:
-    """results.jsonl: one JSON object a line, written as the run goes; `hinaug.report` makes a page of it."""
+    """results.jsonl: one JSON object a line, written as the run goes; `hinaug.report` makes a page of it.
+
+    Until `end` it is called results.jsonl.part, so that an older run is there until a newer one is complete.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        path.write_text("")
+        self.path, self.part = path, path.with_name(path.name + ".part")
+        self.part.write_text("")
 
     def write(self, **row: Any) -> None:
-        with self.path.open("a") as file:
+        with self.part.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+    def end(self, seconds: float) -> None:
+        """The last line; what was there before gives way."""
+        self.write(kind="end", seconds=seconds)
+        self.part.replace(self.path)
 
     def run(self, data: str, relation: EdgeType, seeds: Iterable[int], **facts: Any) -> None:
         """What is run, and with which versions; facts: source, terms, notes, encoder, command."""
@@ -101,7 +109,8 @@ def show_recommendations(
         known = split.train_valid.ids(target, matrix[[position]].indices).to_pylist()
         mine = guesses.get(str(user), {})
         console.print(
-            f"\nten for {source} {user}, who is known for {len(known)}: {'; '.join(map(title, known[:4]))} ..."
+            f"\nten for {source} {user}, who is known for {len(known)}: {'; '.join(map(title, known[:4]))} ...",
+            markup=False,
         )
         items: list[dict[str, Any]] = []
         for row in recommend(model, graph, [user], k=10).to_pylist():
@@ -109,15 +118,16 @@ def show_recommendations(
             told = {"rank": row["rank"], "title": title(row["item"]), "score": row["score"]}
             items.append(told | {"confidence": mine.get(item), "fans": fans[item]})
             why = [f"a generated edge, confidence {mine[item]:.2f}"] if item in mine else []
-            why += [f"in {fans[item]} generated {source}s"] if fans[item] else []
+            why += [f"in {fans[item]} generated {_plural(source, fans[item])}"] if fans[item] else []
             mark = "*" if item in mine else " "
             console.print(
-                f"  {row['rank']:>2} {mark} {title(row['item']):<42.42} {row['score']:6.2f}  {', '.join(why)}"
+                f"  {row['rank']:>2} {mark} {title(row['item']):<42.42} {row['score']:6.2f}  {', '.join(why)}",
+                markup=False,
             )
         names = dict(zip(map(str, graph.ids(target).to_pylist()), graph.ids(target).to_pylist(), strict=True))
         best = sorted(mine.items(), key=lambda g: -g[1])[:5]
         surest = "; ".join(f"{title(names[i])} ({c:.2f})" for i, c in best) or "none"
-        console.print(f"  generated edges of this {source}: {len(mine)}. Surest: {surest}")
+        console.print(f"  generated edges of this {source}: {len(mine)}. Surest: {surest}", markup=False)
         history = [title(i) for i in known[:4]]
         who: dict[str, Any] = {"user": str(user), "known": len(known), "history": history, "edges": len(mine)}
         who["surest"] = [{"title": title(names[i]), "confidence": c} for i, c in best]
@@ -134,7 +144,7 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
     corrected = holm({key: c.p for key, c in found.items()})
     seeds = results[models[0], "plain"]
     judged = len(per_user(seeds, "NDCG@20")[0])
-    title = f"{regime}: test, full ranking, {len(seeds)} seeds, {judged} users; ± half the 95 % interval"
+    title = f"{regime}: test, full ranking, {len(seeds)} {_plural('seed', len(seeds))}, {judged} {_plural('user', judged)}; ± half the 95 % interval"
     table = _table(title, "model", "data", *METRICS, "NDCG % over plain", "p")
     for m in models:
         for arm in ARMS:
@@ -184,6 +194,10 @@ def _mean(results: list[Result], metric: str) -> str:
     values = per_user(results, metric)[1]
     low, high = mean_interval(values)
     return f"{values.mean():.4f} ±{f'{(high - low) / 2:.3f}'.lstrip('0')}"
+
+
+def _plural(name: str, n: int) -> str:
+    return name if n == 1 else f"{name}s"
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -77,7 +77,7 @@ def made(tmp_path_factory):
         members = {"plain": {"EASE": "EASE(relation=('user', 'rates', 'item'), l2=300, weight=None)"}}
         log.write(kind="chosen", regime=regime, size="10 % of the edges", members=members)
         hinaug.save(graph(), folder / regime.split()[0])
-    log.write(kind="end", seconds=12.3)
+    log.end(12.3)
     return folder, report(folder).read_text(encoding="utf-8")
 
 

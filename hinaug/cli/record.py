@@ -94,7 +94,7 @@ def keep_run(
             save(graph, draft / places[name])
             model, quiet = learned.models[name], Console(file=io.StringIO())
             show_recommendations(model, graph, split, delta, _titles(graph, split.target[2]), _regime(name), log, quiet)
-        log.write(kind="end", seconds=seconds)
+        log.end(seconds)
 
 
 def _regime(delta: str) -> str:
