@@ -55,7 +55,7 @@ class Stacking(Ensemble):
     max_users: users that are learned from at most, drawn at random.
 
     fit(train, valid=...) fits the members on train alone and refuses valid pairs that they saw; refit(train_valid) refits the
-    members and keeps what was learned of them. NaN where no member can tell. Learned: `weights_` of b, `share_`, `meta_`,
+    members and keeps what was learned of them. NaN where no member with weight can tell. Learned: `weights_` of b, `share_`, `meta_`,
     `valid_`: NDCG@k of each member, of b, and of the whole out of fold.
     """
 
@@ -75,13 +75,15 @@ class Stacking(Ensemble):
         found = self._candidates(hin, valid, max(self.n_candidates, self.k), self.max_users, rng)
         self.weights_, self.valid_ = search(found, self.k, self.margin)
         self.share_, self.meta_ = 0.0, None
-        there, target = found.items >= 0, found.relevant
-        if len(found.users) >= 2 * self.folds and target.any():
+        there = (found.items >= 0) & ~np.isnan(self._base(found.z))
+        found.items[~there] = -1
+        if len(found.users) >= 2 * self.folds and found.relevant[there].any():
             self._choose(hin, found, there, learners, rng)
         self.valid_ = np.r_[self.valid_, self.valid_[-1]] if self.meta_ is None else self.valid_
 
     def _choose(self, hin: HIN, found: Candidates, there: np.ndarray, learners: list[Any], rng: Any) -> None:
         measure, x = Measure(found, self.k), self._features(hin, found.users, found.items, found.z)
+        measure.nobody = ~there
         base = standard(self._base(found.z), there)
         y, user = found.relevant[there], np.broadcast_to(np.arange(len(there))[:, None], there.shape)[there]
         fold = rng.permutation(len(there)) % self.folds
@@ -129,13 +131,10 @@ class Stacking(Ensemble):
         self._popularity(hin)
 
     def _base(self, z: np.ndarray) -> np.ndarray:
-        """b, of z-scores [members, ...]: the weighted mean; where only members without weight can tell, theirs."""
-        known, z = (~np.isnan(z)).astype(np.float32), np.nan_to_num(z)
-        weights, ones = self.weights_.astype(np.float32), np.ones(len(z), np.float32)
-        share, many = np.tensordot(weights, known, 1), np.tensordot(ones, known, 1)
-        total = np.where(share > 0, np.tensordot(weights, z, 1), np.tensordot(ones, z, 1))
-        count = np.where(share > 0, share, many)
-        return np.divide(total, count, out=np.full(count.shape, np.nan, np.float32), where=count > 0)
+        """b, of z-scores [members, ...]: the weighted mean of the members that can tell; NaN where none with weight can."""
+        known, weights = (~np.isnan(z)).astype(np.float32), self.weights_.astype(np.float32)
+        total, share = np.tensordot(weights, np.nan_to_num(z), 1), np.tensordot(weights, known, 1)
+        return np.divide(total, share, out=np.full(share.shape, np.nan, np.float32), where=share > 0)
 
     def _features(self, hin: HIN, src: np.ndarray, items: np.ndarray, z: np.ndarray) -> np.ndarray:
         """[candidates that are there, features], row by row, of z-scores [members, len(src), c] of items [len(src), c]."""
@@ -161,6 +160,7 @@ class Stacking(Ensemble):
             return base
         n = max(self.n_candidates, self.k)
         items, there, rows = union([top_k(np.where(pool, s, np.float32(np.nan)), n)[0] for s in z], pool.shape[1])
+        there &= ~np.isnan(base[rows, items])
         if not there.any():
             return base
         odds = np.zeros(there.shape, np.float32)

@@ -255,10 +255,32 @@ def test_stacking_takes_any_classifier_and_refuses_the_rest(split, fitted):
 def test_features_by_hand():
     """One user, three candidates, two members; the second cannot tell the last one and agrees with the first."""
     model = Stacking([EASE(RATES)] * 2)
-    model.weights_ = np.array([1.0, 0.0])
     z = np.float32([[[2, 1, 0.5]], [[-1, 0, np.nan]]])
-    np.testing.assert_array_equal(model._base(z), [[2, 1, 0.5]])
-    model.weights_ = np.array([0.25, 0.75])
-    np.testing.assert_allclose(model._base(z), [[-0.25, 0.25, 0.5]])
-    model.weights_ = np.array([0.0, 1.0])
-    np.testing.assert_allclose(model._base(z), [[-1, 0, 0.5]])
+    for weights, base in (
+        ([1, 0], [2, 1, 0.5]),
+        ([0.25, 0.75], [-0.25, 0.25, 0.5]),
+        ([0, 1], [-1, 0, np.nan]),  # who has no weight is not heard where the others cannot tell, as in Weighted
+    ):
+        model.weights_ = np.float64(weights)
+        np.testing.assert_allclose(model._base(z), [base])
+
+
+@pytest.mark.parametrize("meta", ["logistic", "trees"])
+def test_stacking_is_silent_where_members_with_weight_are(split, meta):
+    """A member that knows nothing scores everything, the good one some targets alone: the others must not be ranked."""
+    noise = Noise(RATES).fit(split.train)
+    silent = split.train.n("item") - 5
+
+    class Partly(EASE):
+        def _score(self, hin, src):
+            scores = super()._score(hin, src)
+            scores[:, silent:] = np.nan
+            return scores
+
+    partly = Partly(RATES, l2=20.0).fit(split.train)
+    stack = Stacking([partly.clone(), noise.clone()], meta=meta, margin=-1e9)
+    stack.fit_with([partly, noise], split.train, valid=split.valid, rng=0)
+    stack.weights_ = np.array([1.0, 0.0])
+    scores = stack.score(split.train, np.arange(20))
+    assert np.isnan(scores[:, silent:]).all()
+    assert not np.isnan(scores[:, :silent]).any()
