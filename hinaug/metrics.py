@@ -155,8 +155,6 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
     Returns:
         items int64 [b, k], with -1 where a row has fewer than k items to give; their scores [b, k], there NaN.
     """
-    import torch  # several times faster than numpy's partition; imported here, as nothing else in this file needs it
-
     scores = np.asarray(scores)
     if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
         raise ValueError(
@@ -165,30 +163,32 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
         )
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
-    valid = ~np.isnan(scores)
+    low = np.fmax(scores, scores.dtype.type(-np.inf))  # a copy without NaN
     if exclude is not None:
         drop = _binary(exclude)
         if drop.shape != scores.shape:
             raise ValueError(
                 f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the same rows and items of both"
             )
-        valid[np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices] = False
+        low[np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices] = -np.inf
     b, n = scores.shape
     items, values = np.full((b, k), -1, dtype=np.int64), np.full((b, k), np.nan, dtype=scores.dtype)
     if b == 0 or n == 0:
         return items, values
-    low = np.where(valid, scores, -np.inf).astype(scores.dtype, copy=False)
     m = min(k, n)
     # one more than asked, to see which rows are tied across the cut
-    best, at = (t.numpy() for t in torch.topk(torch.from_numpy(low), min(m + 1, n), dim=1))
+    best, at = _largest(low, min(m + 1, n))
     chosen = np.array(at[:, :m])
     cut = best[:, m - 1]
     tied = np.flatnonzero((cut == -np.inf) | (best[:, m] == cut if m < n else False))
     if tied.size:
+        valid = ~np.isnan(scores[tied])
+        if exclude is not None:
+            valid[drop[tied].nonzero()] = False
         # keep what is above the cut; fill up with the lowest positions at the cut; n marks an empty slot
         above = best[tied, :m] > cut[tied, None]
         kept = np.where(above, chosen[tied], n)
-        row, col = np.nonzero((low[tied] == cut[tied, None]) & valid[tied])
+        row, col = np.nonzero((low[tied] == cut[tied, None]) & valid)
         rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(tied)))[row]
         slot = above.sum(1)[row] + rank  # topk is sorted: what is above comes first
         fits = slot < m
@@ -201,6 +201,30 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
     chosen, found = np.take_along_axis(chosen, order, 1), np.take_along_axis(found, order, 1)
     items[:, :m], values[:, :m] = np.where(chosen < n, chosen, -1), found
     return items, values
+
+
+GROUPS = 32  # items whose best is looked for first
+
+
+def _largest(scores: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """The m largest values of each row and where they stand, largest first; which of equal ones is open.
+
+    They lie in the m groups of items (items j, j + width, ... form group j) with the largest maxima, and the maxima are found
+    by one fast pass.
+    """
+    import torch  # several times faster than numpy's partition; imported here, as nothing else in this file needs it
+
+    x = torch.from_numpy(scores)
+    (b, n), width = x.shape, x.shape[1] // GROUPS
+    if width < 8 * m:
+        best, at = torch.topk(x, m, dim=1)
+        return best.numpy(), at.numpy()
+    whole = width * GROUPS
+    group = torch.topk(x[:, :whole].view(b, GROUPS, width).amax(1), m, dim=1, sorted=False).indices
+    at = (group[:, None, :] + torch.arange(GROUPS)[None, :, None] * width).view(b, -1)
+    at = torch.cat([at, torch.arange(whole, n).expand(b, n - whole)], 1)
+    best, chosen = torch.topk(x.gather(1, at), m, dim=1)
+    return best.numpy(), at.gather(1, chosen).numpy()
 
 
 def _binary(matrix: Any) -> sp.csr_array:

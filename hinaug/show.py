@@ -144,7 +144,8 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
     corrected = holm({key: c.p for key, c in found.items()})
     seeds = results[models[0], "plain"]
     judged = len(per_user(seeds, "NDCG@20")[0])
-    title = f"{regime}: test, full ranking, {len(seeds)} {_plural('seed', len(seeds))}, {judged} {_plural('user', judged)}; ± half the 95 % interval"
+    counts = f"{len(seeds)} {_plural('seed', len(seeds))}, {judged} {_plural('user', judged)}"
+    title = f"{regime}: test, full ranking, {counts}; ± half the 95 % interval"
     table = _table(title, "model", "data", *METRICS, "NDCG % over plain", "p")
     for m in models:
         for arm in ARMS:

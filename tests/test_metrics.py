@@ -259,3 +259,22 @@ def test_top_k_of_larger_rows_with_ties():
     for scores in (rng.random((50, 3000)), rng.integers(0, 30, (50, 3000)) / 7.0, np.zeros((5, 3000))):
         items, _ = metrics.top_k(scores.astype(np.float32), 100)
         np.testing.assert_array_equal(items, np.argsort(-scores.astype(np.float32), axis=1, kind="stable")[:, :100])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_wide_rows_equal_a_stable_sort(seed):
+    """Rows of thousands are searched by groups: ties, gaps and the last items, which fill no group, must not get lost."""
+    rng = np.random.default_rng(seed)
+    b, n, k = rng.integers(1, 6), rng.integers(1500, 7000), rng.integers(1, 6)
+    scores = rng.normal(size=(b, n)).astype(np.float32)
+    if seed % 2:
+        scores = np.round(scores, 1)
+    scores[rng.random(scores.shape) < 0.2] = np.nan
+    scores[:, -1] = 9.0
+    exclude = sp.random_array((b, n), density=0.2, format="csr", rng=seed)
+    items, _ = metrics.top_k(scores, int(k), exclude=exclude)
+    gone = np.isnan(scores) | (exclude.toarray() != 0)
+    for row in range(b):
+        there = np.flatnonzero(~gone[row])
+        best = there[np.argsort(-scores[row, there], kind="stable")][:k]
+        np.testing.assert_array_equal(items[row], best)
