@@ -85,7 +85,7 @@ CASES = [
     (lambda: EASE(RATES).fit(None), TypeError, ["got NoneType", "hinaug.load"]),
     (lambda: Popularity(RATES).fit(hin).refit(split), TypeError, ["Popularity.refit takes a HIN"]),
     (lambda: model.score(split, [0]), TypeError, ["Popularity.score takes a HIN", "split.train"]),
-    (lambda: Weighted([EASE(RATES)]).fit_with([model], split), TypeError, ["Weighted takes a HIN, got Split"]),
+    (lambda: Weighted([EASE(RATES)]).fit_with([model], split), TypeError, ["Weighted.fit_with takes a HIN, got Split"]),
     (lambda: Synthesis("user").fit(split), TypeError, ["Synthesis.fit takes a HIN"]),
     (lambda: Synthesis("user").fit(hin).generate(split, 3), TypeError, ["Synthesis.generate takes a HIN"]),
     (lambda: RelationGenerator(EASE(RATES)).fit(split), TypeError, ["RelationGenerator.fit takes a HIN"]),
