@@ -98,11 +98,11 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
     ),
     "XSimGCL": (
         XSimGCL(INTERACTS, loss="softmax", lr=0.05, l2=2.0),
-        {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "cl": (0.003, 1.0, "log"), "dim": [64, 128, 256]},
+        {"lr": (0.02, 0.3, "log"), "l2": (0.1, 300.0, "log"), "cl": (0.003, 1.0, "log"), "dim": [64, 128, 256]},
     ),
     "MultVAE": (
         MultVAE(INTERACTS),
-        {"latent": (32, 256, "log"), "hidden": (100, 800, "log"), "kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.7)},
+        {"latent": (32, 256, "log"), "hidden": (100, 400, "log"), "kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.7)},
     ),
 }
 RANDOM = {"MF", "LightGCN", "LightGCN-BPR", "XSimGCL", "MultVAE"}  # and ensembles over them

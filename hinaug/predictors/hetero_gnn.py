@@ -48,7 +48,8 @@ class HeteroGNN(LinkPredictor):
     loss: "softmax" over all targets, or "bpr". hidden, dim, layers, heads, dropout: of the network.
     batch: None trains on the whole graph at each step. A number takes so many links a step, with `fanout` neighbours of each
         node and edge type drawn anew in each layer: for graphs that do not fit. An epoch is then links / batch steps.
-    steps, lr, l2, check_every, patience, threads: as in `LightGCN`; l2 counts the ids alone. device: None takes a GPU.
+    steps, lr, l2, check_every, patience, threads: as in `LightGCN`; l2 counts the ids alone. device: None takes a GPU,
+        where sums are added up in any order: two fits with one seed then differ in the last digits.
 
     Learned: `weights_`, `features_`, `steps_`, `curve_`. NaN for a source and a target that say nothing: no column and no edge.
     """
