@@ -7,7 +7,7 @@ DATA: gowalla (LightGCN's split), amazon-hin, yelp-hin (fixed 80/20), lastfm-lig
 
 Protocol. Test is looked at once, at the end. All choices (hyperparameters, when to stop, weights of ensembles) are made on
 a tenth of each user's train.txt, with models that were fitted on the rest of it: `benchmarks/chosen.json`, which --tune
-writes, has the same search for each model. Then all members are fitted on the whole of train.txt: column "train". On the
+writes with the trials and seconds that each search had. Then all members are fitted on the whole of train.txt: column "train". On the
 7:1:2 splits valid.txt is not used at all for that column; its items are ranked with the rest, as they are in the published
 figures. Column "all" has members refitted on train.txt + valid.txt, whose items then are not ranked.
 Many published figures chose their epoch on test; these never do.
