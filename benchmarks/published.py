@@ -19,6 +19,7 @@ within 0.001 of .1765/.1467, LightGCN not more than 0.003 below .182/.155.
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import json
 import os
@@ -205,7 +206,7 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
         wall, cpu = time.perf_counter(), time.process_time()
         model = chosen(data, name)
         model.fit(split.train, valid=split.valid, rng=seed)
-        begun[name] = copy_of(model)
+        begun[name] = copy.copy(model)  # refitting binds new arrays: a shallow copy keeps the old ones
         middle = time.perf_counter()
         model.refit(train, rng=seed)
         cost = {
@@ -213,10 +214,10 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
             "refit_s": round(time.perf_counter() - middle, 2),
             "cpu_s": round(time.process_time() - cpu, 1),
         }
-        fitted[name] = copy_of(model)
+        fitted[name] = copy.copy(model)
         row = measured(name, model, cost, lambda hin, model=model: model.refit(hin, rng=seed))
         if whole is not None:
-            fitted[name + " all"] = copy_of(model)
+            fitted[name + " all"] = copy.copy(model)
         if name in only:
             yield row
     there = [m for m in members if m in fitted]
@@ -236,13 +237,6 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
         row = measured(name, model, cost, again)
         row["learned"] = model.summary() if hasattr(model, "summary") else ""
         yield row
-
-
-def copy_of(model: LinkPredictor) -> LinkPredictor:
-    """Refitting binds new arrays, so that a shallow copy keeps the old ones."""
-    import copy
-
-    return copy.copy(model)
 
 
 def band(data: str, name: str, recall: float, ndcg: float) -> dict[str, Any]:
