@@ -21,17 +21,16 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import hashlib
 import json
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hinaug import HIN, Split, evaluate, random_split, tune
+from hinaug import HIN, Split, evaluate, load, random_split, save, tune
 from hinaug.base import LinkPredictor
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
 from hinaug.ensemble import Boosting, Ensemble, Greedy, RankFusion, Stacking, Weighted
@@ -44,6 +43,7 @@ from hinaug.predictors import (
     SLIM,
     ItemKNN,
     LightGCN,
+    LightGCNPP,
     MultVAE,
     Popularity,
     UserKNN,
@@ -97,6 +97,16 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         LightGCN(INTERACTS, loss="bpr", lr=0.014, l2=0.2, layers=3, steps=400),
         {"lr": (0.005, 0.05, "log"), "l2": (0.02, 1.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
     ),
+    "LightGCN++": (
+        LightGCNPP(INTERACTS, loss="softmax", lr=0.1, l2=2.0),
+        {
+            "lr": (0.02, 0.3, "log"),
+            "l2": (0.1, 30.0, "log"),
+            "layers": [1, 2, 3],
+            "dim": [64, 128, 256],
+            "gamma": (0.0, 0.4),
+        },
+    ),
     "XSimGCL": (
         XSimGCL(INTERACTS, loss="softmax", lr=0.05, l2=2.0),
         {"lr": (0.02, 0.3, "log"), "l2": (0.1, 300.0, "log"), "cl": (0.003, 1.0, "log"), "dim": [64, 128, 256]},
@@ -106,8 +116,8 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         {"latent": (32, 256, "log"), "hidden": (100, 400, "log"), "kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.7)},
     ),
 }
-RANDOM = {"MF", "LightGCN", "LightGCN-BPR", "XSimGCL", "MultVAE"}  # and ensembles over them
-MEMBERS = ["ItemKNN", "UserKNN", "EASE", "GFCF", "BSPM", "ALS", "LightGCN", "XSimGCL", "MultVAE"]
+RANDOM = {"MF", "LightGCN", "LightGCN-BPR", "LightGCN++", "XSimGCL", "MultVAE"}  # and ensembles over them
+MEMBERS = ["ItemKNN", "UserKNN", "EASE", "GFCF", "BSPM", "ALS", "LightGCN", "LightGCN++", "XSimGCL", "MultVAE"]
 
 
 def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
@@ -176,7 +186,24 @@ def ensembles(members: list[LinkPredictor]) -> dict[str, Ensemble]:
     }
 
 
-def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[dict[str, Any]]:
+def kept(
+    folder: Path | None, name: str, model: LinkPredictor, learn: Callable[[], Any]
+) -> tuple[LinkPredictor, float, float]:
+    """The model after `learn`, with the seconds and the CPU seconds that it took; from `folder` where it was learned before."""
+    file = None if folder is None else folder / f"{name}-{hashlib.sha256(repr(model).encode()).hexdigest()[:8]}"
+    if file is not None and file.exists():
+        cost = json.loads(file.with_suffix(".json").read_text())
+        return load(file), cost[0], cost[1]
+    wall, cpu = time.perf_counter(), time.process_time()
+    learn()
+    took = time.perf_counter() - wall, time.process_time() - cpu
+    if file is not None:
+        save(model, file)
+        file.with_suffix(".json").write_text(json.dumps(took))
+    return copy.copy(model), *took  # refitting binds new arrays: a shallow copy keeps the old ones
+
+
+def run(data: str, only: list[str], members: list[str], seed: int, folder: Path | None) -> Iterator[dict[str, Any]]:
     split, train, whole = splits(data)
     k = 20 if data == "gowalla" or whole is None else 10
     unseen = dataclasses.replace(split, valid=split.valid.slice(0, 0))  # valid.txt ranks with the rest
@@ -184,15 +211,16 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
     fitted: dict[str, LinkPredictor] = {}
     begun: dict[str, LinkPredictor] = {}
 
-    def measured(name: str, model: LinkPredictor, cost: dict[str, float], refit: Any) -> dict[str, Any]:
+    def measured(
+        name: str, model: LinkPredictor, on_all: LinkPredictor | None, cost: dict[str, float]
+    ) -> dict[str, Any]:
         row: dict[str, Any] = {"data": data, "model": name, "seed": seed, **cost, "params": repr(model)[:600]}
         begin = time.perf_counter()
         result = evaluate(model, train, unseen, k=(10, 20, 40), on="test")
         row["evaluate_s"] = round(time.perf_counter() - begin, 2)
         row |= {name: round(result[name], 5) for cut in (10, 20, 40) for name in (R.format(cut), N.format(cut))}
-        if whole is not None:
-            refit(whole.train_valid)
-            both = evaluate(model, whole.train_valid, whole, k=(10, 20, 40), on="test")
+        if whole is not None and on_all is not None:
+            both = evaluate(on_all, whole.train_valid, whole, k=(10, 20, 40), on="test")
             row |= {
                 f"all {name}": round(both[name], 5) for cut in (10, 20, 40) for name in (R.format(cut), N.format(cut))
             }
@@ -203,23 +231,20 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
 
     for name in names:
         peak(reset=True)
-        wall, cpu = time.perf_counter(), time.process_time()
-        model = chosen(data, name)
-        model.fit(split.train, valid=split.valid, rng=seed)
-        begun[name] = copy.copy(model)  # refitting binds new arrays: a shallow copy keeps the old ones
-        middle = time.perf_counter()
-        model.refit(train, rng=seed)
-        cost = {
-            "fit_s": round(middle - wall, 2),
-            "refit_s": round(time.perf_counter() - middle, 2),
-            "cpu_s": round(time.process_time() - cpu, 1),
-        }
-        fitted[name] = copy.copy(model)
-        row = measured(name, model, cost, lambda hin, model=model: model.refit(hin, rng=seed))
+        model, file = chosen(data, name), f"{data}-{name}-{seed}"
+        begun[name], fit_s, cpu = kept(
+            folder, f"{file}-begun", model, lambda m=model: m.fit(split.train, valid=split.valid, rng=seed)
+        )
+        model = copy.copy(begun[name])
+        fitted[name], refit_s, more = kept(folder, f"{file}-train", model, lambda m=model: m.refit(train, rng=seed))
+        cost = {"fit_s": round(fit_s, 2), "refit_s": round(refit_s, 2), "cpu_s": round(cpu + more, 1)}
         if whole is not None:
-            fitted[name + " all"] = copy.copy(model)
+            model = copy.copy(begun[name])
+            fitted[name + " all"], _, _ = kept(
+                folder, f"{file}-all", model, lambda m=model: m.refit(whole.train_valid, rng=seed)
+            )
         if name in only:
-            yield row
+            yield measured(name, fitted[name], fitted.get(name + " all"), cost)
     there = [m for m in members if m in fitted]
     for name, model in ensembles([chosen(data, m) for m in there]).items() if there else ():
         if name not in only:
@@ -231,10 +256,11 @@ def run(data: str, only: list[str], members: list[str], seed: int) -> Iterator[d
         model.refit_with([fitted[m] for m in there], train)
         cost = {"fit_s": round(time.perf_counter() - wall, 2), "cpu_s": round(time.process_time() - cpu, 1)}
 
-        def again(hin: HIN, model: Ensemble = model) -> None:
-            model.refit_with([fitted[m + " all"] for m in there], hin)
-
-        row = measured(name, model, cost, again)
+        both = None
+        if whole is not None:
+            both = copy.copy(model)
+            both.refit_with([fitted[m + " all"] for m in there], whole.train_valid)
+        row = measured(name, model, both, cost)
         row["learned"] = model.summary() if hasattr(model, "summary") else ""
         yield row
 
@@ -264,6 +290,7 @@ def main() -> None:
     parser.add_argument("--members", nargs="+", choices=list(SPACES), default=MEMBERS, help="of the ensembles")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, help="JSON lines are appended here")
+    parser.add_argument("--models", type=Path, help="a folder that keeps fitted models, so that a killed run goes on")
     parser.add_argument("--tune", nargs="+", choices=list(SPACES), help="search, write chosen.json, and end")
     parser.add_argument("--trials", type=int, default=25)
     parser.add_argument("--seconds", type=float, default=600.0)
@@ -276,7 +303,7 @@ def main() -> None:
     off = []
     for seed in options.seeds:
         only = [m for m in options.only if seed == options.seeds[0] or m in RANDOM or m not in SPACES]
-        for row in run(options.data, only, options.members, seed):
+        for row in run(options.data, only, options.members, seed, options.models):
             print(json.dumps(row), flush=True)
             if options.out:
                 with options.out.open("a") as file:
@@ -289,5 +316,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-    np.seterr(all="warn")
     main()

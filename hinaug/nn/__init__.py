@@ -14,7 +14,7 @@ from hinaug.nn.losses import (
     wasserstein_critic_loss,
     wasserstein_generator_loss,
 )
-from hinaug.nn.propagation import BipartitePropagation
+from hinaug.nn.propagation import BipartitePropagation, ScaledPropagation
 from hinaug.nn.sampling import Block, NeighborSampler
 from hinaug.nn.sparse import SparseMatrix, pair_dot, spmm
 
@@ -28,6 +28,7 @@ __all__ = [
     "HeteroEncoder",
     "MixedHead",
     "NeighborSampler",
+    "ScaledPropagation",
     "SparseMatrix",
     "bpr_loss",
     "gradient_penalty",

@@ -96,18 +96,20 @@ class SparseMatrix(torch.nn.Module):
 
 class _SpMM(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: SparseMatrix) -> Tensor:
-        ctx.matrix = matrix
-        return matrix.multiply(x)
+    def forward(ctx: Any, x: Tensor, matrix: SparseMatrix, transpose: bool) -> Tensor:
+        ctx.matrix, ctx.transpose = matrix, transpose
+        return matrix.multiply_transposed(x) if transpose else matrix.multiply(x)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return ctx.matrix.multiply_transposed(grad), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.matrix.multiply(grad) if ctx.transpose else ctx.matrix.multiply_transposed(grad), None, None
 
 
-def spmm(matrix: SparseMatrix, x: Tensor) -> Tensor:
+def spmm(matrix: SparseMatrix, x: Tensor, transpose: bool = False) -> Tensor:
     """A x [n, d] for a constant sparse A [n, m] and a dense x [m, d]; the gradient of x is A^T g (differentiable once).
+
+    transpose: A^T x [m, d] for x [n, d] instead, from the same matrix.
 
     Example:
         >>> x = torch.ones(2, 1, requires_grad=True)
@@ -115,7 +117,7 @@ def spmm(matrix: SparseMatrix, x: Tensor) -> Tensor:
         >>> x.grad.T
         tensor([[1., 5.]])
     """
-    return _SpMM.apply(x, matrix)
+    return _SpMM.apply(x, matrix, transpose)
 
 
 class _PairDot(torch.autograd.Function):

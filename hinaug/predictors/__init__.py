@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hinaug.predictors.item_knn import ItemKNN
     from hinaug.predictors.kernel_ridge import KernelRidge
     from hinaug.predictors.lightgcn import LightGCN
+    from hinaug.predictors.lightgcn_pp import LightGCNPP
     from hinaug.predictors.mf import MF
     from hinaug.predictors.mult_vae import MultVAE
     from hinaug.predictors.nearest import NearestNeighbors
@@ -37,6 +38,7 @@ _WHERE = {
     "ItemKNN": "item_knn",
     "KernelRidge": "kernel_ridge",
     "LightGCN": "lightgcn",
+    "LightGCNPP": "lightgcn_pp",
     "MF": "mf",
     "MultVAE": "mult_vae",
     "NearestNeighbors": "nearest",
@@ -56,6 +58,7 @@ __all__ = [
     "ItemKNN",
     "KernelRidge",
     "LightGCN",
+    "LightGCNPP",
     "MultVAE",
     "NearestNeighbors",
     "Popularity",

@@ -35,7 +35,7 @@ class LightGCN(EmbeddingPredictor):
         layer helps where links are few and hurts where they are many. l2 is the precision of a normal prior on E and
         matters most. As the prior counts each embedding once, however many links it has, one value serves
         thin and dense data alike; still try a half and twice as much.
-    temperature: of the softmax. Together with l2 it is one knob too many: leave it at 1.
+    temperature: together with l2 it is one knob too many: leave it at 1, but for cosines.
     weight: the weights count in the propagation and in the loss.
 
     Side information, the form that lifted a tuned LightGCN where behaviour is thin (with permuted features it loses):

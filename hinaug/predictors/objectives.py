@@ -10,11 +10,12 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import embedding_bag, softplus
+from torch.nn.functional import embedding_bag, normalize, softplus
 
 from hinaug.nn import pair_dot, softmax_loss
 
 BLOCK = 2048  # pairs gathered at once: the buffers stay in the cache
+LOGITS = 2**20  # products of users and sampled items held at once
 Objective = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -61,7 +62,7 @@ class SampledSoftmax:
         -log e^{s_ui} / (e^{s_ui} + (items / n) sum_{j in sample} e^{s_uj}),       s = <z_u, z_i> / temperature.
 
     The sum is unbiased, its logarithm a little low. For catalogues whose whole softmax costs too much: a step is
-    O(users x n x dim). Memory O(users x n).
+    O(users x n x dim), and memory O((users + items) x dim).
     """
 
     def __init__(self, links: sp.csr_array, temperature: float, n: int, rng: np.random.Generator) -> None:
@@ -74,8 +75,45 @@ class SampledSoftmax:
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
         sample = torch.from_numpy(np.sort(self.rng.choice(self.many, self.n, replace=False))).to(users.device)
         src, dst, share = (x.to(users.device) for x in (self.src, self.dst, self.share))
-        total = (users @ items[sample].T / self.temperature).logsumexp(1) + float(np.log(self.many / self.n))
-        return share @ softplus(total[src] - pair_dot(users, items, src, dst) / self.temperature)
+        users = users / self.temperature
+        total = LogSumExp.apply(users, items[sample]) + float(np.log(self.many / self.n))
+        return share @ softplus(total[src] - pair_dot(users, items, src, dst))
+
+
+class Cosine:
+    """Another objective on the directions of the vectors alone."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        return self.objective(normalize(users), normalize(items))
+
+
+class LogSumExp(torch.autograd.Function):
+    """log sum_j exp <u, i_j> of each user [n]; the products [n, m] exist a block of users at a time, in both passes."""
+
+    @staticmethod
+    def forward(ctx: Any, users: Tensor, items: Tensor) -> Tensor:
+        total = torch.cat([(users[rows] @ items.T).logsumexp(1) for rows in _blocks(users, items)])
+        ctx.save_for_backward(users, items, total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        users, items, total = ctx.saved_tensors
+        of_users, of_items = torch.empty_like(users), torch.zeros_like(items)
+        for rows in _blocks(users, items):
+            share = (users[rows] @ items.T).sub_(total[rows, None]).exp_().mul_(grad[rows, None])
+            of_users[rows] = share @ items
+            of_items.addmm_(share.T, users[rows])
+        return of_users, of_items
+
+
+def _blocks(users: Tensor, items: Tensor) -> list[slice]:
+    size = max(1, LOGITS // len(items))
+    return [slice(at, at + size) for at in range(0, len(users), size)]
 
 
 class Gap(torch.autograd.Function):

@@ -5,7 +5,7 @@ import torch
 from torch.autograd import gradcheck
 from torch_geometric.nn import LGConv
 
-from hinaug.nn import BipartitePropagation
+from hinaug.nn import BipartitePropagation, ScaledPropagation
 
 N_USERS, N_ITEMS = 9, 7
 
@@ -174,3 +174,44 @@ def test_second_derivative_raises():
     (grad,) = torch.autograd.grad(out, users, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+# ---- scaled, as in LightGCN++ ----------------------------------------------------------------------------------------
+
+
+def test_scaled_by_hand():
+    # user 0 has items 0 and 1, user 1 has item 1: degrees 2, 1 | 1, 2
+    r = sp.csr_array(np.array([[1.0, 1.0], [0.0, 1.0]]))
+    users, items = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[5.0, 0.0], [0.0, 7.0]])
+    out = ScaledPropagation(r, layers=1, alpha=1.0, beta=-1.0, gamma=0.25)(users, items)
+    # lengths 1, each sender times its degree, each sum over the degree of the receiver
+    first = [[(1 * 1 + 0) / 2, (0 + 2 * 1) / 2], [0, 2 * 1]]
+    second = [[2 * 0.6, 2 * 0.8], [2 * 0.6 / 2, (2 * 0.8 + 1 * 1) / 2]]
+    np.testing.assert_allclose(out[0], 0.25 * users.numpy() + 0.75 * np.array(first), rtol=1e-6)
+    np.testing.assert_allclose(out[1], 0.25 * items.numpy() + 0.75 * np.array(second), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scaled_equals_the_dense_loop(weighted):
+    r = bipartite(weighted)
+    x = torch.cat(inputs()).detach().numpy()
+    found = torch.cat(ScaledPropagation(r, 3, 0.6, -0.1, 0.2, dtype=torch.float64)(*inputs())).detach()
+    a = np.block([[np.zeros((N_USERS, N_USERS)), r.toarray()], [r.toarray().T, np.zeros((N_ITEMS, N_ITEMS))]])
+    degree = a.sum(1)
+    layers = [x]
+    for _ in range(3):
+        new = np.zeros_like(x)
+        for i, j in zip(*a.nonzero(), strict=True):
+            new[i] += degree[i] ** -0.6 * a[i, j] * degree[j] ** 0.1 * layers[-1][j] / np.linalg.norm(layers[-1][j])
+        layers.append(new)
+    np.testing.assert_allclose(found, 0.2 * x + 0.8 * np.mean(layers[1:], axis=0), atol=1e-12)
+
+
+def test_scaled_gradcheck_and_errors():
+    propagate = ScaledPropagation(bipartite(True), 2, dtype=torch.float64)
+    assert gradcheck(propagate, inputs())
+    assert "alpha=0.6" in repr(propagate)
+    with pytest.raises(ValueError, match="1 or more, got 0"):
+        ScaledPropagation(bipartite(False), 0)
+    with pytest.raises(ValueError, match="not negative"):
+        ScaledPropagation(-bipartite(False))

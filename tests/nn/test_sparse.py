@@ -28,6 +28,12 @@ def test_spmm_and_its_gradient_equal_the_dense_product(dtype, tolerance):
 def test_spmm_gradcheck():
     a = SparseMatrix(random_csr(6, 4, 0.5), torch.float64)
     assert gradcheck(lambda x: spmm(a, x), randn(4, 3).requires_grad_())
+    assert gradcheck(lambda x: spmm(a, x, transpose=True), randn(6, 3).requires_grad_())
+
+
+def test_spmm_of_the_transpose():
+    a, x = random_csr(6, 4, 0.5), randn(6, 3)
+    np.testing.assert_allclose(spmm(SparseMatrix(a, torch.float64), x, transpose=True), a.toarray().T @ x.numpy())
 
 
 def test_empty_rows_columns_and_matrices():

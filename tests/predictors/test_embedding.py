@@ -1,4 +1,4 @@
-"""MF, XSimGCL and LightGCN with side information; objectives against the formulas."""
+"""MF, XSimGCL, LightGCN++ and LightGCN with side information; objectives against the formulas."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ import torch
 from hinaug.datasets import planted
 from hinaug.evaluation import evaluate
 from hinaug.hin import HIN
-from hinaug.nn import BipartitePropagation
-from hinaug.predictors import MF, LightGCN, Popularity, XSimGCL
+from hinaug.nn import BipartitePropagation, ScaledPropagation
+from hinaug.predictors import MF, LightGCN, LightGCNPP, Popularity, XSimGCL
 from hinaug.predictors.axes import nearest_graph
-from hinaug.predictors.objectives import SampledSoftmax, Softmax
+from hinaug.predictors.objectives import LogSumExp, SampledSoftmax, Softmax
 from hinaug.predictors.xsimgcl import _Noisy
 from hinaug.split import random_split, thin
 from hinaug.testing import check_predictor
@@ -30,7 +30,13 @@ def world(seed=0, n=5, m=7):
 
 @pytest.mark.parametrize(
     "model",
-    [MF(RATES, dim=8, steps=5), XSimGCL(RATES, dim=8, steps=5), LightGCN(RATES, loss="sampled", dim=8, steps=5)],
+    [
+        MF(RATES, dim=8, steps=5),
+        XSimGCL(RATES, dim=8, steps=5),
+        LightGCN(RATES, loss="sampled", dim=8, steps=5),
+        LightGCN(RATES, loss="sampled", cosine=True, dim=8, steps=5),
+        LightGCNPP(RATES, dim=8, steps=5),
+    ],
 )
 def test_the_contract(model):
     check_predictor(model)
@@ -63,7 +69,33 @@ def test_a_small_sample_estimates_the_whole():
     assert found == pytest.approx(float(Softmax(links, 1.0)(users, items)), abs=0.05)
 
 
-# ---- MF and XSimGCL --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("loss", ["softmax", "sampled"])
+def test_cosines_are_learned_whatever_the_lengths(loss):
+    links = sp.csr_array(world().adjacency(RATES), dtype=np.float32)
+    rng = np.random.default_rng(1)
+    users, items = (torch.from_numpy(rng.standard_normal((n, 3), np.float32)) for n in links.shape)
+    objective = MF(RATES, loss=loss, cosine=True, temperature=0.5, negatives=99)._objective(links, rng)
+    found = objective(3 * users, 0.2 * items)
+    cosine = users @ items.T / users.norm(dim=1)[:, None] / items.norm(dim=1) / 0.5
+    src, dst = map(torch.from_numpy, (a.astype(np.int64) for a in links.nonzero()))
+    extra = cosine[src, dst].exp() if loss == "sampled" else 0.0
+    expected = (torch.log(cosine.exp().sum(1)[src] + extra) - cosine[src, dst]).mean()
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ValueError, match="for the softmaxes"):
+        MF(RATES, cosine=True).fit(world())
+    with pytest.raises(ValueError, match="temperature=0"):
+        MF(RATES, loss="softmax", temperature=0).fit(world())
+
+
+def test_sums_in_blocks_are_the_sums_at_once(monkeypatch):
+    monkeypatch.setattr("hinaug.predictors.objectives.LOGITS", 8)  # two users at a time
+    x = [torch.randn(n, 3, generator=torch.Generator().manual_seed(n), dtype=torch.float64) for n in (5, 4)]
+    users, items = (v.requires_grad_() for v in x)
+    assert torch.autograd.gradcheck(LogSumExp.apply, (users, items))
+    torch.testing.assert_close(LogSumExp.apply(users, items), (users @ items.T).logsumexp(1))
+
+
+# ---- MF, XSimGCL and LightGCN++ --------------------------------------------------------------------------------------------------
 
 
 def test_mf_is_lightgcn_without_layers():
@@ -104,7 +136,17 @@ def test_xsimgcl_noise_has_the_length_asked_for_and_scores_have_none():
         XSimGCL(RATES, contrast=3, layers=2).fit(world())
 
 
-@pytest.mark.parametrize("model", [MF(RATES, dim=32), XSimGCL(RATES, dim=32, lr=0.03)])
+def test_lightgcn_pp_scores_with_the_propagation_it_was_given():
+    hin = world()
+    fitted = LightGCNPP(RATES, dim=4, lr=1e-9, steps=1, layers=3, alpha=0.4, beta=0.2, gamma=0.3).fit(hin, rng=0)
+    start = MF(RATES, dim=4, lr=1e-9, steps=1).fit(hin, rng=0)
+    propagate = ScaledPropagation(hin.adjacency(RATES), 3, 0.4, 0.2, 0.3)
+    users, items = propagate(torch.from_numpy(start.users_), torch.from_numpy(start.items_))
+    np.testing.assert_allclose(fitted.users_, users, atol=1e-6)
+    np.testing.assert_allclose(fitted.items_, items, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [MF(RATES, dim=32), XSimGCL(RATES, dim=32, lr=0.03), LightGCNPP(RATES, dim=32)])
 def test_learns_the_planted_world_and_nothing_from_chance(model):
     gains = {}
     for shuffle in (False, True):
