@@ -125,14 +125,17 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
     predictor, space = SPACES[model]
     if model == "EASE" and data in WIDE:
         space = {"l2": [50.0, 150.0, 450.0]}
-    if data not in BIG:
+    if data not in BIG or model == "MultVAE" or model not in RANDOM:
         return predictor, space
-    space = {name: values for name, values in space.items() if name != "dim" or model not in RANDOM}
-    if model in RANDOM - {"MultVAE", "LightGCN-BPR"}:
-        predictor = predictor.clone(loss="sampled", dim=64, patience=3)
-    elif model == "LightGCN-BPR":
-        predictor = predictor.clone(dim=64)
-    return predictor, space
+    small = type(predictor)(INTERACTS, dim=128)
+    if model == "LightGCN-BPR":
+        return small, {name: values for name, values in space.items() if name != "dim"}
+    cosines = {"temperature": (0.05, 0.2, "log"), "lr": (0.05, 0.2, "log")}
+    if model == "XSimGCL":
+        cosines["cl"] = space["cl"]
+    elif model != "MF":
+        cosines["layers"] = [2, 3, 4]
+    return small.clone(loss="sampled", cosine=True, temperature=0.1, lr=0.1, patience=3), cosines
 
 
 def splits(data: str) -> tuple[Split, HIN, Split | None]:
@@ -148,6 +151,8 @@ def splits(data: str) -> tuple[Split, HIN, Split | None]:
 
 def search(data: str, models: list[str], trials: int, seconds: float, folder: Path | None, out: Path) -> None:
     split, _, _ = splits(data)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     for model in models:
         predictor, space = start(data, model)
         if not space:

@@ -11,10 +11,9 @@ import scipy.sparse as sp
 
 from hinaug.base import LinkPredictor, interactions
 from hinaug.hin import HIN
-from hinaug.predictors.gfcf import low_pass, normalised, smooth
+from hinaug.predictors.gfcf import BLOCK, columns, low_pass, normalised, smooth, spreading
 
 ORDERS = {"euler": 1, "rk4": 4}
-BLOCK = 256  # sources whose dense rows are filtered at once
 
 
 @dataclass(eq=False)
@@ -63,24 +62,19 @@ class BSPM(LinkPredictor):
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         history = self._history(hin, src, self.weight)
-        by_item = self.graph_.T.tocsr()
-        scores = np.empty(history.shape, np.float32)
+        spread, scores = spreading(self.graph_), np.float32(self.beta) * smooth(history, self.basis_, self.degree_)
         for at in range(0, len(src), BLOCK):
-            rows = history[at : at + BLOCK]
-            scores[at : at + BLOCK] = self._filtered(rows, self.graph_, by_item).T
+            rows = slice(at, at + BLOCK)
+            scores[rows] = self._filtered(history[rows], scores[rows], spread).T
         scores[:, self.degree_ == 0] = np.nan
         scores[history @ (self.degree_ > 0).astype(np.float32) == 0] = np.nan
         return self._columns(hin, scores)
 
-    def _filtered(self, rows: sp.csr_array, graph: sp.csr_array, by_item: sp.csr_array) -> np.ndarray:
+    def _filtered(
+        self, rows: sp.csr_array, merged: np.ndarray, spread: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
         """Scores of some sources, [items, len(rows)]: products with a sparse matrix from the left run along memory."""
-
-        def spread(s: np.ndarray) -> np.ndarray:  # P s
-            return by_item @ (graph @ s)
-
-        s = np.ascontiguousarray(rows.toarray().T)
-        s = follow(lambda s: spread(s) - s, s, self.blur, self.blur_steps, ORDERS["euler"])
-        s += np.float32(self.beta) * smooth(rows, self.basis_, self.degree_).T
+        s = follow(lambda s: spread(s) - s, columns(rows), self.blur, self.blur_steps, ORDERS["euler"]) + merged.T
         return follow(lambda s: -spread(s), s, self.sharpen, self.sharpen_steps, ORDERS[self.solver])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from hinaug.base import LinkPredictor, interactions
 from hinaug.hin import HIN
+
+BLOCK = 64  # sources whose dense columns are filtered at once: what is gathered stays in the cache
 
 
 @dataclass(eq=False)
@@ -50,8 +53,9 @@ class GFCF(LinkPredictor):
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         history = self._history(hin, src, self.weight)
-        scores = ((history @ self.graph_.T.tocsr()) @ self.graph_).toarray()
-        scores += np.float32(self.alpha) * smooth(history, self.basis_, self.degree_)
+        spread, scores = spreading(self.graph_), np.float32(self.alpha) * smooth(history, self.basis_, self.degree_)
+        for at in range(0, len(src), BLOCK):
+            scores[at : at + BLOCK] += spread(columns(history[at : at + BLOCK])).T
         scores[:, self.degree_ == 0] = np.nan
         scores[history @ (self.degree_ > 0).astype(np.float32) == 0] = np.nan
         return self._columns(hin, scores)
@@ -66,6 +70,23 @@ def normalised(x: sp.csr_array) -> tuple[sp.csr_array, np.ndarray]:
         np.divide(1, np.sqrt(d), out=np.zeros(len(d), np.float32), where=d > 0) for d in (of_source, of_item)
     )
     return (sp.diags_array(left) @ x @ sp.diags_array(right)).tocsr(), of_item.astype(np.float32)
+
+
+def spreading(graph: sp.csr_array) -> Callable[[np.ndarray], np.ndarray]:
+    """Multiplication by P = R^T R of dense columns [items, b]. By torch, whose product takes a third of the time of scipy's
+    where b is 64; P itself would be far larger than R.
+    """
+    import torch
+
+    from hinaug.nn import SparseMatrix
+
+    r = SparseMatrix(graph)
+    return lambda s: r.multiply_transposed(r.multiply(torch.from_numpy(s))).numpy()
+
+
+def columns(history: sp.csr_array) -> np.ndarray:
+    """Rows as dense columns [items, len(history)]."""
+    return np.ascontiguousarray(history.toarray().T, np.float32)
 
 
 def low_pass(graph: sp.csr_array, dim: int, rng: np.random.Generator) -> np.ndarray:
