@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from hinaug import tables as tb
+from hinaug.base import distinct
 from hinaug.hin import HIN, EdgeType, Type
 from hinaug.split import Split
 
@@ -53,7 +54,7 @@ class View:
             self.source.positions(self.a, held["src"]),
             self.source.positions(self.b, held["dst"]),
         )
-        self.held = np.unique(self.held_src * self.width + self.held_dst)
+        self.held = distinct(self.held_src * self.width + self.held_dst)
         src, dst = self.source.links(split.target)
         self.source_codes = src.astype(np.int64) * self.width + dst
         self.known = np.setdiff1d(self.source_codes, self.held)  # pairs that this graph may know
@@ -212,10 +213,10 @@ def judge(
         true = np.bincount(row, held | known, minlength=left.shape[0])
         alone = (n_left == 1) | (n_right == 1)
         for like, sure in ((alone, alone & (size == true)), (size > 0, (size == true) & (size >= 4))):
-            named = np.unique(codes[held & sure[row]])
+            named = distinct(codes[held & sure[row]])
             if not len(named):
                 continue
-            wrong = len(np.unique(codes[~held & ~known & like[row]]))
+            wrong = len(distinct(codes[~held & ~known & like[row]]))
             chance = stats.binom.sf(len(named) - 1, len(named) + wrong, view.base_rate)
             if wrong == 0 or (chance < 0.05 and len(named) >= wrong):
                 return Verdict(True, named, says)
