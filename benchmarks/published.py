@@ -107,6 +107,10 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
             "gamma": (0.0, 0.4),
         },
     ),
+    "LightGCN++-BPR": (
+        LightGCNPP(INTERACTS, loss="bpr", lr=0.014, l2=0.02),
+        {"lr": (0.005, 0.05, "log"), "l2": (0.001, 0.3, "log"), "layers": [1, 2, 3], "gamma": (0.0, 0.4)},
+    ),
     "XSimGCL": (
         XSimGCL(INTERACTS, loss="softmax", lr=0.05, l2=2.0),
         {"lr": (0.02, 0.3, "log"), "l2": (0.1, 300.0, "log"), "cl": (0.003, 1.0, "log"), "dim": [64, 128, 256]},
@@ -116,7 +120,7 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         {"latent": (32, 256, "log"), "hidden": (100, 400, "log"), "kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.7)},
     ),
 }
-RANDOM = {"MF", "LightGCN", "LightGCN-BPR", "LightGCN++", "XSimGCL", "MultVAE"}  # and ensembles over them
+RANDOM = {"MF", "LightGCN", "LightGCN-BPR", "LightGCN++", "LightGCN++-BPR", "XSimGCL", "MultVAE"}  # and ensembles over them
 MEMBERS = ["ItemKNN", "UserKNN", "EASE", "GFCF", "BSPM", "ALS", "LightGCN", "LightGCN++", "XSimGCL", "MultVAE"]
 
 
@@ -128,7 +132,7 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
     if data not in BIG or model == "MultVAE" or model not in RANDOM:
         return predictor, space
     small = type(predictor)(INTERACTS, dim=128)
-    if model == "LightGCN-BPR":
+    if model.endswith("-BPR"):
         return small, {name: values for name, values in space.items() if name != "dim"}
     cosines = {"temperature": (0.05, 0.2, "log"), "lr": (0.05, 0.2, "log")}
     if model == "XSimGCL":
