@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -120,7 +121,15 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         {"latent": (32, 256, "log"), "hidden": (100, 400, "log"), "kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.7)},
     ),
 }
-RANDOM = {"MF", "LightGCN", "LightGCN-BPR", "LightGCN++", "LightGCN++-BPR", "XSimGCL", "MultVAE"}  # and ensembles over them
+RANDOM = {
+    "MF",
+    "LightGCN",
+    "LightGCN-BPR",
+    "LightGCN++",
+    "LightGCN++-BPR",
+    "XSimGCL",
+    "MultVAE",
+}  # and ensembles over them
 MEMBERS = ["ItemKNN", "UserKNN", "EASE", "GFCF", "BSPM", "ALS", "LightGCN", "LightGCN++", "XSimGCL", "MultVAE"]
 
 
@@ -142,6 +151,7 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
     return small.clone(loss="sampled", cosine=True, temperature=0.1, lr=0.1, patience=3), cosines
 
 
+@functools.cache
 def splits(data: str) -> tuple[Split, HIN, Split | None]:
     """What choices are made on; train.txt; and, where there is a valid.txt, the split for the refit on all."""
     folder = Path(os.environ.get("HINAUG_DATA", ".")) / data
@@ -212,66 +222,86 @@ def kept(
     return copy.copy(model), *took  # refitting binds new arrays: a shallow copy keeps the old ones
 
 
-def run(data: str, only: list[str], members: list[str], seed: int, folder: Path | None) -> Iterator[dict[str, Any]]:
+@dataclasses.dataclass
+class Stages:
+    """One model fitted for choices, on the whole of train.txt, and on train.txt + valid.txt; and what the first two took."""
+
+    begun: LinkPredictor
+    train: LinkPredictor
+    all: LinkPredictor | None
+    cost: dict[str, float]
+
+
+def stages(data: str, name: str, seed: int, folder: Path | None) -> Stages:
     split, train, whole = splits(data)
-    k = 20 if data == "gowalla" or whole is None else 10
-    unseen = dataclasses.replace(split, valid=split.valid.slice(0, 0))  # valid.txt ranks with the rest
-    names = [m for m in SPACES if m in only or (m in members and set(only) & set(ensembles([Popularity(INTERACTS)])))]
-    fitted: dict[str, LinkPredictor] = {}
-    begun: dict[str, LinkPredictor] = {}
+    file = f"{data}-{name}-{seed}"
+    model = chosen(data, name)
+    begun, fit_s, cpu = kept(
+        folder, f"{file}-begun", model, lambda: model.fit(split.train, valid=split.valid, rng=seed)
+    )
+    again = copy.copy(begun)
+    on_train, refit_s, more = kept(folder, f"{file}-train", again, lambda: again.refit(train, rng=seed))
+    cost = {"fit_s": round(fit_s, 2), "refit_s": round(refit_s, 2), "cpu_s": round(cpu + more, 1)}
+    if whole is None:
+        return Stages(begun, on_train, None, cost)
+    last = copy.copy(begun)
+    on_all, _, _ = kept(folder, f"{file}-all", last, lambda: last.refit(whole.train_valid, rng=seed))
+    return Stages(begun, on_train, on_all, cost)
 
-    def measured(
-        name: str, model: LinkPredictor, on_all: LinkPredictor | None, cost: dict[str, float]
-    ) -> dict[str, Any]:
-        row: dict[str, Any] = {"data": data, "model": name, "seed": seed, **cost, "params": repr(model)[:600]}
-        begin = time.perf_counter()
-        result = evaluate(model, train, unseen, k=(10, 20, 40), on="test")
-        row["evaluate_s"] = round(time.perf_counter() - begin, 2)
-        row |= {name: round(result[name], 5) for cut in (10, 20, 40) for name in (R.format(cut), N.format(cut))}
-        if whole is not None and on_all is not None:
-            both = evaluate(on_all, whole.train_valid, whole, k=(10, 20, 40), on="test")
-            row |= {
-                f"all {name}": round(both[name], 5) for cut in (10, 20, 40) for name in (R.format(cut), N.format(cut))
-            }
-        row["peak_gb"] = round(peak(), 2)
-        if name in PUBLISHED[data]:
-            row["published"] = PUBLISHED[data][name]
-        return row | band(data, name, row[R.format(k)], row[N.format(k)])
 
-    for name in names:
-        peak(reset=True)
-        model, file = chosen(data, name), f"{data}-{name}-{seed}"
-        begun[name], fit_s, cpu = kept(
-            folder, f"{file}-begun", model, lambda m=model: m.fit(split.train, valid=split.valid, rng=seed)
-        )
-        model = copy.copy(begun[name])
-        fitted[name], refit_s, more = kept(folder, f"{file}-train", model, lambda m=model: m.refit(train, rng=seed))
-        cost = {"fit_s": round(fit_s, 2), "refit_s": round(refit_s, 2), "cpu_s": round(cpu + more, 1)}
-        if whole is not None:
-            model = copy.copy(begun[name])
-            fitted[name + " all"], _, _ = kept(
-                folder, f"{file}-all", model, lambda m=model: m.refit(whole.train_valid, rng=seed)
-            )
+def run(
+    data: str, only: list[str], members: list[str], seed: int, copies: int, folder: Path | None
+) -> Iterator[dict[str, Any]]:
+    split, train, whole = splits(data)
+    found: dict[tuple[str, int], Stages] = {}
+
+    def learned(name: str, seed: int) -> Stages:
+        if (name, seed) not in found:
+            found[name, seed] = stages(data, name, seed, folder)
+        return found[name, seed]
+
+    for name in SPACES:
         if name in only:
-            yield measured(name, fitted[name], fitted.get(name + " all"), cost)
-    there = [m for m in members if m in fitted]
-    for name, model in ensembles([chosen(data, m) for m in there]).items() if there else ():
-        if name not in only:
-            continue
+            peak(reset=True)
+            one = learned(name, seed)
+            yield measured(data, name, seed, one)
+    wanted = [name for name in ensembles([Popularity(INTERACTS)]) if name in only]
+    if not wanted:
+        return
+    team = [learned(m, s) for m in members for s in range(seed, seed + (copies if m in RANDOM else 1))]
+    for name in wanted:
         peak(reset=True)
         wall, cpu = time.perf_counter(), time.process_time()
+        model = ensembles([one.begun for one in team])[name]
         valid = None if name == "RankFusion" else split.valid
-        model.fit_with([begun[m] for m in there], split.train, valid=valid, rng=seed)
-        model.refit_with([fitted[m] for m in there], train)
+        model.fit_with([one.begun for one in team], split.train, valid=valid, rng=seed)
+        both = None if whole is None else copy.copy(model)
+        model.refit_with([one.train for one in team], train)
+        if both is not None and whole is not None:
+            both.refit_with([one.all for one in team if one.all], whole.train_valid)
         cost = {"fit_s": round(time.perf_counter() - wall, 2), "cpu_s": round(time.process_time() - cpu, 1)}
-
-        both = None
-        if whole is not None:
-            both = copy.copy(model)
-            both.refit_with([fitted[m + " all"] for m in there], whole.train_valid)
-        row = measured(name, model, both, cost)
+        row = measured(data, name, seed, Stages(model, model, both, cost)) | {"members": members, "copies": copies}
         row["learned"] = model.summary() if hasattr(model, "summary") else ""
         yield row
+
+
+def measured(data: str, name: str, seed: int, one: Stages) -> dict[str, Any]:
+    """Accuracies on test, and what they cost."""
+    split, train, whole = splits(data)
+    unseen = dataclasses.replace(split, valid=split.valid.slice(0, 0))  # valid.txt ranks with the rest
+    cuts = (10, 20, 40)
+    row: dict[str, Any] = {"data": data, "model": name, "seed": seed, **one.cost, "params": repr(one.train)[:600]}
+    begin = time.perf_counter()
+    result = evaluate(one.train, train, unseen, k=cuts, on="test")
+    row["evaluate_s"] = round(time.perf_counter() - begin, 2)
+    row |= {name: round(result[name], 5) for cut in cuts for name in (R.format(cut), N.format(cut))}
+    if whole is not None and one.all is not None:
+        both = evaluate(one.all, whole.train_valid, whole, k=cuts, on="test")
+        row |= {f"all {name}": round(both[name], 5) for cut in cuts for name in (R.format(cut), N.format(cut))}
+    row["peak_gb"] = round(peak(), 2)
+    if name in PUBLISHED[data]:
+        row["published"] = PUBLISHED[data][name]
+    return row | band(data, name, row["Recall@20"], row["NDCG@20"])
 
 
 def band(data: str, name: str, recall: float, ndcg: float) -> dict[str, Any]:
@@ -298,6 +328,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=every, default=every)
     parser.add_argument("--members", nargs="+", choices=list(SPACES), default=MEMBERS, help="of the ensembles")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument(
+        "--copies", type=int, default=1, help="of a random member in the ensembles, each with its own seed"
+    )
     parser.add_argument("--out", type=Path, help="JSON lines are appended here")
     parser.add_argument("--models", type=Path, help="a folder that keeps fitted models, so that a killed run goes on")
     parser.add_argument("--tune", nargs="+", choices=list(SPACES), help="search, write chosen.json, and end")
@@ -312,7 +345,7 @@ def main() -> None:
     off = []
     for seed in options.seeds:
         only = [m for m in options.only if seed == options.seeds[0] or m in RANDOM or m not in SPACES]
-        for row in run(options.data, only, options.members, seed, options.models):
+        for row in run(options.data, only, options.members, seed, options.copies, options.models):
             print(json.dumps(row), flush=True)
             if options.out:
                 with options.out.open("a") as file:
