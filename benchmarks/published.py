@@ -105,7 +105,8 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
             "l2": (0.1, 30.0, "log"),
             "layers": [1, 2, 3],
             "dim": [64, 128, 256],
-            "gamma": (0.0, 0.4),
+            "alpha": (0.3, 0.7),
+            "beta": (-0.2, 0.6),
         },
     ),
     "LightGCN++-BPR": (
