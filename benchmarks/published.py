@@ -218,8 +218,9 @@ def kept(
     learn()
     took = time.perf_counter() - wall, time.process_time() - cpu
     if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_suffix(".json").write_text(json.dumps(took))  # first: where the model is, its cost is too
         save(model, file)
-        file.with_suffix(".json").write_text(json.dumps(took))
     return copy.copy(model), *took  # refitting binds new arrays: a shallow copy keeps the old ones
 
 

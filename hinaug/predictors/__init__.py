@@ -3,7 +3,7 @@
     model = EASE(("user", "rates", "item")).fit(split.train)
     hinaug.evaluate(model, split.train, split)
 
-Imported lazily: torch is loaded when a method that trains with it is asked for.
+Imported lazily: torch is loaded when a method that trains with it is asked for, or when GFCF or BSPM score.
 """
 
 from __future__ import annotations

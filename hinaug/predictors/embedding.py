@@ -46,8 +46,9 @@ class EmbeddingPredictor(LinkPredictor):
         UAI 2009); "softmax", -log softmax over all targets of <z_u, .> / temperature; or "sampled", the same with the sum
         over all targets estimated from `negatives` of them.
     cosine: the softmaxes are of cosines (Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item Recommendation",
-        TOIS 2024). Scores stay inner products: the lengths, which the loss does not see, hold how popular a node is. Much the
-        faster way to learn where targets are many; l2 is 0 then where it is None. Tune the temperature first.
+        TOIS 2024). Scores stay inner products, which ranked better than cosines on gowalla. Try it where targets are
+        many: there it learned in a fraction of the steps; on a small catalogue it lost. l2 is 0 then where it is None. Tune
+        the temperature first.
     temperature: of the softmaxes; None takes 1, or 0.1 for cosines.
     dim: width of the embeddings. lr: of Adam. l2: the precision of a normal prior on every parameter, l2 / (2 n_links) |E|^2.
     steps: at most; None takes the default of the loss, as for lr and l2.

@@ -27,7 +27,7 @@ class LightGCNPP(EmbeddingPredictor):
     alpha, beta, gamma: 0.6, -0.1 and 0.2, as the authors take on four of their five data sets (0.5, 0, 0 on MovieLens 1M). Made
         for thin data: on MovieLens 1M these stayed a fifth below LightGCN under our softmax, and 0.4 for both came nearest.
     Other fields as in `EmbeddingPredictor`; layers, lr, l2, steps: None takes 2, 0.014, 0.02, 400 for "bpr" and 2, 0.1, 2.0, 150
-    for the softmaxes. Transductive: NaN for what had no link at fit time. A step costs about one and a half of LightGCN's.
+    for the softmaxes. Transductive: NaN for what had no link at fit time.
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {

@@ -95,7 +95,7 @@ def test_sums_in_blocks_are_the_sums_at_once(monkeypatch):
     torch.testing.assert_close(LogSumExp.apply(users, items), (users @ items.T).logsumexp(1))
 
 
-# ---- MF, XSimGCL and LightGCN++ --------------------------------------------------------------------------------------------------
+# ---- MF, XSimGCL and LightGCN++ ----------------------------------------------------------------------------------------
 
 
 def test_mf_is_lightgcn_without_layers():
