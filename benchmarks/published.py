@@ -186,8 +186,17 @@ def search(data: str, models: list[str], trials: int, seconds: float, folder: Pa
         }
         print(data, model, json.dumps(row), flush=True)
         known = json.loads(out.read_text()) if out.exists() else {}
-        known.setdefault(data, {})[model] = row
+        known.setdefault(data, {})[model] = best(row, known[data].get(model) if data in known else None)
         out.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def best(row: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+    """The better of what this search and earlier ones found on valid, with what all of them were given."""
+    value = "NDCG@20 on valid"
+    if known is None or known.get(value) is None:
+        return row
+    given = {name: round(row[name] + (known.get(name) or 0), 1) for name in ("trials", "seconds")}
+    return (row if row[value] > known[value] else known) | given
 
 
 def chosen(data: str, model: str) -> LinkPredictor:

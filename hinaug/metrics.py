@@ -141,7 +141,9 @@ def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) ->
     return np.divide(bits[cut].sum(1), length, out=np.full(len(cut), np.nan), where=length > 0)
 
 
-def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.ndarray, np.ndarray]:
+def top_k(
+    scores: np.ndarray, k: int, exclude: Any | None = None, *, buffer: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of each row, best first.
 
     Equal scores are ordered by item position, the lower first, also at the cut: the result is that of a stable sort of the
@@ -151,6 +153,7 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
         scores: [b, n_items], numbers; not changed.
         k: 1 or more; it may exceed n_items.
         exclude: sparse [b, n_items]; its nonzero entries are never returned (say, what the user already has).
+        buffer: [b, n_items] of the dtype of scores, overwritten; spares a loop over blocks a large allocation each.
 
     Returns:
         items int64 [b, k], with -1 where a row has fewer than k items to give; their scores [b, k], there NaN.
@@ -163,7 +166,8 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
         )
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
-    low = np.fmax(scores, scores.dtype.type(-np.inf))  # a copy without NaN
+    fits = buffer is not None and (buffer.shape, buffer.dtype) == (scores.shape, scores.dtype)
+    low = np.fmax(scores, scores.dtype.type(-np.inf), out=buffer if fits else None)  # a copy without NaN
     if exclude is not None:
         drop = _binary(exclude)
         if drop.shape != scores.shape:
@@ -191,8 +195,8 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
         row, col = np.nonzero((low[tied] == cut[tied, None]) & valid)
         rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(tied)))[row]
         slot = above.sum(1)[row] + rank  # topk is sorted: what is above comes first
-        fits = slot < m
-        kept[row[fits], slot[fits]] = col[fits]
+        free = slot < m
+        kept[row[free], slot[free]] = col[free]
         chosen[tied] = kept
     chosen.sort(axis=1)
     rows = np.arange(b)[:, None]
@@ -203,7 +207,7 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
     return items, values
 
 
-GROUPS = 32  # items whose best is looked for first
+GROUPS = 16  # items whose best is looked for first
 
 
 def _largest(scores: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,10 @@ from hinaug.hin import HIN
 from hinaug.metrics import top_k
 from hinaug.progress import track
 
-BLOCK = 512
+BLOCK, SCORES = (
+    512,
+    2**22,
+)  # sources ranked together: at most so many, and so many scores; new memory costs more than sums
 
 
 def recommend(
@@ -76,13 +79,15 @@ def ranked_lists(
     """
     n = hin.n_observed(predictor.relation[2])
     ranked, best = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
-    for at in track(range(0, len(src), BLOCK), what):
-        block = src[at : at + BLOCK]
+    size = max(1, min(BLOCK, SCORES // max(n, 1)))
+    buffer = np.empty((min(size, len(src)), n), np.float32)
+    for at in track(range(0, len(src), size), what):
+        block = src[at : at + size]
         scores = predictor.score(hin, block)[:, :n]
         if allowed is not None:
             scores = np.where(allowed, scores, np.float32(np.nan))
-        hide = None if exclude is None else exclude[at : at + BLOCK]
-        items, values = top_k(scores, k, hide)
+        hide = None if exclude is None else exclude[at : at + size]
+        items, values = top_k(scores, k, hide, buffer=buffer[: len(block)])
         ranked.append(items)
         best.append(values)
     return np.concatenate(ranked), np.concatenate(best)

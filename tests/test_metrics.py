@@ -226,6 +226,10 @@ def test_top_k_leaves_its_input_alone_and_takes_other_numbers():
     assert values.tolist() == [[2.0, 1.0]]
     assert scores.tolist() == [[3, 1, 2]]
     assert exclude.nnz == 1
+    floats = scores.astype(np.float32)
+    for buffer in (np.empty((1, 3), np.float32), np.empty((2, 3), np.float32), np.empty((1, 3))):  # only the first fits
+        assert metrics.top_k(floats, 2, exclude, buffer=buffer)[0].tolist() == [[2, 1]]
+        np.testing.assert_array_equal(floats, scores)
     half = scores.astype(np.float16)
     assert metrics.top_k(half, 1)[0].tolist() == [[0]]
     assert metrics.top_k(scores[:, ::-1], 1)[0].tolist() == [[2]]  # not contiguous

@@ -111,7 +111,9 @@ def test_errors():
     assert recommend(model, hin, pa.array(["b", "b"]), k=1)["user"].to_pylist() == ["b", "b"]
 
 
-def test_many_users_are_ranked_in_blocks():
+@pytest.mark.parametrize("scores_at_once", [20, 2**22])
+def test_many_users_are_ranked_in_blocks(monkeypatch, scores_at_once):
+    monkeypatch.setattr("hinaug.ranking.SCORES", scores_at_once)
     n = BLOCK + 3
     rng = np.random.default_rng(0)
     scores = rng.random((n, 6))
