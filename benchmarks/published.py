@@ -31,6 +31,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from hinaug import HIN, Split, evaluate, load, random_split, save, tune
 from hinaug.base import LinkPredictor
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
@@ -71,7 +75,7 @@ BANDS = {  # (Recall@20, NDCG@20), how far below, how far above
     ("gowalla", "EASE"): ((0.1765, 0.1467), 0.001, 0.001),
     ("gowalla", "LightGCN"): ((0.182, 0.155), 0.003, 1.0),
 }
-BIG = {"gowalla"}
+BIG = {"gowalla", "yelp-hin"}
 WIDE = {"gowalla", "lastfm-lightgcnpp", "yelp-hin"}  # so many items that an inverse takes minutes
 L2: Any = (1.0, 3000.0, "log")
 SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
@@ -215,6 +219,12 @@ def ensembles(members: list[LinkPredictor]) -> dict[str, Ensemble]:
     }
 
 
+def learned_on(valid: pa.Table, name: str, members: list[LinkPredictor], split: Split, seed: int) -> Ensemble:
+    """An ensemble over members that are fitted on train already."""
+    model = ensembles(members)[name]
+    return model.fit_with(members, split.train, valid=valid if model.supervised else None, rng=seed)
+
+
 def kept(
     folder: Path | None, name: str, model: LinkPredictor, learn: Callable[[], Any]
 ) -> tuple[LinkPredictor, float, float]:
@@ -275,25 +285,42 @@ def run(
         if name in only:
             peak(reset=True)
             one = learned(name, seed)
-            yield measured(data, name, seed, one)
+            valid = on_valid(data, lambda _, one=one: one.begun)
+            yield measured(data, name, seed, one) | {"valid": valid}
     wanted = [name for name in ensembles([Popularity(INTERACTS)]) if name in only]
     if not wanted:
         return
     team = [learned(m, s) for m in members for s in range(seed, seed + (copies if m in RANDOM else 1))]
+    begun = [one.begun for one in team]
     for name in wanted:
         peak(reset=True)
         wall, cpu = time.perf_counter(), time.process_time()
-        model = ensembles([one.begun for one in team])[name]
-        valid = None if name == "RankFusion" else split.valid
-        model.fit_with([one.begun for one in team], split.train, valid=valid, rng=seed)
+        model = learned_on(split.valid, name, begun, split, seed)
         both = None if whole is None else copy.copy(model)
         model.refit_with([one.train for one in team], train)
         if both is not None and whole is not None:
             both.refit_with([one.all for one in team if one.all], whole.train_valid)
         cost = {"fit_s": round(time.perf_counter() - wall, 2), "cpu_s": round(time.process_time() - cpu, 1)}
         row = measured(data, name, seed, Stages(model, model, both, cost)) | {"members": members, "copies": copies}
+        row["valid"] = on_valid(data, functools.partial(learned_on, name=name, members=begun, split=split, seed=seed))
         row["learned"] = model.summary() if hasattr(model, "summary") else ""
         yield row
+
+
+def on_valid(data: str, fitted: Callable[[pa.Table], LinkPredictor]) -> float:
+    """NDCG@20 on the tenth of train.txt, of at most 5,000 users: what says which ensemble, or model, to take.
+
+    What learns from these pairs is measured twice, on the half of the users that it has not learned from.
+    """
+    split, _, _ = splits(data)
+    users = np.unique(split.valid["src"].to_numpy())
+    users = np.random.default_rng(0).permutation(users)[:5000]
+    halves = [split.valid.filter(pc.is_in(split.valid["src"], pa.array(part))) for part in np.array_split(users, 2)]
+    values = []
+    for learned, measured in (halves, halves[::-1]):
+        there = dataclasses.replace(split, valid=measured)
+        values.append(evaluate(fitted(learned), split.train, there, k=20).values["NDCG@20"])
+    return round(float(np.concatenate(values).mean()), 5)
 
 
 def measured(data: str, name: str, seed: int, one: Stages) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from hinaug.datasets import amazon_hin, lightgcn_split, load
 from hinaug.ensemble import Stacking, Weighted
 from hinaug.evaluation import Result
 from hinaug.hin import HIN
-from hinaug.predictors import ALS, EASE, ItemKNN, LightGCN, MultVAE, NearestNeighbors
+from hinaug.predictors import ALS, EASE, SLIM, ItemKNN, LightGCN, MultVAE, NearestNeighbors
 from hinaug.predictors import lightgcn as module
 from hinaug.predictors.axes import principal_axes
 
@@ -129,7 +129,15 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
     ease = EASES | {"constant": [0.0, 0.3, 1.0], "prior_weight": (0.3, 10.0, "log")}
     if how["side"] is not None:
         ease |= {"side_weight": (0.1, 10.0, "log")}
-    text = {} if how["near"] is None else {"text": (NearestNeighbors(at, **how["near"]), {})}
+    softmax = LightGCN(at, loss="softmax", lr=0.05, l2=1.0, layers=2)
+    more: dict[str, tuple[LinkPredictor, dict[str, Any]]] = (
+        {
+            "LightGCN softmax": (softmax, {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "layers": [1, 2, 3]}),
+            "SLIM": (SLIM(at), EASES | {"k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")}),
+        }
+        if how["near"] is None  # what is strongest on amazon without its types
+        else {"text": (NearestNeighbors(at, **how["near"]), {})}
+    )
     return {
         "LightGCN": (LightGCN(at, **start), BPR),
         "LightGCN +side": (LightGCN(at, features=how["features"], **start), side),
@@ -139,7 +147,7 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
         "ALS": (ALS(at), {"dim": (16, 128, "log"), "l2": (1e-4, 0.3, "log"), "unobserved": (0.003, 1.0, "log")}),
         "ItemKNN": (ItemKNN(at), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
         "MultVAE +side": (MultVAE(at, features=how["vae"], epochs=100, kl=0.5, latent=32), {}),  # as it is
-    } | text
+    } | more
 
 
 def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str, list[Result]]]:
@@ -173,7 +181,7 @@ def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str,
             full[name] = copy.copy(train[name])  # refitting binds new arrays
             said["seconds"] = round(time.perf_counter() - begin, 1)
             judge(name, train[name], partial(full[name].refit, split.train_valid, rng=seed), split, seed, said)
-        plain = max(("LightGCN", "EASE", "ALS", "ItemKNN"), key=lambda name: valid[name])
+        plain = max((name for name in valid if "+" not in name), key=lambda name: valid[name])
         found.setdefault("best plain single", []).append(found[plain][-1])
         members = [name for name in train if "permuted" not in name]
         for name, kind in (("stack", Stacking), ("stack of trees", Stacking), ("weighted", Weighted)):
@@ -211,9 +219,10 @@ def main() -> None:
     for data in options.data:
         rows, found = run(data, options.seeds, options.trials)
         for a, b in PAIRS:
-            verdict = compare(found[a], found[b], names=(a, b)).verdict()
-            rows.append({"data": data, "verdict": verdict})
-            print(f"{data}: {verdict}", flush=True)
+            both = compare(found[a], found[b], names=(a, b))
+            cold = both.slices["train degree"]["0-5"]  # users with at most five links in train
+            rows.append({"data": data, "verdict": both.verdict(), "cold": cold})
+            print(f"{data}: {both.verdict()}; users with 0-5 links: {cold}", flush=True)
         if options.out:
             with options.out.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
