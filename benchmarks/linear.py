@@ -1,13 +1,12 @@
 """Linear predictors and graph filters: published figures on gowalla, and what side information brings.
 
-    HINAUG_DATA=folder python benchmarks/linear.py [--parts gowalla side cold] [--seeds 3] [--out results.jsonl]
+    HINAUG_DATA=folder python benchmarks/linear.py [--parts gowalla side] [--seeds 3] [--out results.jsonl]
 
 gowalla   LightGCN's fixed split; fitted on all of train.txt; test, once, with hyperparameters that were chosen on a tenth of
           train. The filters must come within 0.0005 of the published figures. About ten minutes on one core.
 side      EASE plain, with a constant, with side columns and with a prior, tuned on validation and refitted on train + valid:
           MovieLens 100K (ratings of at least 4, a fifth of each user's links; side: age, gender, occupation; prior: genres
           and title words) and Amazon Musical Instruments (side and prior: mean of the reviews, 64 components of tf-idf).
-cold      KernelRidge from genres, year and title words to a tenth of the movies that lost all links; only they are ranked.
 """
 
 from __future__ import annotations
@@ -21,18 +20,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hinaug import metrics
-from hinaug.base import LinkPredictor, held_out
+from hinaug.base import LinkPredictor
 from hinaug.datasets import load
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
 from hinaug.evaluation import compare, evaluate
 from hinaug.hin import HIN
-from hinaug.predictors import ALS, BSPM, EASE, GFCF, SLIM, KernelRidge, Popularity, UserKNN
-from hinaug.split import Split, cold_items, random_split, thin
+from hinaug.predictors import ALS, BSPM, EASE, GFCF, SLIM, Popularity, UserKNN
+from hinaug.split import Split, random_split, thin
 
 PUBLISHED = {"GFCF": (0.1849, 0.1518), "BSPM": (0.1921, 0.1597)}  # Recall@20, NDCG@20
 BAND = 0.0005
@@ -133,46 +130,15 @@ def side(seeds: int) -> Iterator[dict]:
             print(f"{name}: {compare(found[a], found[b], names=(a, b)).verdict()}", flush=True)
 
 
-def cold(seeds: int) -> Iterator[dict]:
-    hin = movies()
-    for seed in range(seeds):
-        split = cold_items(hin, MOVIE, rng=seed)
-        columns = [("genre", "id"), "year", "words"]
-        grid = [
-            KernelRidge(MOVIE, columns, kernel=kernel, l2=l2)
-            for kernel in ("rbf", "cosine")
-            for l2 in (1.0, 3.0, 10.0, 30.0)
-        ]
-        value, model = max(
-            ((among_cold(m.fit(split.train), split.train, split.valid), m) for m in grid), key=lambda pair: pair[0]
-        )
-        test = among_cold(model.refit(split.train_valid), split.train_valid, split.test)
-        chance = among_cold(None, split.train_valid, split.test)
-        yield {"part": "cold", "seed": seed, "chosen": repr(model), "valid": value, "NDCG@20": test, "random": chance}
-
-
-def among_cold(model: LinkPredictor | None, hin: HIN, pairs: pa.Table) -> float:
-    """NDCG@20 where only the items that the pairs speak of are ranked; without a model, at random."""
-    users, relevant = held_out(hin, MOVIE, pairs)
-    items = np.flatnonzero(relevant.sum(axis=0) > 0)
-    scores = np.random.default_rng(0).random((len(users), len(items)), np.float32)
-    if model is not None:
-        scores = np.nan_to_num(model.score(hin, users)[:, items], nan=-1e9)
-    ranked, _ = metrics.top_k(scores, min(20, len(items)))
-    return float(metrics.ndcg(ranked, relevant[:, items].tocsr(), 20).mean())
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument(
-        "--parts", nargs="+", choices=["gowalla", "side", "cold"], default=["gowalla", "side", "cold"]
-    )
+    arguments.add_argument("--parts", nargs="+", choices=["gowalla", "side"], default=["gowalla", "side"])
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--out", type=Path, help="JSON lines are appended here")
     options = arguments.parse_args()
     rows = []
     for part in options.parts:
-        for row in gowalla() if part == "gowalla" else {"side": side, "cold": cold}[part](options.seeds):
+        for row in gowalla() if part == "gowalla" else side(options.seeds):
             rows.append(row)
             print(json.dumps(row), flush=True)
     if options.out:

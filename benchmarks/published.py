@@ -75,7 +75,7 @@ BANDS = {  # (Recall@20, NDCG@20), how far below, how far above
     ("gowalla", "EASE"): ((0.1765, 0.1467), 0.001, 0.001),
     ("gowalla", "LightGCN"): ((0.182, 0.155), 0.003, 1.0),
 }
-BIG = {"gowalla", "yelp-hin"}
+BIG = {"gowalla"}
 WIDE = {"gowalla", "lastfm-lightgcnpp", "yelp-hin"}  # so many items that an inverse takes minutes
 L2: Any = (1.0, 3000.0, "log")
 SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
