@@ -153,7 +153,7 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
         cosines["cl"] = space["cl"]
     elif model != "MF":
         cosines["layers"] = [2, 3, 4]
-    return small.clone(loss="sampled", cosine=True, temperature=0.1, lr=0.1, patience=3), cosines
+    return small.clone(loss="sampled", cosine=True, power=1.0, temperature=0.1, lr=0.1, patience=3), cosines
 
 
 @functools.cache

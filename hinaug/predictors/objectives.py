@@ -63,21 +63,36 @@ class SampledSoftmax:
 
     The sum is unbiased, its logarithm a little low. For catalogues whose whole softmax costs too much: a step is
     O(users x n x dim), and memory O((users + items) x dim).
+
+    power > 0 draws an item in proportion to its links^power, with replacement: in the sum above each item then counts by that,
+    so popular items are pushed down harder.
     """
 
-    def __init__(self, links: sp.csr_array, temperature: float, n: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, links: sp.csr_array, temperature: float, n: int, rng: np.random.Generator, power: float = 0.0
+    ) -> None:
         self.temperature, self.rng, self.many = temperature, rng, links.shape[1]
         self.n = min(n, self.many)
+        self.upto = None  # of the probabilities, their running sum
+        if power > 0:
+            count = np.bincount(links.indices, links.data, minlength=self.many)
+            self.upto = np.cumsum(count**power)
         self.src = torch.from_numpy(np.repeat(np.arange(links.shape[0]), np.diff(links.indptr)))
         self.dst = torch.from_numpy(links.indices.astype(np.int64))
         self.share = torch.from_numpy(links.data / links.data.sum())
 
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
-        sample = torch.from_numpy(np.sort(self.rng.choice(self.many, self.n, replace=False))).to(users.device)
+        sample = torch.from_numpy(np.sort(self._drawn())).to(users.device)
         src, dst, share = (x.to(users.device) for x in (self.src, self.dst, self.share))
         users = users / self.temperature
         total = LogSumExp.apply(users, items[sample]) + float(np.log(self.many / self.n))
         return share @ softplus(total[src] - pair_dot(users, items, src, dst))
+
+    def _drawn(self) -> np.ndarray:
+        if self.upto is None:
+            return self.rng.choice(self.many, self.n, replace=False)
+        drawn = np.searchsorted(self.upto, self.rng.random(self.n) * self.upto[-1], side="right")
+        return np.minimum(drawn, self.many - 1)  # a product may round up to the whole
 
 
 class Cosine:

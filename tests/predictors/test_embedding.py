@@ -69,6 +69,24 @@ def test_a_small_sample_estimates_the_whole():
     assert found == pytest.approx(float(Softmax(links, 1.0)(users, items)), abs=0.05)
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_popular_items_count_by_a_power_of_their_links(power):
+    links = sp.csr_array(world(n=30, m=40).adjacency(RATES), dtype=np.float32)
+    links.data = (np.random.default_rng(2).random(links.nnz) + 0.5).astype(np.float32)
+    rng = np.random.default_rng(0)
+    users, items = (torch.from_numpy(0.5 * rng.standard_normal((n, 4), np.float32)) for n in links.shape)
+    sampled = SampledSoftmax(links, 1.0, 40, rng, power)
+    found = np.mean([float(sampled(users, items)) for _ in range(2000)])
+    share = links.sum(axis=0).astype(float) ** power
+    scores = (users @ items.T).double()
+    whole = (scores.exp() @ torch.from_numpy(40 * share / share.sum()))[torch.from_numpy(links.nonzero()[0])]
+    pos = scores[tuple(map(torch.from_numpy, links.nonzero()))]
+    expected = (torch.log(whole + pos.exp()) - pos) @ torch.from_numpy(links.data / links.data.sum()).double()
+    assert found == pytest.approx(float(expected), abs=0.01)
+    with pytest.raises(ValueError, match="power=-1"):
+        MF(RATES, loss="sampled", power=-1).fit(world())
+
+
 @pytest.mark.parametrize("loss", ["softmax", "sampled"])
 def test_cosines_are_learned_whatever_the_lengths(loss):
     links = sp.csr_array(world().adjacency(RATES), dtype=np.float32)
