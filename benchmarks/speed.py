@@ -194,7 +194,7 @@ def propagation(data: str, options: argparse.Namespace, off: list[str]) -> None:
 # or, on gowalla, a tenth of train.txt. LensKit has the same objective.
 ALS_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "ml-1m-lightgcnpp": {
-        "hinaug": {"l2": 0.01, "unobserved": 0.1},
+        "hinaug": {"l2": 0.01, "unobserved": 0.2},
         "implicit": {"alpha": 5.0, "l2": 60.0},
         "lenskit": {"alpha": 5.0, "l2": 60.0},
     },

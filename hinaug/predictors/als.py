@@ -44,7 +44,7 @@ class ALS(LinkPredictor):
 
     dim: int = 64
     l2: float = 0.01
-    unobserved: float = 0.1
+    unobserved: float = 0.2
     rounds: int = 16
     steps: int = 3
     weight: str | None = None
