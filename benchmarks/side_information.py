@@ -90,17 +90,22 @@ def world(data: str) -> tuple[HIN, dict[str, Any], str]:
         }
         return hin, how, by
     if data == "amazon":
-        types = ("brand", "category", "view")
+        features = [("brand",), ("category",), ("view",)]
+        hin = amazon_hin(Path(os.environ.get("HINAUG_DATA", ".")) / "amazon-hin")
+        hin = hin.with_column(
+            "item", "axes", principal_axes(hin, "item", features), lineage="row"
+        )  # of no user's links
         how = {
             "relation": ("user", "rates", "item"),
             "evidence": (),
-            "features": [(t,) for t in types],
+            "features": features,
             "side": None,
-            "prior": [(t, "id") for t in types],
-            "near": None,
+            "prior": "axes",
+            "near": {"column": "axes"},
             "vae": (),
+            "more": True,
         }
-        return amazon_hin(Path(os.environ.get("HINAUG_DATA", ".")) / "amazon-hin"), how, "none"
+        return hin, how, "none"
     hin, by = encoded(load("amazon-musical-instruments"), "review")
     text = ("review", "x")
     how = {
@@ -129,15 +134,11 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
     ease = EASES | {"constant": [0.0, 0.3, 1.0], "prior_weight": (0.3, 10.0, "log")}
     if how["side"] is not None:
         ease |= {"side_weight": (0.1, 10.0, "log")}
-    softmax = LightGCN(at, loss="softmax", lr=0.05, l2=1.0, layers=2)
-    more: dict[str, tuple[LinkPredictor, dict[str, Any]]] = (
-        {
-            "LightGCN softmax": (softmax, {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "layers": [1, 2, 3]}),
-            "SLIM": (SLIM(at), EASES | {"k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")}),
-        }
-        if how["near"] is None  # what is strongest on amazon without its types
-        else {"text": (NearestNeighbors(at, **how["near"]), {})}
-    )
+    near: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {"nearest": (NearestNeighbors(at, **how["near"]), {})}
+    if "more" in how:  # what is strongest on amazon without its types
+        softmax = LightGCN(at, loss="softmax", lr=0.05, l2=1.0, layers=2)
+        near["LightGCN softmax"] = (softmax, {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "layers": [1, 2, 3]})
+        near["SLIM"] = (SLIM(at), EASES | {"k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")})
     return {
         "LightGCN": (LightGCN(at, **start), BPR),
         "LightGCN +side": (LightGCN(at, features=how["features"], **start), side),
@@ -147,7 +148,7 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
         "ALS": (ALS(at), {"dim": (16, 128, "log"), "l2": (1e-4, 0.3, "log"), "unobserved": (0.003, 1.0, "log")}),
         "ItemKNN": (ItemKNN(at), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
         "MultVAE +side": (MultVAE(at, features=how["vae"], epochs=100, kl=0.5, latent=32), {}),  # as it is
-    } | more
+    } | near
 
 
 def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str, list[Result]]]:
