@@ -24,7 +24,7 @@ from hinaug.generators import WGAN, RelationGenerator, random_delta
 from hinaug.hin import HIN, EdgeType
 from hinaug.io import save
 from hinaug.leaks import audit
-from hinaug.predictors import ALS, EASE, ItemKNN, LightGCN, NearestNeighbors
+from hinaug.predictors import EASE, ItemKNN, LightGCN, NearestNeighbors
 from hinaug.progress import track
 from hinaug.report import report
 from hinaug.show import ARMS, Log, show_comparisons, show_generated, show_recommendations
@@ -176,7 +176,7 @@ def one_seed(
         clock = time.perf_counter()
         known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
         if arm not in settings:
-            settings[arm] = choose(grids(relation, quick, settings["plain"]), known, split, seed)
+            settings[arm] = choose(grids(relation, quick, settings["plain"]["LightGCN"]), known, split, seed)
         members = [m.clone() for m in settings[arm].values()]
         members += [ItemKNN(relation), NearestNeighbors(relation, through=job.through)]
         model = Weighted(members).fit(known, valid=valid, rng=seed).refit(full, rng=seed)
@@ -192,9 +192,7 @@ def one_seed(
     return delta, model, full
 
 
-def grids(
-    relation: EdgeType, quick: bool, plain: dict[str, LinkPredictor] | None = None
-) -> dict[str, list[LinkPredictor]]:
+def grids(relation: EdgeType, quick: bool, plain: LinkPredictor | None = None) -> dict[str, list[LinkPredictor]]:
     """What an arm may choose from on valid: as many trials for each.
 
     Without generated edges l2 is tuned; with them (`plain` is then what was chosen without) the choice is also whether they
@@ -205,13 +203,11 @@ def grids(
         return {
             "EASE": [EASE(relation, l2=l2) for l2 in (30, 100, 200, 300, 500, 1000, 2000, 3000)],
             "LightGCN": [gcn.clone(l2=l2) for l2 in (1.0, 2.0)],
-            "ALS": [ALS(relation, l2=l2, unobserved=u) for l2 in (0.003, 0.01, 0.03) for u in (0.1, 0.3)],
         }
     by = (None, "confidence")
     return {
         "EASE": [EASE(relation, l2=l2, weight=w) for l2 in (100, 300, 1000, 3000) for w in by],
-        "LightGCN": [plain["LightGCN"].clone(weight=w) for w in by],
-        "ALS": [plain["ALS"].clone(l2=l2, weight=w) for l2 in (0.003, 0.01, 0.03) for w in by],
+        "LightGCN": [plain.clone(weight=w) for w in by],
     }
 
 
