@@ -6,8 +6,9 @@ MovieLens 100K, ratings of at least 4. Features of a movie: genres, year, 64 com
 network also reads age, gender and occupation of the users.
 cold   a tenth of the movies lost all their links (another tenth for validation); only they are ranked.
 warm   random 80/10/10 per user; all unseen movies are ranked. LightGCN, which knows ids alone, stands beside.
-Each arm chooses from a grid on valid, then is refitted on train + valid; test NDCG@20, once a seed. "permuted" has each movie
-carry the features of another one: what is left of the gain then does not come from them.
+Each arm chooses from its grid on valid (8 trials for KernelRidge, 4 for each network and for LightGCN, 2 for NearestNeighbors), then is
+refitted on train + valid; test NDCG@20, once a seed. "permuted" has each movie carry the features of another one: what is left of
+the gain then does not come from them.
 """
 
 from __future__ import annotations
@@ -46,8 +47,6 @@ GRIDS: dict[str, list[LinkPredictor]] = {
     ]
     for conv in ("sage", "rgcn", "hgt", "han")
 }
-
-
 WORLDS = {"cold": cold_items, "warm": random_split}
 
 

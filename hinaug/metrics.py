@@ -153,7 +153,8 @@ def top_k(
         scores: [b, n_items], numbers; not changed.
         k: 1 or more; it may exceed n_items.
         exclude: sparse [b, n_items]; its nonzero entries are never returned (say, what the user already has).
-        buffer: [b, n_items] of the dtype of scores, overwritten; spares a loop over blocks a large allocation each.
+        buffer: [b, n_items] of the dtype of scores, overwritten; spares a loop over blocks a large allocation each. One
+            that does not fit is left alone.
 
     Returns:
         items int64 [b, k], with -1 where a row has fewer than k items to give; their scores [b, k], there NaN.

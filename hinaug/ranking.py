@@ -14,10 +14,8 @@ from hinaug.hin import HIN
 from hinaug.metrics import top_k
 from hinaug.progress import track
 
-BLOCK, SCORES = (
-    512,
-    2**22,
-)  # sources ranked together: at most so many, and so many scores; new memory costs more than sums
+BLOCK = 512  # sources ranked together, at most
+SCORES = 2**22  # and their scores: new memory costs more than sums
 
 
 def recommend(

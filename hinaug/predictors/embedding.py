@@ -92,8 +92,10 @@ class EmbeddingPredictor(LinkPredictor):
                 raise ValueError(f"{who}: {name}={self._setting(name)!r}; at least 1")
         if self.cosine and self.loss == "bpr":
             raise ValueError(f'{who}: cosine=True is for the softmaxes; take loss="softmax" or "sampled" with it')
-        if not self.power >= 0:
+        if not 0 <= self.power < np.inf:
             raise ValueError(f"{who}: power={self.power!r}; at least 0")
+        if self.power and self.loss != "sampled":
+            raise ValueError(f'{who}: power={self.power!r} is for loss="sampled", and the loss is {self.loss!r}')
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"{who}: temperature={self.temperature!r}; above 0")
         if hin.n(self.relation) == 0:

@@ -35,7 +35,7 @@ class LightGCN(EmbeddingPredictor):
         layer helps where links are few and hurts where they are many. l2 is the precision of a normal prior on E and
         matters most. As the prior counts each embedding once, however many links it has, one value served
         MovieLens 100K, thinned or whole; the larger the graph, the less of it: with "bpr" 0.03 on lastfm, 0.004 on gowalla,
-        and there three layers, lr 0.03 and some thousand steps. Tune it by factors of three.
+        and there three layers, lr 0.03 and a thousand steps. Tune it by factors of three.
     temperature: together with l2 it is one knob too many: leave it at 1, but for cosines.
     weight: the weights count in the propagation and in the loss.
 

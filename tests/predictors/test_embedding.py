@@ -83,8 +83,13 @@ def test_popular_items_count_by_a_power_of_their_links(power):
     pos = scores[tuple(map(torch.from_numpy, links.nonzero()))]
     expected = (torch.log(whole + pos.exp()) - pos) @ torch.from_numpy(links.data / links.data.sum()).double()
     assert found == pytest.approx(float(expected), abs=0.01)
+    by_model = MF(RATES, loss="sampled", negatives=40, power=power)._objective(links, np.random.default_rng(5))
+    same = SampledSoftmax(links, 1.0, 40, np.random.default_rng(5), power)
+    assert torch.equal(by_model(users, items), same(users, items))
     with pytest.raises(ValueError, match="power=-1"):
         MF(RATES, loss="sampled", power=-1).fit(world())
+    with pytest.raises(ValueError, match='is for loss="sampled"'):
+        MF(RATES, loss="softmax", power=power).fit(world())
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sampled"])
