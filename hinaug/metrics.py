@@ -141,20 +141,17 @@ def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) ->
     return np.divide(bits[cut].sum(1), length, out=np.full(len(cut), np.nan), where=length > 0)
 
 
-def top_k(
-    scores: np.ndarray, k: int, exclude: Any | None = None, *, buffer: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of each row, best first.
 
     Equal scores are ordered by item position, the lower first, also at the cut: the result is that of a stable sort of the
     whole row. NaN means "cannot be scored" and is never returned; -inf is a score like any other.
 
     Args:
-        scores: [b, n_items], numbers; not changed.
+        scores: [b, n_items], numbers. What is excluded is written over while this runs and put back at the end, which
+            spares a copy; an array that may not be written is copied.
         k: 1 or more; it may exceed n_items.
         exclude: sparse [b, n_items]; its nonzero entries are never returned (say, what the user already has).
-        buffer: [b, n_items] of the dtype of scores, overwritten; spares a loop over blocks a large allocation each. One
-            that does not fit is left alone.
 
     Returns:
         items int64 [b, k], with -1 where a row has fewer than k items to give; their scores [b, k], there NaN.
@@ -167,33 +164,41 @@ def top_k(
         )
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
-    fits = buffer is not None and (buffer.shape, buffer.dtype) == (scores.shape, scores.dtype)
-    low = np.fmax(scores, scores.dtype.type(-np.inf), out=buffer if fits else None)  # a copy without NaN
-    if exclude is not None:
-        drop = _binary(exclude)
-        if drop.shape != scores.shape:
-            raise ValueError(
-                f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the same rows and items of both"
-            )
-        low[np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices] = -np.inf
+    if not scores.flags.writeable:
+        scores = scores.copy()
+    drop = sp.csr_array(scores.shape, dtype=bool) if exclude is None else _binary(exclude)
+    if drop.shape != scores.shape:
+        raise ValueError(
+            f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the same rows and items of both"
+        )
+    where = np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices
+    before = scores[where]
+    try:
+        scores[where] = -np.inf
+        return _top_k(scores, k, drop)
+    finally:
+        scores[where] = before
+
+
+def _top_k(scores: np.ndarray, k: int, drop: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """`top_k` of scores that are -inf where something is to be dropped."""
     b, n = scores.shape
     items, values = np.full((b, k), -1, dtype=np.int64), np.full((b, k), np.nan, dtype=scores.dtype)
     if b == 0 or n == 0:
         return items, values
     m = min(k, n)
     # one more than asked, to see which rows are tied across the cut
-    best, at = _largest(low, min(m + 1, n))
+    best, at = _largest_but_nan(scores, min(m + 1, n))
     chosen = np.array(at[:, :m])
     cut = best[:, m - 1]
     tied = np.flatnonzero((cut == -np.inf) | (best[:, m] == cut if m < n else False))
     if tied.size:
-        valid = ~np.isnan(scores[tied])
-        if exclude is not None:
-            valid[drop[tied].nonzero()] = False
+        level = scores[tied] == cut[tied, None]  # not where NaN stands
+        level[drop[tied].nonzero()] = False
         # keep what is above the cut; fill up with the lowest positions at the cut; n marks an empty slot
         above = best[tied, :m] > cut[tied, None]
         kept = np.where(above, chosen[tied], n)
-        row, col = np.nonzero((low[tied] == cut[tied, None]) & valid)
+        row, col = np.nonzero(level)
         rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(tied)))[row]
         slot = above.sum(1)[row] + rank  # topk is sorted: what is above comes first
         free = slot < m
@@ -201,11 +206,21 @@ def top_k(
         chosen[tied] = kept
     chosen.sort(axis=1)
     rows = np.arange(b)[:, None]
-    found = np.where(chosen < n, low[rows, np.minimum(chosen, n - 1)], np.nan)
+    found = np.where(chosen < n, scores[rows, np.minimum(chosen, n - 1)], np.nan)
     order = np.argsort(-found, axis=1, kind="stable")  # NaN last; equal scores stay in order of position
     chosen, found = np.take_along_axis(chosen, order, 1), np.take_along_axis(found, order, 1)
     items[:, :m], values[:, :m] = np.where(chosen < n, chosen, -1), found
     return items, values
+
+
+def _largest_but_nan(scores: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """`_largest`, NaN taken as -inf. Torch takes it as larger than all else, so that it shows without a pass of its own."""
+    low = scores.dtype.type(-np.inf)
+    best, at = _largest(np.fmax(scores, low) if np.isnan(scores[0]).any() else scores, m)
+    blind = np.flatnonzero(np.isnan(best[:, 0]))
+    if blind.size:
+        best[blind], at[blind] = _largest(np.fmax(scores[blind], low), m)
+    return best, at
 
 
 GROUPS = 16  # items whose best is looked for first

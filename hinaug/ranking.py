@@ -78,14 +78,13 @@ def ranked_lists(
     n = hin.n_observed(predictor.relation[2])
     ranked, best = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
     size = max(1, min(BLOCK, SCORES // max(n, 1)))
-    buffer = np.empty((min(size, len(src)), n), np.float32)
     for at in track(range(0, len(src), size), what):
         block = src[at : at + size]
         scores = predictor.score(hin, block)[:, :n]
         if allowed is not None:
             scores = np.where(allowed, scores, np.float32(np.nan))
         hide = None if exclude is None else exclude[at : at + size]
-        items, values = top_k(scores, k, hide, buffer=buffer[: len(block)])
+        items, values = top_k(scores, k, hide)
         ranked.append(items)
         best.append(values)
     return np.concatenate(ranked), np.concatenate(best)

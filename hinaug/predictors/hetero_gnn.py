@@ -40,7 +40,9 @@ class HeteroGNN(LinkPredictor):
 
     In each step a share `hold` of the links, drawn anew, leaves the graph that messages go along, and these are what is
     predicted: a model that hears from the very link that it predicts would learn to copy. What witnesses a held link
-    leaves with it: the edges of `evidence` nodes, and the pair under any other edge type.
+    leaves with it: the edges of `evidence` nodes, and the pair under any other edge type. A share `unseen` of the nodes at
+    each end loses all of its links for the step, and so the network learns what to make of a user or an item that has
+    none, which hardly happens otherwise (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems", NeurIPS 2017).
 
     conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable column of every type.
     evidence: node types that witness a link, such as ("review",).
@@ -65,6 +67,7 @@ class HeteroGNN(LinkPredictor):
     heads: int = 2
     dropout: float = 0.0
     hold: float = 0.3
+    unseen: float = 0.2
     batch: int | None = None
     fanout: int = 10
     steps: int = 300
@@ -76,9 +79,11 @@ class HeteroGNN(LinkPredictor):
     device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.conv not in CONVS or self.loss not in ("softmax", "bpr") or not 0 < self.hold < 1:
+        within = 0 < self.hold < 1 and 0 <= self.unseen < 1
+        if self.conv not in CONVS or self.loss not in ("softmax", "bpr") or not within:
             raise ValueError(
-                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', hold between 0 and 1; got {self!r}"
+                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', hold above 0 and unseen from 0, both below 1; "
+                f"got {self!r}"
             )
         if hin.n(self.relation) == 0:
             raise ValueError(f"HeteroGNN: there are no {self.relation} links to learn from")
@@ -128,16 +133,18 @@ class HeteroGNN(LinkPredictor):
         held = np.zeros(n, bool)
         held[rng.choice(n, size, replace=False)] = True
         src, pos = links.src[held], links.pos[held]
+        new = [rng.random(len(ids)) < self.unseen for ids in (self.src_ids_, self.dst_ids_)]
+        gone = held | new[0][links.src] | new[1][links.pos]
         share = links.share.numpy()[held]
         weight = torch.from_numpy(share / share.sum())
         neg = links.negatives()[held]
         if self.batch is None:
-            z_src, z_dst = network(graph, *graph.messages(held))
+            z_src, z_dst = network(graph, *graph.messages(gone))
         else:
             users, src = np.unique(src, return_inverse=True)
             items, both = np.unique(np.concatenate([pos, neg]), return_inverse=True)
             pos, neg = both[: len(pos)], both[len(pos) :]
-            z_src, z_dst = network(graph, *graph.batch(users, items, held, self.layers, self.fanout, rng))
+            z_src, z_dst = network(graph, *graph.batch(users, items, gone, self.layers, self.fanout, rng))
         at = [torch.from_numpy(np.ascontiguousarray(a)).to(z_src.device) for a in (src, pos, neg)]
         weight = weight.to(z_src.device)
         if self.loss == "bpr":
@@ -260,18 +267,18 @@ class _Graph:
         self.sampler = NeighborSampler(self.matrix)
         self.degrees = self._degrees(None)
 
-    def _degrees(self, held: np.ndarray | None) -> dict[str, np.ndarray]:
-        """log(1 + edges of each type that reach a node), without those that give held links away."""
+    def _degrees(self, gone: np.ndarray | None) -> dict[str, np.ndarray]:
+        """log(1 + edges of each type that reach a node), without those that give links away that are gone."""
         out: dict[str, list[np.ndarray]] = {t: [] for t in self.n}
         for edge, matrix in self.matrix.items():
             receiver = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-            stay = slice(None) if held is None else self._stays(edge, held)
+            stay = slice(None) if gone is None else self._stays(edge, gone)
             out[edge[2]].append(np.log1p(np.bincount(receiver[stay], minlength=matrix.shape[0])))
         return {t: np.stack(c, 1) if c else np.zeros((self.n[t], 0)) for t, c in out.items()}
 
-    def _stays(self, edge: EdgeType, held: np.ndarray) -> np.ndarray:
+    def _stays(self, edge: EdgeType, gone: np.ndarray) -> np.ndarray:
         link = self.link[edge]
-        return ~((link >= 0) & held[link])
+        return ~((link >= 0) & gone[link])
 
     def inputs(self, model: HeteroGNN) -> dict[str, np.ndarray]:
         return {t: self.rows(model, t, np.arange(self.n[t]), self.degrees[t]) for t in self.n}
@@ -282,28 +289,29 @@ class _Graph:
             parts.append(self.features[type][at])
         return np.concatenate(parts, axis=1).astype(np.float32)
 
-    def messages(self, held: np.ndarray | None) -> tuple[Any, ...]:
-        """The whole graph without what gives held links away: nodes, degrees, edges of each layer, None."""
+    def messages(self, gone: np.ndarray | None) -> tuple[Any, ...]:
+        """The whole graph without what gives links away that are gone: nodes, degrees, edges of each layer, None."""
         edges = {}
         for edge, matrix in self.matrix.items():
             receiver = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
             index = np.stack([matrix.indices.astype(np.int64), receiver])
-            edges[edge] = index if held is None else index[:, self._stays(edge, held)]
+            edges[edge] = index if gone is None else index[:, self._stays(edge, gone)]
         nodes = {t: np.arange(n) for t, n in self.n.items()}
-        return nodes, self.degrees if held is None else self._degrees(held), [edges] * self.layers, None
+        return nodes, self.degrees if gone is None else self._degrees(gone), [edges] * self.layers, None
 
     def batch(
-        self, users: np.ndarray, items: np.ndarray, held: np.ndarray, layers: int, fanout: int, rng: np.random.Generator
+        self, users: np.ndarray, items: np.ndarray, gone: np.ndarray, layers: int, fanout: int, rng: np.random.Generator
     ) -> tuple[Any, ...]:
         """The same for a mini-batch that writes these users and items."""
         seeds = {self.relation[0]: users, self.relation[2]: items}
         blocks = self.sampler.blocks(seeds, [fanout] * layers, rng)
         edges = []
         for block in blocks:
-            stay = {e: self._stays(e, held)[block.edge[e]] for e in block.edge_index}
+            stay = {e: self._stays(e, gone)[block.edge[e]] for e in block.edge_index}
             edges.append({e: index[:, stay[e]] for e, index in block.edge_index.items()})
         nodes = blocks[0].nodes
-        degrees = {t: self.degrees[t][at] for t, at in nodes.items()}
+        degrees = self._degrees(gone)
+        degrees = {t: degrees[t][at] for t, at in nodes.items()}
         return nodes, degrees, edges, [block.n_out for block in blocks]
 
     def silent(self, type: str) -> np.ndarray:

@@ -58,6 +58,9 @@ def seen(hin: HIN, relation: EdgeType, src: np.ndarray) -> sp.csr_array:
 class Validation:
     """NDCG@k of held-out pairs among what a source has not yet; generated targets are not ranked.
 
+    Where no held-out target has a link in `hin`, the question is how to rank targets that nobody had, and they alone are ranked:
+    among all others, which every source may still have, they would hardly be seen.
+
     hin: the graph that is trained on. valid: held-out pairs, external ids in "src" and "dst".
     """
 
@@ -65,13 +68,19 @@ class Validation:
         self.n, self.k = hin.n_observed(relation[2]), k
         self.users, relevant = held_out(hin, relation, valid)
         self.relevant, self.seen = relevant[:, : self.n], seen(hin, relation, self.users)[:, : self.n]
+        linked = np.diff(hin.adjacency(relation).tocsc().indptr)[: self.n] > 0
+        cold = self.relevant.nnz > 0 and not linked[self.relevant.indices].any()
+        self.among = np.flatnonzero(~linked) if cold else slice(None)
+        self.relevant, self.seen = self.relevant[:, self.among], self.seen[:, self.among]
 
     def __call__(self, score: Callable[[np.ndarray], np.ndarray], block: int = 1024) -> float:
         """score: positions of sources -> scores [len(src), n_targets], a block of sources at a time."""
         values = [np.zeros(0)]
         for at in range(0, len(self.users), block):
             rows = slice(at, at + block)
-            ranked, _ = metrics.top_k(score(self.users[rows])[:, : self.n], self.k, exclude=self.seen[rows])
+            ranked, _ = metrics.top_k(
+                score(self.users[rows])[:, : self.n][:, self.among], self.k, exclude=self.seen[rows]
+            )
             values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
         value = float(np.concatenate(values).mean()) if len(self.users) else 0.0
         watch = _WATCH.get()

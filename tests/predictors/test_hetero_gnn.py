@@ -70,3 +70,27 @@ def test_items_that_nobody_had_are_ranked_by_what_they_are():
         found[shuffle] = order[truth].mean()  # mean rank of true pairs among the cold items; 0.5 is chance
     assert found[False] > 0.65
     assert found[True] < 0.6
+
+
+def test_a_share_of_the_nodes_loses_all_links_in_a_step(monkeypatch):
+    hin = planted(60, 40, 2, rng=0)
+    links = hin.adjacency(RATES).sorted_indices()
+    rows = np.repeat(np.arange(60), np.diff(links.indptr))
+    seen = []
+    messages = _Graph.messages
+
+    def spy(self, gone):
+        if gone is not None:
+            seen.append(gone)
+        return messages(self, gone)
+
+    monkeypatch.setattr(_Graph, "messages", spy)
+    for unseen in (0.0, 0.4):
+        seen.clear()
+        HeteroGNN(RATES, **SMALL | {"steps": 30}, hold=0.1, unseen=unseen).fit(hin, rng=0)
+        assert len(seen) == 30
+        for ends in (rows, links.indices):
+            alone = np.mean([np.bincount(ends[~gone], minlength=ends.max() + 1) == 0 for gone in seen])
+            assert alone == pytest.approx(unseen, abs=0.06)
+    with pytest.raises(ValueError, match="unseen"):
+        HeteroGNN(RATES, unseen=1.0).fit(hin, rng=0)
