@@ -206,10 +206,15 @@ def z_scores(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
 
     A row that is constant over the pool says nothing about the order: it becomes 0.
     """
+    # passes over whole arrays are what scoring with an ensemble costs: so they are few, and in single precision
     use = pool & ~np.isnan(scores)
-    n = np.maximum(use.sum(axis=1, keepdims=True), 1)
-    mean = scores.sum(axis=1, keepdims=True, where=use, dtype=np.float64) / n
-    centred = scores - mean
-    sd = np.sqrt(np.square(centred).sum(axis=1, keepdims=True, where=use) / n)
+    n = np.maximum(np.count_nonzero(use, axis=1, keepdims=True), 1)
+    mean = np.where(use, scores, scores.dtype.type(0)).sum(axis=1, keepdims=True, dtype=np.float64) / n
+    z = scores - mean.astype(scores.dtype)
+    known = np.where(use, z, z.dtype.type(0))
+    rest = known.sum(axis=1, keepdims=True) / n  # what rounding left of the mean
+    sd = np.sqrt(np.maximum(np.einsum("ij,ij->i", known, known)[:, None] / n - np.square(rest), 0))
     level = sd > 1e-6 * np.maximum(np.abs(mean), 1e-30)
-    return np.where(level, centred / np.where(level, sd, 1), 0 * centred).astype(np.float32)
+    z -= rest.astype(z.dtype)
+    z *= np.where(level, 1 / np.where(level, sd, 1), 0).astype(z.dtype)
+    return z.astype(np.float32, copy=False)

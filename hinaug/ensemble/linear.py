@@ -39,9 +39,14 @@ class Linear(Ensemble):
         for member, w in zip(self.predictors_, self.weights_.astype(np.float32), strict=True):
             if w > 0:
                 z = z_scores(member.score(hin, src), pool)
-                there = ~np.isnan(z)
-                total += np.where(there, w * z, np.float32(0))
-                weight += w * there
+                z *= w
+                silent = np.isnan(z)
+                if silent.any():
+                    np.copyto(z, 0, where=silent)
+                    weight += w * ~silent
+                else:
+                    weight += w
+                total += z
         return np.divide(total, weight, out=np.full(total.shape, np.nan, np.float32), where=weight > 0)
 
     def summary(self) -> str:

@@ -56,6 +56,18 @@ def ndcg(model, graph, pairs):
     return Validation(graph, RATES, pairs)(lambda src: model.score(graph, src))
 
 
+@pytest.mark.parametrize("offset", [0.0, -300.0, 1e4])
+def test_z_scores_equal_those_in_double_precision(offset):
+    rng = np.random.default_rng(0)
+    scores = (offset + rng.standard_normal((7, 900))).astype(np.float32)
+    scores[rng.random(scores.shape) < 0.1] = np.nan
+    pool = rng.random(scores.shape) < 0.8
+    exact = scores.astype(float)
+    inside = np.where(pool, exact, np.nan)
+    expected = (exact - np.nanmean(inside, 1, keepdims=True)) / np.nanstd(inside, 1, keepdims=True)
+    np.testing.assert_allclose(z_scores(scores, pool), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_z_scores_by_hand():
     scores = np.float32([[1, 2, 3, 100, np.nan], [5, 5, 5, 7, np.nan]])
     pool = np.array([[1, 1, 1, 0, 1], [1, 1, 1, 0, 1]], bool)
