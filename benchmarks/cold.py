@@ -1,6 +1,6 @@
 """Predictors that read features, on movies that nobody had in training and on those that somebody had.
 
-    HINAUG_DATA=folder python benchmarks/cold.py [--seeds 0 1 2] [--only MODEL ...] [--out results.jsonl]
+    HINAUG_DATA=folder python benchmarks/cold.py [--seeds 0 1 2] [--where cold warm] [--only MODEL ...] [--out results.jsonl]
 
 MovieLens 100K, ratings of at least 4. Features of a movie: genres, year, 64 components of the tf-idf of title and genres; the
 network also reads age, gender and occupation of the users.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,27 +105,30 @@ def arm(where: str, name: str, split: Split, seed: int) -> dict[str, Any]:
     }
 
 
+def rows(hin: HIN, where: str, only: list[str] | None, seed: int) -> Iterator[dict[str, Any]]:
+    split, dealt = (WORLDS[where](graph, MOVIE, rng=seed) for graph in (hin, permuted(hin)))
+    if where == "cold":
+        chance = round(among_cold(None, split.train_valid, split.test), 5)
+        yield {"where": where, "model": "random", "seed": seed, "NDCG@20": chance}
+    for name in ARMS[where]:
+        if only and name not in only:
+            continue
+        yield arm(where, name, split, seed)
+        if name in PERMUTED:
+            yield arm(where, name, dealt, seed) | {"model": f"{name}, permuted"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--where", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--only", nargs="+", choices=sorted({*ARMS["cold"], *ARMS["warm"]}))
     parser.add_argument("--out", type=Path, help="JSON lines are appended here")
     options = parser.parse_args()
     hin = movies()
     for seed in options.seeds:
-        for where, make in WORLDS.items():
-            split, dealt = make(hin, MOVIE, rng=seed), make(permuted(hin), MOVIE, rng=seed)
-            rows = []
-            if where == "cold":
-                rows.append({"where": where, "model": "random", "seed": seed})
-                rows[0]["NDCG@20"] = round(among_cold(None, split.train_valid, split.test), 5)
-            for name in ARMS[where]:
-                if options.only and name not in options.only:
-                    continue
-                rows.append(arm(where, name, split, seed))
-                if name in PERMUTED:
-                    rows.append(arm(where, name, dealt, seed) | {"model": f"{name}, permuted"})
-            for row in rows:
+        for where in options.where:
+            for row in rows(hin, where, options.only, seed):
                 print(json.dumps(row), flush=True)
                 if options.out:
                     with options.out.open("a") as file:

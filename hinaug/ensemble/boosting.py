@@ -39,7 +39,7 @@ class Boosting(Linear):
 
     rounds: int = 30
 
-    def _search(self, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if self.rounds < 1:
             raise ValueError(f"Boosting: rounds={self.rounds!r}; at least 1")
         measure = Measure(found, self.k)

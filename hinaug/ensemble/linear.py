@@ -27,9 +27,9 @@ class Linear(Ensemble):
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         assert valid is not None
         found = self._candidates(hin, valid, max(self.n_candidates, self.k), self.max_users, rng)
-        self.weights_, self.valid_ = self._search(found)
+        self.weights_, self.valid_ = self._search(found, rng)
 
-    def _search(self, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Weights [members] float64 that sum to 1, and NDCG@k of each member alone, then of the combination."""
         raise NotImplementedError(f"{type(self).__name__} has no _search")
 

@@ -36,7 +36,7 @@ class Weighted(Linear):
     refits the members and keeps the weights. NaN where no member with weight can tell.
     """
 
-    def _search(self, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return search(found, self.k, self.margin)
 
 

@@ -153,20 +153,34 @@ def world(lifts, users=300, items=40):
 
 def test_greedy_weights_are_counts_and_find_the_useful():
     members = [EASE(RATES)] * 3
-    weights, valid = Greedy(members, rounds=20)._search(world([1.5, 1.0, 0.0]))
+    weights, valid = Greedy(members, rounds=20, bags=1)._search(world([1.5, 1.0, 0.0]), np.random.default_rng(0))
     assert weights[0] > weights[1] > weights[2]
     assert weights[2] < 0.1
     assert valid[-1] > valid[:3].max() + 0.02
     assert any(np.allclose(weights * size, (weights * size).round()) for size in range(2, 21))
-    one, _ = Greedy(members, rounds=1)._search(world([1.0, 1.5, 0.0]))
+    one, _ = Greedy(members, rounds=1)._search(world([1.0, 1.5, 0.0]), np.random.default_rng(0))
     np.testing.assert_array_equal(one, [0, 1, 0])
+
+
+def test_bags_are_samples_of_the_users_and_their_shares_are_averaged():
+    """Of 20 users each of two members serves the half that the other one fails: which half a sample has more of decides."""
+    found = world([0.0, 0.0], users=20)
+    found.z[0, :10] += 9 * found.relevant[:10]
+    found.z[1, 10:] += 9 * found.relevant[10:]
+    rng = np.random.default_rng(3)
+    weights, _ = Greedy([EASE(RATES)] * 2, rounds=1, bags=40)._search(found, rng)
+    rng = np.random.default_rng(3)
+    first = np.mean([(rng.integers(0, 20, 20) < 10).mean() > 0.5 for _ in range(40)])
+    assert weights.sum() == pytest.approx(1)
+    assert 0.25 < weights[0] < 0.75
+    assert weights[0] == pytest.approx(first, abs=0.2)  # where both halves are drawn alike, noise decides
 
 
 def test_ties_go_to_the_first_member():
     found = world([1.0])
     found.z = np.concatenate([found.z, found.z])
     for kind in (Greedy, Boosting):
-        np.testing.assert_array_equal(kind([EASE(RATES)] * 2)._search(found)[0], [1, 0])
+        np.testing.assert_array_equal(kind([EASE(RATES)] * 2)._search(found, np.random.default_rng(0))[0], [1, 0])
 
 
 def test_boosting_by_hand():
@@ -175,11 +189,11 @@ def test_boosting_by_hand():
     relevant = np.array([[True, False], [True, False]])
     found = Candidates(np.arange(2), np.array([[0, 1], [0, 1]]), z, relevant, np.array([1, 1]))
     model = Boosting([EASE(RATES)] * 2, k=1)
-    np.testing.assert_array_equal(model._search(found)[0], [1, 0])
+    np.testing.assert_array_equal(model._search(found, np.random.default_rng(0))[0], [1, 0])
     # member 1 alone: E = (1, 0), P = (1/2, 1/2): alpha = 1/2 log((1 + 1/2) / (1 - 1/2)) = 1/2 log 3
     found.z = z[1:]
     model = Boosting([EASE(RATES)], k=1)
-    model._search(found)
+    model._search(found, np.random.default_rng(0))
     assert model.alphas_ == [(0, pytest.approx(0.5 * np.log(3)))]
 
 
@@ -189,7 +203,7 @@ def test_boosting_turns_to_the_users_that_are_ranked_badly():
     found.z[0, :200] += 3 * found.relevant[:200]
     found.z[1, 200:] += 3 * found.relevant[200:]
     model = Boosting([EASE(RATES)] * 3)
-    weights, valid = model._search(found)
+    weights, valid = model._search(found, np.random.default_rng(0))
     assert [m for m, _ in model.alphas_[:2]] == [0, 1]
     assert weights[2] == 0
     assert valid[-1] > valid[0] + 0.05
