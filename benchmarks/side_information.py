@@ -11,7 +11,7 @@ fitted on train, refitted on train + valid, and judged on test once. NDCG@20 ove
 LightGCN, +side      BPR, without and with `features` and `smooth`
 +permuted            the same search with the features' rows dealt out anew: what is gained by parameters alone
 EASE, +side          `side`, `constant` and `prior`
-stack                `Stacking` over the members named in `members`, all refitted; against the best plain single (by valid)
+stack, weighted, greedy   ensembles over all but the permuted arm, all refitted; against the best plain single (by valid)
 Text: the small BERT of the demo where it is installed, else 64 components of tf-idf; the first line says which.
 """
 
@@ -34,7 +34,7 @@ import numpy as np
 from hinaug import Split, compare, embed_text, evaluate, random_split, thin, tune
 from hinaug.base import LinkPredictor
 from hinaug.datasets import amazon_hin, lightgcn_split, load
-from hinaug.ensemble import Stacking, Weighted
+from hinaug.ensemble import Greedy, Stacking, Weighted
 from hinaug.evaluation import Result
 from hinaug.hin import HIN
 from hinaug.predictors import ALS, EASE, SLIM, ItemKNN, LightGCN, MultVAE, NearestNeighbors
@@ -184,7 +184,7 @@ def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str,
         plain = max((name for name in valid if "+" not in name), key=lambda name: valid[name])
         found.setdefault("best plain single", []).append(found[plain][-1])
         members = [name for name in train if "permuted" not in name]
-        for name, kind in (("stack", Stacking), ("stack of trees", Stacking), ("weighted", Weighted)):
+        for name, kind in (("stack", Stacking), ("stack of trees", Stacking), ("weighted", Weighted), ("greedy", Greedy)):
             options = {"meta": "trees"} if "trees" in name else {}
             model = kind([train[m].clone() for m in members], **options)
             model.fit_with([train[m] for m in members], split.train, valid=split.valid, rng=seed)
@@ -206,6 +206,7 @@ PAIRS = [
     ("best plain single", "stack"),
     ("best plain single", "stack of trees"),
     ("best plain single", "weighted"),
+    ("best plain single", "greedy"),
 ]
 
 

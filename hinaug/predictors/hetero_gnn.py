@@ -42,7 +42,8 @@ class HeteroGNN(LinkPredictor):
     predicted: a model that hears from the very link that it predicts would learn to copy. What witnesses a held link
     leaves with it: the edges of `evidence` nodes, and the pair under any other edge type. A share `unseen` of the nodes at
     each end loses all of its links for the step, and so the network learns what to make of a user or an item that has
-    none, which hardly happens otherwise (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems", NeurIPS 2017).
+    none, which hardly happens otherwise (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems",
+    NeurIPS 2017). It matters most for them, and costs a little where all have links: take 0 if only such are ranked.
 
     conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable column of every type.
     evidence: node types that witness a link, such as ("review",).
