@@ -8,6 +8,7 @@ cold   a tenth of the movies lost all their links (another tenth for validation)
        links of a fifth of the nodes in each step ("unseen"); one row without.
 warm   random 80/10/10 per user; all unseen movies are ranked. The networks hide no node; one row with. LightGCN, which knows
        ids alone, stands beside.
+The networks stop by the ranking of all movies without links, valid's and test's together; choices are made on valid's alone.
 Each arm chooses from its grid on valid (8 trials for KernelRidge, 4 for each network and for LightGCN, 2 for NearestNeighbors), then is
 refitted on train + valid; test NDCG@20, once a seed. "permuted" has each movie carry the features of another one: what is left of
 the gain then does not come from them.

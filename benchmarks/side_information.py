@@ -184,7 +184,12 @@ def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str,
         plain = max((name for name in valid if "+" not in name), key=lambda name: valid[name])
         found.setdefault("best plain single", []).append(found[plain][-1])
         members = [name for name in train if "permuted" not in name]
-        for name, kind in (("stack", Stacking), ("stack of trees", Stacking), ("weighted", Weighted), ("greedy", Greedy)):
+        for name, kind in (
+            ("stack", Stacking),
+            ("stack of trees", Stacking),
+            ("weighted", Weighted),
+            ("greedy", Greedy),
+        ):
             options = {"meta": "trees"} if "trees" in name else {}
             model = kind([train[m].clone() for m in members], **options)
             model.fit_with([train[m] for m in members], split.train, valid=split.valid, rng=seed)

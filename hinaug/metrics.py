@@ -141,17 +141,20 @@ def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) ->
     return np.divide(bits[cut].sum(1), length, out=np.full(len(cut), np.nan), where=length > 0)
 
 
-def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.ndarray, np.ndarray]:
+def top_k(
+    scores: np.ndarray, k: int, exclude: Any | None = None, *, in_place: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of each row, best first.
 
     Equal scores are ordered by item position, the lower first, also at the cut: the result is that of a stable sort of the
     whole row. NaN means "cannot be scored" and is never returned; -inf is a score like any other.
 
     Args:
-        scores: [b, n_items], numbers. What is excluded is written over while this runs and put back at the end, which
-            spares a copy; an array that may not be written is copied.
+        scores: [b, n_items], numbers.
         k: 1 or more; it may exceed n_items.
         exclude: sparse [b, n_items]; its nonzero entries are never returned (say, what the user already has).
+        in_place: spares a copy: excluded scores are written over while this runs, and put back at the end. Not for an array
+            that another thread looks at.
 
     Returns:
         items int64 [b, k], with -1 where a row has fewer than k items to give; their scores [b, k], there NaN.
@@ -164,13 +167,14 @@ def top_k(scores: np.ndarray, k: int, exclude: Any | None = None) -> tuple[np.nd
         )
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
-    if not scores.flags.writeable:
-        scores = scores.copy()
     drop = sp.csr_array(scores.shape, dtype=bool) if exclude is None else _binary(exclude)
     if drop.shape != scores.shape:
         raise ValueError(
             f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the same rows and items of both"
         )
+    plain = scores.flags.writeable and all(s > 0 and s % scores.itemsize == 0 for s in scores.strides)  # no shared rows
+    if not plain or (drop.nnz and not in_place):
+        scores = scores.copy()
     where = np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices
     before = scores[where]
     try:
@@ -216,7 +220,7 @@ def _top_k(scores: np.ndarray, k: int, drop: sp.csr_array) -> tuple[np.ndarray, 
 def _largest_but_nan(scores: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
     """`_largest`, NaN taken as -inf. Torch takes it as larger than all else, so that it shows without a pass of its own."""
     low = scores.dtype.type(-np.inf)
-    best, at = _largest(np.fmax(scores, low) if np.isnan(scores[0]).any() else scores, m)
+    best, at = _largest(np.fmax(scores, low) if np.isnan(scores[[0, -1]]).any() else scores, m)
     blind = np.flatnonzero(np.isnan(best[:, 0]))
     if blind.size:
         best[blind], at[blind] = _largest(np.fmax(scores[blind], low), m)

@@ -84,7 +84,7 @@ def ranked_lists(
         if allowed is not None:
             scores = np.where(allowed, scores, np.float32(np.nan))
         hide = None if exclude is None else exclude[at : at + size]
-        items, values = top_k(scores, k, hide)
+        items, values = top_k(scores, k, hide, in_place=True)
         ranked.append(items)
         best.append(values)
     return np.concatenate(ranked), np.concatenate(best)

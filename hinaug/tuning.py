@@ -76,6 +76,8 @@ def tune(
 ) -> Tuned:
     """The hyperparameters with the best NDCG@k on `split.valid`, of models fitted on `split.train`. Test is never looked at.
 
+    Where no target in `split.valid` has a link in train (cold items), targets without links alone are ranked.
+
     predictor: unfitted; the first trial is its own values, as far as the space holds them.
     space: {parameter: values}. A list is a choice, in order where it is of numbers; (low, high) a range of numbers, whole
         ones if both are; (low, high, "log") the same on a logarithmic scale.

@@ -227,15 +227,30 @@ def test_top_k_leaves_its_input_alone_and_takes_other_numbers():
     assert scores.tolist() == [[3, 1, 2]]
     assert exclude.nnz == 1
     floats = scores.astype(np.float32)
-    for locked in (False, True):
-        floats.flags.writeable = not locked
-        assert metrics.top_k(floats, 2, exclude)[0].tolist() == [[2, 1]]
-        np.testing.assert_array_equal(floats, scores)
+    for in_place in (False, True):
+        for writeable in (True, False):
+            floats.flags.writeable = writeable
+            assert metrics.top_k(floats, 2, exclude, in_place=in_place)[0].tolist() == [[2, 1]]
+            np.testing.assert_array_equal(floats, scores)
     half = scores.astype(np.float16)
     assert metrics.top_k(half, 1)[0].tolist() == [[0]]
     assert metrics.top_k(scores[:, ::-1], 1)[0].tolist() == [[2]]  # not contiguous
     for shape in ((0, 4), (2, 0)):
         assert metrics.top_k(np.zeros(shape), 3)[0].tolist() == [[-1] * 3] * shape[0]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_top_k_of_unusual_arrays(in_place):
+    """Rows that share memory, axes that run backwards, a field of records: what one row leaves out is its own matter."""
+    row = np.array([5, 4, 3, 2, 1], np.float32)
+    records = np.zeros((3, 5), [("x", "i1"), ("score", "f4")])
+    records["score"] = row
+    shared = np.lib.stride_tricks.as_strided(row, (3, 5), (0, 4))
+    exclude = sp.csr_array(np.eye(3, 5))
+    for scores in (shared, records["score"], np.tile(row, (3, 1))[::-1], np.tile(row[::-1], (3, 1))[:, ::-1]):
+        items, _ = metrics.top_k(scores, 2, exclude, in_place=in_place)
+        assert items.tolist() == [[1, 2], [0, 2], [0, 1]]
+        np.testing.assert_array_equal(scores, np.tile(row, (3, 1)))
 
 
 @settings(deadline=None, max_examples=300)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hinaug.base import LeakError, LinkPredictor, Rng, held_out
 from hinaug.hin import HIN, EdgeType
 from hinaug.metrics import top_k
-from hinaug.predictors.training import seen
+from hinaug.predictors.training import seen, unlinked
 from hinaug.progress import track
 
 BLOCK, BUDGET = 512, 2**25  # sources scored together: at most so many, and so many scores of all members
@@ -163,10 +163,13 @@ class Ensemble(LinkPredictor):
         if len(users) > max_users:
             chosen = np.sort(rng.choice(len(users), max_users, replace=False))
             users, relevant = users[chosen], relevant[chosen]
+        among = unlinked(hin, self.relation, relevant)
         parts = []
         for block in track(list(self._blocks(hin, len(users))), f"{type(self).__name__}: candidates"):
             pool = self._pool(hin, users[block])
             z = self._z(hin, users[block], pool)
+            if among is not None:
+                pool[:, : len(among)] &= among
             items, there, rows = union([top_k(np.where(pool, s, np.float32(np.nan)), n)[0] for s in z], pool.shape[1])
             parts.append(
                 (
@@ -206,14 +209,17 @@ def z_scores(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
 
     A row that is constant over the pool says nothing about the order: it becomes 0.
     """
-    # passes over whole arrays are what scoring with an ensemble costs: so they are few, and in single precision
+    # passes over whole arrays are what scoring with an ensemble costs: so they are few, and in the precision of the scores
+    scores = scores if scores.dtype.kind == "f" else scores.astype(np.float32)
     use = pool & ~np.isnan(scores)
     n = np.maximum(np.count_nonzero(use, axis=1, keepdims=True), 1)
     mean = np.where(use, scores, scores.dtype.type(0)).sum(axis=1, keepdims=True, dtype=np.float64) / n
     z = scores - mean.astype(scores.dtype)
     known = np.where(use, z, z.dtype.type(0))
-    rest = known.sum(axis=1, keepdims=True) / n  # what rounding left of the mean
-    sd = np.sqrt(np.maximum(np.einsum("ij,ij->i", known, known)[:, None] / n - np.square(rest), 0))
+    double = (row.astype(np.float64) for row in known)  # a row of it stays in the cache
+    sums = np.array([(row.sum(), row @ row) for row in double]).reshape(-1, 2) / n
+    rest = sums[:, :1]  # what rounding left of the mean
+    sd = np.sqrt(np.maximum(sums[:, 1:] - np.square(rest), 0))
     level = sd > 1e-6 * np.maximum(np.abs(mean), 1e-30)
     z -= rest.astype(z.dtype)
     z *= np.where(level, 1 / np.where(level, sd, 1), 0).astype(z.dtype)

@@ -41,9 +41,10 @@ class HeteroGNN(LinkPredictor):
     In each step a share `hold` of the links, drawn anew, leaves the graph that messages go along, and these are what is
     predicted: a model that hears from the very link that it predicts would learn to copy. What witnesses a held link
     leaves with it: the edges of `evidence` nodes, and the pair under any other edge type. A share `unseen` of the nodes at
-    each end loses all of its links for the step, and so the network learns what to make of a user or an item that has
-    none, which hardly happens otherwise (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems",
-    NeurIPS 2017). It matters most for them, and costs a little where all have links: take 0 if only such are ranked.
+    each end is new for the step: it loses all such links, what witnesses them, and its vector of `ids`. So the network
+    learns what to make of a user or an item that has none, which hardly happens otherwise (Volkovs et al., "DropoutNet:
+    Addressing Cold Start in Recommender Systems", NeurIPS 2017). Take 0 where all that is ranked has links:
+    `benchmarks/README.md` has what it brings and costs.
 
     conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable column of every type.
     evidence: node types that witness a link, such as ("review",).
@@ -134,18 +135,19 @@ class HeteroGNN(LinkPredictor):
         held = np.zeros(n, bool)
         held[rng.choice(n, size, replace=False)] = True
         src, pos = links.src[held], links.pos[held]
-        new = [rng.random(len(ids)) < self.unseen for ids in (self.src_ids_, self.dst_ids_)]
-        gone = held | new[0][links.src] | new[1][links.pos]
+        source, _, target = self.relation
+        new = {t: rng.random(graph.n[t]) < self.unseen for t in dict.fromkeys((source, target))}
+        gone = held | new[source][links.src] | new[target][links.pos]
         share = links.share.numpy()[held]
         weight = torch.from_numpy(share / share.sum())
         neg = links.negatives()[held]
         if self.batch is None:
-            z_src, z_dst = network(graph, *graph.messages(gone))
+            z_src, z_dst = network(graph, *graph.messages(gone), new)
         else:
             users, src = np.unique(src, return_inverse=True)
             items, both = np.unique(np.concatenate([pos, neg]), return_inverse=True)
             pos, neg = both[: len(pos)], both[len(pos) :]
-            z_src, z_dst = network(graph, *graph.batch(users, items, gone, self.layers, self.fanout, rng))
+            z_src, z_dst = network(graph, *graph.batch(users, items, gone, self.layers, self.fanout, rng), new)
         at = [torch.from_numpy(np.ascontiguousarray(a)).to(z_src.device) for a in (src, pos, neg)]
         weight = weight.to(z_src.device)
         if self.loss == "bpr":
@@ -210,14 +212,21 @@ class _Network(torch.nn.Module):
         )  # fmt: skip
 
     def forward(
-        self, graph: _Graph, nodes: Mapping[str, np.ndarray], degrees: Mapping[str, np.ndarray], edges: Any, n_out: Any
+        self,
+        graph: _Graph,
+        nodes: Mapping[str, np.ndarray],
+        degrees: Mapping[str, np.ndarray],
+        edges: Any,
+        n_out: Any,
+        new: Mapping[str, np.ndarray] | None = None,
     ) -> tuple[Tensor, Tensor]:
         device = next(self.parameters()).device
         x = {}
         for type, at in nodes.items():
             part = torch.from_numpy(graph.rows(self.model, type, at, degrees[type])).to(device)
             if f"type {type}" in self.ids:
-                known = torch.from_numpy(graph.known[type][at]).to(device)
+                rows = graph.known[type][at] if new is None else np.where(new[type][at], -1, graph.known[type][at])
+                known = torch.from_numpy(rows).to(device)
                 table = torch.cat([self.ids[f"type {type}"], torch.zeros(1, self.model.hidden, device=device)])
                 part = torch.cat([part, table[known]], 1)
             x[type] = part
@@ -277,8 +286,8 @@ class _Graph:
             out[edge[2]].append(np.log1p(np.bincount(receiver[stay], minlength=matrix.shape[0])))
         return {t: np.stack(c, 1) if c else np.zeros((self.n[t], 0)) for t, c in out.items()}
 
-    def _stays(self, edge: EdgeType, gone: np.ndarray) -> np.ndarray:
-        link = self.link[edge]
+    def _stays(self, edge: EdgeType, gone: np.ndarray, at: Any = slice(None)) -> np.ndarray:
+        link = self.link[edge][at]
         return ~((link >= 0) & gone[link])
 
     def inputs(self, model: HeteroGNN) -> dict[str, np.ndarray]:
@@ -308,7 +317,7 @@ class _Graph:
         blocks = self.sampler.blocks(seeds, [fanout] * layers, rng)
         edges = []
         for block in blocks:
-            stay = {e: self._stays(e, gone)[block.edge[e]] for e in block.edge_index}
+            stay = {e: self._stays(e, gone, block.edge[e]) for e in block.edge_index}
             edges.append({e: index[:, stay[e]] for e, index in block.edge_index.items()})
         nodes = blocks[0].nodes
         degrees = self._degrees(gone)

@@ -55,11 +55,22 @@ def seen(hin: HIN, relation: EdgeType, src: np.ndarray) -> sp.csr_array:
     return sp.csr_array((rows.data, rows.indices, np.r_[0, np.cumsum(counts)]), shape=(len(src), hin.n(relation[2])))
 
 
+def unlinked(hin: HIN, relation: EdgeType, relevant: sp.csr_array) -> np.ndarray | None:
+    """bool [observed targets]: those without an observed link, if all of the relevant targets are such; else None.
+
+    Where every held-out target is one that nobody had, the question is how to rank those: among all others, which every
+    source may still have, they would hardly be seen, and choices would be made on zeros.
+    """
+    n = hin.n_observed(relation[2])
+    none = np.bincount(hin.observed().adjacency(relation).indices, minlength=n) == 0
+    targets = relevant[:, :n].indices
+    return none if len(targets) and none[targets].all() else None
+
+
 class Validation:
     """NDCG@k of held-out pairs among what a source has not yet; generated targets are not ranked.
 
-    Where no held-out target has a link in `hin`, the question is how to rank targets that nobody had, and they alone are ranked:
-    among all others, which every source may still have, they would hardly be seen.
+    Where the held-out targets are ones that nobody had, only such targets are ranked, see `unlinked`.
 
     hin: the graph that is trained on. valid: held-out pairs, external ids in "src" and "dst".
     """
@@ -68,9 +79,8 @@ class Validation:
         self.n, self.k = hin.n_observed(relation[2]), k
         self.users, relevant = held_out(hin, relation, valid)
         self.relevant, self.seen = relevant[:, : self.n], seen(hin, relation, self.users)[:, : self.n]
-        linked = np.diff(hin.adjacency(relation).tocsc().indptr)[: self.n] > 0
-        cold = self.relevant.nnz > 0 and not linked[self.relevant.indices].any()
-        self.among = np.flatnonzero(~linked) if cold else slice(None)
+        among = unlinked(hin, relation, self.relevant)
+        self.among = slice(None) if among is None else np.flatnonzero(among)
         self.relevant, self.seen = self.relevant[:, self.among], self.seen[:, self.among]
 
     def __call__(self, score: Callable[[np.ndarray], np.ndarray], block: int = 1024) -> float:

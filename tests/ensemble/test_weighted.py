@@ -56,10 +56,10 @@ def ndcg(model, graph, pairs):
     return Validation(graph, RATES, pairs)(lambda src: model.score(graph, src))
 
 
-@pytest.mark.parametrize("offset", [0.0, -300.0, 1e4])
-def test_z_scores_equal_those_in_double_precision(offset):
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (-300.0, 1.0), (1e4, 1.0), (0.0, 1e-23), (0.0, 1e20)])
+def test_z_scores_equal_those_in_double_precision(offset, scale):
     rng = np.random.default_rng(0)
-    scores = (offset + rng.standard_normal((7, 900))).astype(np.float32)
+    scores = (offset + scale * rng.standard_normal((7, 900))).astype(np.float32)
     scores[rng.random(scores.shape) < 0.1] = np.nan
     pool = rng.random(scores.shape) < 0.8
     exact = scores.astype(float)

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from hinaug import HIN
+from hinaug import HIN, Delta
 from hinaug.predictors.training import Validation
 
 LIKES = ("user", "likes", "item")
@@ -22,6 +22,14 @@ def test_items_that_nobody_had_are_ranked_among_themselves():
     cold = pa.table({"src": ["a", "b"], "dst": ["y", "y"]})
     # a has y first of y and z, b has it second
     assert np.isclose(Validation(graph(), LIKES, cold)(scores), (1 + 1 / np.log2(3)) / 2)
+
+
+def test_a_generated_edge_makes_no_item_known():
+    rows = {"src": ["a", "b"], "dst": ["y", "z"], "confidence": [0.5, 0.5]}
+    more = graph() + Delta(edges={LIKES: pa.table(rows)}, origin="by hand")
+    assert more.n(LIKES) == 4
+    cold = pa.table({"src": ["a", "b"], "dst": ["y", "y"]})
+    assert Validation(more, LIKES, cold)(scores) == Validation(graph(), LIKES, cold)(scores)
 
 
 def test_others_are_ranked_among_all_that_a_user_has_not():
