@@ -14,9 +14,9 @@ from hinaug.ensemble import Weighted
 from hinaug.ensemble.base import Candidates, z_scores
 from hinaug.ensemble.weighted import search
 from hinaug.hin import HIN
-from hinaug.predictors import EASE, ItemKNN, NearestNeighbors, Popularity
+from hinaug.predictors import EASE, HeteroGNN, ItemKNN, NearestNeighbors, Popularity
 from hinaug.predictors.training import Validation
-from hinaug.split import random_split
+from hinaug.split import cold_items, random_split
 
 RATES = ("user", "rates", "item")
 
@@ -212,3 +212,12 @@ def test_says_what_it_takes(split):
         Weighted([EASE(RATES), EASE(("user", "wrote", "review"))])
     clone = Weighted([EASE(RATES)], k=5).clone(predictors=[Popularity(RATES)])
     assert (clone.k, clone.relation, len(clone.predictors)) == (5, RATES, 1)
+
+
+def test_items_that_nobody_had_are_mixed_by_how_they_rank_among_themselves():
+    """Popularity puts all of them last and alike; what reads attributes can tell them apart, and gets the weight."""
+    split = cold_items(planted(150, 80, rng=1), RATES, evidence=["review"], rng=0)
+    model = Weighted([Popularity(RATES), HeteroGNN(RATES, evidence=("review",), hidden=16, dim=16, steps=60)])
+    model.fit(split.train, valid=split.valid, rng=0)
+    assert model.weights_[1] == 1
+    assert model.valid_[1] > model.valid_[0] > 0
