@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hinaug.datasets import planted
 from hinaug.evaluation import evaluate
+from hinaug.hin import HIN
 from hinaug.predictors import HeteroGNN, Popularity
 from hinaug.predictors.hetero_gnn import _Graph
 from hinaug.split import cold_items, random_split
@@ -94,3 +96,37 @@ def test_a_share_of_the_nodes_loses_all_links_in_a_step(monkeypatch):
             assert alone == pytest.approx(unseen, abs=0.06)
     with pytest.raises(ValueError, match="unseen"):
         HeteroGNN(RATES, unseen=1.0).fit(hin, rng=0)
+
+
+def test_nodes_that_are_new_for_a_step_have_no_vector_of_their_own():
+    hin = planted(20, 15, 2, rng=0)
+    model = HeteroGNN(RATES, ids=True, **SMALL).fit(hin, rng=0)
+    network, graph = model._network(hin), _Graph(model, hin)
+    network.eval()
+    given = graph.messages(None)
+    new = {"user": np.arange(20) < 5, "item": np.arange(15) < 5}
+    with torch.no_grad():
+        found, plain = network(graph, *given, new), network(graph, *given)
+        for type, rows in new.items():
+            network.ids[f"type {type}"][torch.from_numpy(rows)] = 0
+        expected = network(graph, *given)
+    for a, b, c in zip(found, expected, plain, strict=True):
+        assert torch.equal(a, b)
+        assert not torch.allclose(a, c)
+
+
+def test_where_both_ends_are_of_one_type_a_new_node_loses_both_kinds_of_links(monkeypatch):
+    rng = np.random.default_rng(0)
+    pairs = np.unique(rng.integers(0, 40, (400, 2)), axis=0)
+    ids = [f"u{i}" for i in range(40)]
+    edges = {"src": [ids[i] for i in pairs[:, 0]], "dst": [ids[i] for i in pairs[:, 1]]}
+    follows = ("user", "follows", "user")
+    hin = HIN.from_tables({"user": {"id": ids, "age": list(range(40))}}, {follows: edges})
+    seen = []
+    messages = _Graph.messages
+    monkeypatch.setattr(_Graph, "messages", lambda self, gone: [seen.append(gone), messages(self, gone)][1])
+    HeteroGNN(follows, **SMALL | {"steps": 30}, hold=0.1, unseen=0.3).fit(hin, rng=0)
+    links = hin.adjacency(follows).sorted_indices()
+    ends = np.repeat(np.arange(40), np.diff(links.indptr)), links.indices
+    alone = [sum(np.bincount(e[~gone], minlength=40) for e in ends) == 0 for gone in seen if gone is not None]
+    assert np.mean(alone) == pytest.approx(0.3, abs=0.06)
