@@ -1,6 +1,7 @@
 """What text, attributes and types bring to tuned predictors where behaviour is thin, with a permuted control.
 
-    HINAUG_DATA=folder python benchmarks/side_information.py [--data movies instruments amazon] [--seeds 0 1 2] [--trials 15] [--out FILE]
+    HINAUG_DATA=folder python benchmarks/side_information.py [--data movies instruments amazon] [--seeds 0 1 2]
+        [--trials 15] [--searches FOLDER] [--out FILE]
 
 movies       MovieLens 100K, ratings of at least 4, a fifth of each user's links; titles and genres as text, genre, age, gender
 instruments  Amazon Musical Instruments; each review's text, averaged over the reviews in the graph at hand
@@ -150,8 +151,10 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
     } | near
 
 
-def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str, list[Result]]]:
+def run(data: str, seeds: list[int], trials: int, searches: Path | None) -> tuple[list[dict], dict[str, list[Result]]]:
     hin, how, by = world(data)
+    if searches is not None:
+        searches.mkdir(parents=True, exist_ok=True)
     print(f"{data}: text by {by}", flush=True)
     rows: list[dict] = []
     found: dict[str, list[Result]] = {}
@@ -173,7 +176,8 @@ def run(data: str, seeds: list[int], trials: int) -> tuple[list[dict], dict[str,
             begin = time.perf_counter()
             best, said = predictor, {}
             if space:
-                result = tune(predictor, space, split, trials=trials, rng=seed)
+                file = None if searches is None else searches / f"{data}-{seed}-{name.replace(' ', '')}.log"
+                result = tune(predictor, space, split, trials=trials, file=file, rng=seed)
                 best = result.best
                 said = {"valid": round(result.value, 5), "chosen": {n: getattr(best, n) for n in space}}
                 valid[name] = result.value
@@ -221,9 +225,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--trials", type=int, default=15)
     parser.add_argument("--out", type=Path, help="JSON lines are appended here")
+    parser.add_argument("--searches", type=Path, help="a folder that keeps searches, so that a killed one goes on")
     options = parser.parse_args()
     for data in options.data:
-        rows, found = run(data, options.seeds, options.trials)
+        rows, found = run(data, options.seeds, options.trials, options.searches)
         for a, b in PAIRS:
             both = compare(found[a], found[b], names=(a, b))
             cold = both.slices["train degree"].get("0-5")  # users with at most five links in train
