@@ -84,7 +84,7 @@ def propagation(matrix: sp.csr_array, hin: Any) -> tuple[float, int]:
 
 
 def gfcf(matrix: sp.csr_array, hin: Any) -> tuple[float, int, int]:
-    """The graph filter with 16 singular vectors, fitted; and the products with the graph and its transpose that it took."""
+    """The graph filter with 16 singular vectors, fitted; and how often it multiplied by the graph and by its transpose."""
     from hinaug.predictors import GFCF
     from hinaug.predictors import gfcf as module
 
