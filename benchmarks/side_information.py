@@ -9,7 +9,7 @@ amazon       librahu's Amazon graph with its fixed 80/20 split; brand, category 
 Elsewhere random 80/10/10 per user, evidence removed. For each seed, each arm is searched for on valid with the same number of trials,
 fitted on train, refitted on train + valid, and judged on test once. NDCG@20 over all unseen items.
 
-LightGCN, +side      BPR, without and with `features` and `smooth`
+LightGCN, +side      BPR, without and with `features`, `feature_scale` and `smooth`
 +permuted            the same search with the features' rows dealt out anew: what is gained by parameters alone
 EASE, +side          `side`, `constant` and `prior`
 stack, weighted, greedy   ensembles over all but the permuted arm, all refitted; against the best plain single (by valid)
@@ -58,7 +58,7 @@ class Permuted(LightGCN):
             deal.permutation(principal_axes(hin, type, names)) if names else None
             for type, names in ((self.relation[0], self.source_features), (self.relation[2], self.features))
         ]
-        return module._Propagated(links, self.dim, self._setting("layers"), sides, self.smooth, rng)
+        return module._Propagated(links, self.dim, self._setting("layers"), sides, self.smooth, self.feature_scale, rng)
 
 
 def encoded(hin: HIN, node: str) -> tuple[HIN, str]:
@@ -129,7 +129,7 @@ def splitting(data: str, hin: HIN, how: dict[str, Any], seed: int) -> Split:
 
 def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]:
     at = how["relation"]
-    side = BPR | {"smooth": (0.0, 0.4)}
+    side = BPR | {"smooth": (0.0, 0.4), "feature_scale": (0.03, 1.0, "log")}
     start = {"lr": 0.014, "l2": 0.2, "layers": 2}
     ease = EASES | {"constant": [0.0, 0.3, 1.0], "prior_weight": (0.3, 10.0, "log")}
     if how["side"] is not None:
