@@ -210,6 +210,7 @@ def run(data: str, seeds: list[int], trials: int, searches: Path | None) -> tupl
 PAIRS = [
     ("LightGCN", "LightGCN +side"),
     ("LightGCN", "LightGCN +permuted"),
+    ("LightGCN +permuted", "LightGCN +side"),
     ("EASE", "EASE +side"),
     ("LightGCN", "EASE +side"),
     ("best plain single", "stack"),
