@@ -44,9 +44,9 @@ class LightGCN(EmbeddingPredictor):
         learned, targets start from E + feature_scale * F W; and after the propagation z += smooth * S z, with S the graph of the
         10 targets nearest by F. source_features: S of the sources alone (their F W did not help). smooth: 0.1 to 0.2, or 0
         for no S.
-    feature_scale: how fast and how far F W may go beside E. Adam moves each entry of W at the speed of those of E, and F W sums
-        over all columns of F: at 1 it overtakes E in a few steps, and even a tuned model lost by features there. 0.3 was best
-        or near it on three data sets, and did little harm with permuted features. Tune it, from 0.03 to 1.
+    feature_scale: how fast and how far F W may go beside E. Adam moves each entry of W as fast as those of E, and F W sums over
+        all columns of F: at 1 it overtakes E in a few steps. On three data sets 0.3 was best or near it on held-out links,
+        and lost 0 to 6 % with permuted features, where 1 lost 13 to 25 %. Tune it, from 0.03 to 1.
     Features are made of the graph that `fit` is given, so that no held-out review is in a mean.
 
     Learned: final embeddings `users_`, `items_`; `steps_`; `curve_`, the measures on `valid`. Transductive: NaN for what
