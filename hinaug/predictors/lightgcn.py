@@ -39,7 +39,8 @@ class LightGCN(EmbeddingPredictor):
     temperature: together with l2 it is one knob too many: leave it at 1, but for cosines.
     weight: the weights count in the propagation and in the loss.
 
-    Side information, the form that lifted a tuned LightGCN where behaviour is thin (with permuted features it loses):
+    Side information, in the form that lifted a tuned LightGCN by 5 % on a thinned MovieLens 100K, and by nothing that could be
+    shown on two Amazon graphs:
     features: what to read of the targets, see `principal_axes`, such as ["x", ("genre",), ("review", "x")]. With F the features and W
         learned, targets start from E + feature_scale * F W; and after the propagation z += smooth * S z, with S the graph of the
         10 targets nearest by F. source_features: S of the sources alone (their F W did not help). smooth: 0.1 to 0.2, or 0
