@@ -95,13 +95,17 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         MF(INTERACTS, loss="softmax", lr=0.1, l2=2.0),
         {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "dim": [64, 128, 256]},
     ),
+    "MF-BPR": (
+        MF(INTERACTS, loss="bpr", lr=0.014, l2=0.2, steps=400),
+        {"lr": (0.005, 0.05, "log"), "l2": (0.003, 30.0, "log"), "dim": [64, 128, 256]},
+    ),
     "LightGCN": (
         LightGCN(INTERACTS, loss="softmax", lr=0.1, l2=2.0, layers=3),
         {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
     ),
     "LightGCN-BPR": (
         LightGCN(INTERACTS, loss="bpr", lr=0.014, l2=0.2, layers=3, steps=400),
-        {"lr": (0.005, 0.05, "log"), "l2": (0.001, 1.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
+        {"lr": (0.005, 0.05, "log"), "l2": (0.001, 10.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
     ),
     "LightGCN++": (
         LightGCNPP(INTERACTS, loss="softmax", lr=0.1, l2=2.0),
@@ -129,6 +133,7 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
 }
 RANDOM = {
     "MF",
+    "MF-BPR",
     "LightGCN",
     "LightGCN-BPR",
     "LightGCN++",
@@ -148,12 +153,14 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
         return predictor, space
     small = type(predictor)(INTERACTS, dim=128)
     if model.endswith("-BPR"):
-        slow = small.clone(dim=64, lr=0.03, l2=0.004, layers=3, steps=1200, check_every=50, patience=3)
+        slow = small.clone(dim=64, lr=0.03, l2=0.02, steps=1200, check_every=50, patience=3)
+        if "layers" in space:
+            slow = slow.clone(layers=3, l2=0.004)
         return slow, {name: values for name, values in space.items() if name != "dim"}
     cosines = {"temperature": (0.05, 0.2, "log"), "lr": (0.05, 0.2, "log")}
     if model == "XSimGCL":
         cosines["cl"] = space["cl"]
-    elif model != "MF":
+    elif "layers" in space:
         cosines["layers"] = [2, 3, 4]
     return small.clone(loss="sampled", cosine=True, power=1.0, temperature=0.1, lr=0.1, patience=3), cosines
 

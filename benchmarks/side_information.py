@@ -39,7 +39,6 @@ from hinaug.ensemble import Greedy, Stacking, Weighted
 from hinaug.evaluation import Result
 from hinaug.hin import HIN
 from hinaug.predictors import ALS, EASE, SLIM, ItemKNN, LightGCN, MultVAE, NearestNeighbors
-from hinaug.predictors import lightgcn as module
 from hinaug.predictors.axes import principal_axes
 
 DATA = ["movies", "instruments", "amazon"]
@@ -52,13 +51,9 @@ EASES: dict[str, Any] = {"l2": (10.0, 5000.0, "log")}
 class Permuted(LightGCN):
     """LightGCN whose features belong to somebody else."""
 
-    def _network(self, hin: HIN, links: Any, rng: np.random.Generator) -> Any:
+    def _sides(self, hin: HIN) -> list[np.ndarray | None]:
         deal = np.random.default_rng(0)
-        sides = [
-            deal.permutation(principal_axes(hin, type, names)) if names else None
-            for type, names in ((self.relation[0], self.source_features), (self.relation[2], self.features))
-        ]
-        return module._Propagated(links, self.dim, self._setting("layers"), sides, self.smooth, self.feature_scale, rng)
+        return [None if side is None else deal.permutation(side) for side in super()._sides(hin)]
 
 
 def encoded(hin: HIN, node: str) -> tuple[HIN, str]:

@@ -68,11 +68,15 @@ class LightGCN(EmbeddingPredictor):
     feature_scale: float = 0.3
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
-        sides = [
+        layers = self._setting("layers")
+        return _Propagated(links, self.dim, layers, self._sides(hin), self.smooth, self.feature_scale, rng)
+
+    def _sides(self, hin: HIN) -> list[np.ndarray | None]:
+        """Features of sources and of targets, or None where none are read."""
+        return [
             principal_axes(hin, type, names) if names else None
             for type, names in ((self.relation[0], self.source_features), (self.relation[2], self.features))
         ]
-        return _Propagated(links, self.dim, self._setting("layers"), sides, self.smooth, self.feature_scale, rng)
 
 
 class _Propagated(Network):
