@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hinaug.base import LinkPredictor, interactions
 from hinaug.hin import HIN
-from hinaug.predictors.objectives import BPR, Cosine, Objective, SampledSoftmax, Softmax
+from hinaug.predictors.objectives import BPR, Cosine, DrawPrior, Objective, SampledSoftmax, Softmax, rows_alike
 from hinaug.predictors.training import Validation, torch_threads
 from hinaug.progress import track
 
@@ -52,7 +52,12 @@ class EmbeddingPredictor(LinkPredictor):
         many: there it learned in a fraction of the steps; on a small catalogue it lost. l2 is 0 then where it is None. Tune
         the temperature first.
     temperature: of the softmaxes; None takes 1, or 0.1 for cosines.
+    mean_over: "links", or "sources": the mean over sources of the mean over their links, as where batches draw a source first
+        and then a link of it.
     dim: width of the embeddings. lr: of Adam. l2: the precision of a normal prior on every parameter, l2 / (2 n_links) |E|^2.
+    prior: "nodes", as just said, or for "bpr" "draws": l2 / 2 times the mean of |e_u|^2 + |e_i|^2 + |e_j|^2 over what the loss
+        draws (the negatives by their mean, 1 / targets each), so that popular nodes are held shorter; l2 None is 1e-4 then.
+        BPR as published code has it is mean_over="sources", prior="draws".
     steps: at most; None takes the default of the loss, as for lr and l2.
     check_every, patience: with `valid`, NDCG@20 is measured every `check_every` steps, training ends when `patience`
         measures in a row bring nothing new, and the best embeddings are kept. `refit` then trains for as many steps.
@@ -74,6 +79,8 @@ class EmbeddingPredictor(LinkPredictor):
     temperature: float | None = None
     negatives: int = 2048
     power: float = 0.0
+    mean_over: str = "links"
+    prior: str = "nodes"
     check_every: int = 10
     patience: int = 4
     weight: str | None = None
@@ -92,6 +99,12 @@ class EmbeddingPredictor(LinkPredictor):
                 raise ValueError(f"{who}: {name}={self._setting(name)!r}; at least 1")
         if self.cosine and self.loss == "bpr":
             raise ValueError(f'{who}: cosine=True is for the softmaxes; take loss="softmax" or "sampled" with it')
+        if self.mean_over not in ("links", "sources"):
+            raise ValueError(f'{who}: mean_over={self.mean_over!r}; expected "links" or "sources"')
+        if self.prior not in ("nodes", "draws"):
+            raise ValueError(f'{who}: prior={self.prior!r}; expected "nodes" or "draws"')
+        if self.prior == "draws" and self.loss != "bpr":
+            raise ValueError(f'{who}: prior="draws" is for loss="bpr", and the loss is {self.loss!r}')
         if not 0 <= self.power < np.inf:
             raise ValueError(f"{who}: power={self.power!r}; at least 0")
         if self.power and self.loss != "sampled":
@@ -108,8 +121,8 @@ class EmbeddingPredictor(LinkPredictor):
 
     def _setting(self, name: str) -> Any:
         given = getattr(self, name)
-        if given is None and name == "l2" and self.cosine:
-            return 0.0
+        if given is None and name == "l2" and (self.cosine or self.prior == "draws"):
+            return 0.0 if self.cosine else 1e-4
         return self.DEFAULTS[self.loss][name] if given is None else given
 
     def _objective(self, links: sp.csr_array, rng: np.random.Generator) -> Objective:
@@ -129,16 +142,23 @@ class EmbeddingPredictor(LinkPredictor):
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         with torch_threads(threads):
             network = self._network(hin, links, rng).to(device)
-            objective = self._objective(links, rng)
+            counted = rows_alike(links) if self.mean_over == "sources" else links
+            objective = self._objective(counted, rng)
             parameters = list(network.parameters())
             adam = torch.optim.Adam(parameters, lr=self._setting("lr"), fused=True)
             decay = self._setting("l2") / float(links.sum())
+            once, by_draw = parameters, None
+            if self.prior == "draws":
+                once = [p for p in parameters if p is not network.users and p is not network.items]
+                by_draw = DrawPrior(counted, self._setting("l2"))
             kept, best, self.steps_, self.curve_ = None, -1.0, steps, []
             for t in track(range(1, steps + 1), f"{type(self).__name__} ({self.loss})"):
                 network.train()
                 adam.zero_grad()
                 loss = objective(*network()) + network.extra
-                loss = loss + decay / 2 * sum(p.square().sum() for p in parameters)
+                loss = loss + decay / 2 * sum(p.square().sum() for p in once)
+                if by_draw is not None:
+                    loss = loss + by_draw(network.users, network.items)
                 loss.backward()
                 adam.step()
                 if measure is not None and (t % self.check_every == 0 or t == steps):

@@ -105,6 +105,29 @@ class Cosine:
         return self.objective(normalize(users), normalize(items))
 
 
+def rows_alike(links: sp.csr_array) -> sp.csr_array:
+    """The same links, those of each row weighing 1 together."""
+    total = np.asarray(links.sum(axis=1)).ravel()
+    share = links.data / np.repeat(np.where(total > 0, total, 1), np.diff(links.indptr))
+    return sp.csr_array((share.astype(links.dtype), links.indices, links.indptr), shape=links.shape)
+
+
+class DrawPrior:
+    """l2 / 2 times the mean of |e_u|^2 + |e_i|^2 + |e_j|^2 over the links (u, i), with j taken as uniform over all items.
+
+    It is what code that draws batches adds to BPR, in its mean over the draws (He et al., SIGIR 2020, as published).
+    """
+
+    def __init__(self, links: sp.csr_array, l2: float) -> None:
+        total = float(links.sum())
+        shares = links.sum(axis=1) / total, links.sum(axis=0) / total + 1 / links.shape[1]
+        self.weights = [torch.from_numpy(l2 / 2 * np.asarray(x).ravel().astype(np.float32)) for x in shares]
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        u, i = (w.to(users.device) for w in self.weights)
+        return u @ users.square().sum(1) + i @ items.square().sum(1)
+
+
 class LogSumExp(torch.autograd.Function):
     """log sum_j exp <u, i_j> of each user [n]; the products [n, m] exist a block of users at a time, in both passes."""
 

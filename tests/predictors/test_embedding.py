@@ -11,7 +11,7 @@ from hinaug.hin import HIN
 from hinaug.nn import BipartitePropagation, ScaledPropagation
 from hinaug.predictors import MF, LightGCN, LightGCNPP, Popularity, XSimGCL
 from hinaug.predictors.axes import nearest_graph
-from hinaug.predictors.objectives import LogSumExp, SampledSoftmax, Softmax
+from hinaug.predictors.objectives import BPR, DrawPrior, LogSumExp, SampledSoftmax, Softmax, rows_alike
 from hinaug.predictors.xsimgcl import _Noisy
 from hinaug.split import random_split, thin
 from hinaug.testing import check_predictor
@@ -36,6 +36,7 @@ def world(seed=0, n=5, m=7):
         LightGCN(RATES, loss="sampled", dim=8, steps=5),
         LightGCN(RATES, loss="sampled", cosine=True, dim=8, steps=5),
         LightGCNPP(RATES, dim=8, steps=5),
+        MF(RATES, mean_over="sources", prior="draws", dim=8, steps=5),
     ],
 )
 def test_the_contract(model):
@@ -108,6 +109,39 @@ def test_cosines_are_learned_whatever_the_lengths(loss):
         MF(RATES, cosine=True).fit(world())
     with pytest.raises(ValueError, match="temperature=0"):
         MF(RATES, loss="softmax", temperature=0).fit(world())
+
+
+def test_bpr_as_published_is_what_batches_of_users_drawn_alike_have_on_average():
+    links = world().adjacency(RATES)
+    dense = links.toarray() > 0
+    rng = np.random.default_rng(1)
+    users, items = (rng.standard_normal((n, 3)).astype(np.float32) for n in links.shape)
+    loss, prior = [], []
+    for u, row in enumerate(dense):
+        gaps = [np.log1p(np.exp(-users[u] @ (items[i] - items[~row]).T)).mean() for i in np.flatnonzero(row)]
+        lengths = [users[u] @ users[u] + items[i] @ items[i] for i in np.flatnonzero(row)]
+        loss.append(np.mean(gaps))
+        prior.append(np.mean(lengths) + np.square(items).sum(axis=1).mean())
+    both = torch.from_numpy(users), torch.from_numpy(items)
+    assert float(DrawPrior(rows_alike(links), 0.7)(*both)) == pytest.approx(0.35 * np.mean(prior), rel=1e-5)
+    bpr, by_link = (BPR(x, np.random.default_rng(0)) for x in (rows_alike(links), links))
+    found = [float(bpr(*both)) for _ in range(2000)]
+    assert np.mean(found) == pytest.approx(np.mean(loss), abs=4 * np.std(found) / 2000**0.5)
+    assert abs(np.mean([float(by_link(*both)) for _ in range(2000)]) - np.mean(loss)) > 0.02
+
+
+def test_models_train_as_published_where_asked_to():
+    hin = world()
+    count = np.bincount(hin.adjacency(RATES).indices, minlength=hin.n("item"))
+    settings = {"dim": 3, "lr": 0.05, "steps": 200}
+    plain = MF(RATES, l2=0.0, **settings).fit(hin, rng=0)
+    held = MF(RATES, l2=1.0, prior="draws", **settings).fit(hin, rng=0)
+    ratio = np.linalg.norm(held.items_, axis=1) / np.linalg.norm(plain.items_, axis=1)
+    assert ratio[count.argmax()] < 0.2
+    assert np.abs(MF(RATES, l2=0.0, mean_over="sources", **settings).fit(hin, rng=0).users_ - plain.users_).max() > 0.01
+    for wrong in ({"prior": "links"}, {"mean_over": "users"}, {"prior": "draws", "loss": "softmax"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            MF(RATES, **wrong).fit(hin)
 
 
 def test_sums_in_blocks_are_the_sums_at_once(monkeypatch):
