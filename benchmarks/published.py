@@ -78,6 +78,7 @@ BANDS = {  # (Recall@20, NDCG@20), how far below, how far above
 BIG = {"gowalla"}
 WIDE = {"gowalla", "lastfm-lightgcnpp", "yelp-hin"}  # so many items that an inverse takes minutes
 L2: Any = (1.0, 3000.0, "log")
+MEANS = ["links", "sources"]
 SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
     "Popularity": (Popularity(INTERACTS), {}),
     "ItemKNN": (ItemKNN(INTERACTS), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
@@ -92,19 +93,25 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
     ),
     "MF": (
         MF(INTERACTS, loss="softmax", lr=0.1, l2=2.0),
-        {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "dim": [64, 128, 256]},
+        {"lr": (0.005, 0.3, "log"), "l2": (0.1, 100.0, "log"), "dim": [64, 128, 256]},
     ),
     "MF-BPR": (
-        MF(INTERACTS, loss="bpr", lr=0.014, l2=0.2, steps=400),
-        {"lr": (0.005, 0.05, "log"), "l2": (0.003, 30.0, "log"), "dim": [64, 128, 256]},
+        MF(INTERACTS, loss="bpr", mean_over="sources", lr=0.014, l2=0.2, steps=400),
+        {"lr": (0.005, 0.05, "log"), "l2": (0.003, 30.0, "log"), "dim": [64, 128, 256], "mean_over": MEANS},
     ),
     "LightGCN": (
         LightGCN(INTERACTS, loss="softmax", lr=0.1, l2=2.0, layers=3),
         {"lr": (0.02, 0.3, "log"), "l2": (0.1, 30.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
     ),
     "LightGCN-BPR": (
-        LightGCN(INTERACTS, loss="bpr", lr=0.014, l2=0.2, layers=3, steps=400),
-        {"lr": (0.005, 0.05, "log"), "l2": (0.001, 10.0, "log"), "layers": [1, 2, 3, 4], "dim": [64, 128, 256]},
+        LightGCN(INTERACTS, loss="bpr", mean_over="sources", lr=0.014, l2=0.2, layers=3, steps=400),
+        {
+            "lr": (0.005, 0.05, "log"),
+            "l2": (0.001, 10.0, "log"),
+            "layers": [1, 2, 3, 4],
+            "dim": [64, 128, 256],
+            "mean_over": MEANS,
+        },
     ),
     "LightGCN-published": (  # as its authors trained it on gowalla, but for batches and so for lr and steps
         LightGCN(
@@ -134,7 +141,13 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
     ),
     "LightGCN++-BPR": (
         LightGCNPP(INTERACTS, loss="bpr", lr=0.014, l2=0.02),
-        {"lr": (0.005, 0.05, "log"), "l2": (0.001, 0.3, "log"), "layers": [1, 2, 3], "gamma": (0.0, 0.4)},
+        {
+            "lr": (0.005, 0.05, "log"),
+            "l2": (0.001, 0.3, "log"),
+            "layers": [1, 2, 3],
+            "gamma": (0.0, 0.4),
+            "mean_over": MEANS,
+        },
     ),
     "XSimGCL": (
         XSimGCL(INTERACTS, loss="softmax", lr=0.05, l2=2.0),
