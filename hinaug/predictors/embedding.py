@@ -121,8 +121,10 @@ class EmbeddingPredictor(LinkPredictor):
 
     def _setting(self, name: str) -> Any:
         given = getattr(self, name)
-        if given is None and name == "l2" and (self.cosine or self.prior == "draws"):
-            return 0.0 if self.cosine else 1e-4
+        if given is None and name == "l2" and self.cosine:
+            return 0.0
+        if given is None and name == "l2" and self.prior == "draws":
+            return 1e-4
         return self.DEFAULTS[self.loss][name] if given is None else given
 
     def _objective(self, links: sp.csr_array, rng: np.random.Generator) -> Objective:
