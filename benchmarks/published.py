@@ -13,8 +13,8 @@ figures. Column "all" has members refitted on train.txt + valid.txt, whose items
 Many published figures chose their epoch on test; these never do.
 
 Parity, checked here (exit status 1 outside): on gowalla GF-CF within 0.0005 of the published Recall@20 and NDCG@20, EASE
-within 0.001 of .1765/.1467, LightGCN as published (lr and steps are ours, fixed, the rest is its authors') within 0.003 of .182/.155; LightGCN as chosen
-on valid, by cosines and by BPR, not more than 0.003 below.
+within 0.001 of .1765/.1467, LightGCN as published (lr and steps are ours, fixed, the rest is its authors') within 0.003 of
+.182/.155; LightGCN as chosen on valid, by cosines and by BPR, not more than 0.003 below.
 """
 
 from __future__ import annotations
