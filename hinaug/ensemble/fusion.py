@@ -62,18 +62,14 @@ def ranks(z: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Equal scores share the mean of their ranks. Items outside of the pool get the rank that they would have in it.
     """
-    order = np.argsort(-z, axis=1)  # NaN last
-    ordered = np.take_along_axis(z, order, axis=1)
-    counts = np.take_along_axis(pool, order, axis=1) & ~np.isnan(ordered)
-    column = np.arange(z.shape[1])
-    starts = np.ones(z.shape, bool)
-    starts[:, 1:] = ~(ordered[:, :-1] - ordered[:, 1:] <= TIED)
-    ends = np.ones(z.shape, bool)
-    ends[:, :-1] = starts[:, 1:]
-    first = np.maximum.accumulate(np.where(starts, column, 0), axis=1)
-    last = np.minimum.accumulate(np.where(ends, column, z.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    above = np.concatenate([np.zeros((len(z), 1), np.int64), np.cumsum(counts, axis=1)], axis=1)
-    before, upto = np.take_along_axis(above, first, 1), np.take_along_axis(above, last + 1, 1)
-    rank = np.empty(z.shape)
-    np.put_along_axis(rank, order, before + (np.maximum(upto - before, 1) + 1) / 2, axis=1)
-    return rank, above[:, -1:]
+    rank, n = np.empty(z.shape), np.empty((len(z), 1), np.int64)
+    for row, (values, inside) in enumerate(zip(z, pool, strict=True)):  # a row stays in the cache
+        order = np.argsort(-values)  # NaN last
+        ordered = values[order]
+        above = np.concatenate([[0], np.cumsum(inside[order] & ~np.isnan(ordered))])
+        new = ~(ordered[:-1] - ordered[1:] <= TIED)  # or NaN
+        bounds = np.concatenate([[0], np.flatnonzero(new) + 1, [len(values)]])
+        before, upto = above[bounds[:-1]], above[bounds[1:]]
+        rank[row, order] = np.repeat(before + (np.maximum(upto - before, 1) + 1) / 2, np.diff(bounds))
+        n[row] = above[-1]
+    return rank, n

@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from hinaug.ensemble.base import Candidates, Ensemble, union
 from hinaug.ensemble.linear import Measure, gain_of
@@ -24,6 +25,7 @@ from hinaug.progress import track
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 GRID = 1024.0  # z-scores are rounded to this part: a rounding error of a member must not cross a tree's threshold
+SMALL = 10_000_000  # values below which a second thread saves little on idle cores and costs a hundredfold on busy ones
 TREES: dict[str, Any] = {
     "learning_rate": 0.05,
     "max_leaf_nodes": 15,
@@ -96,7 +98,7 @@ class Stacking(Ensemble):
                 out = fold[user] == f
                 if not y[~out].any():
                     return
-                inside[out] = log_odds(clone(learner).fit(x[~out], y[~out]), x[out])
+                inside[out] = log_odds(learned(learner, x[~out], y[~out]), x[out])
             odds[there] = inside
             odds = standard(odds, there)
             for share in SHARES:
@@ -105,7 +107,7 @@ class Stacking(Ensemble):
                     best, gain = (learner, share, value.mean()), gain_of(value, plain, self.margin)
         if best is not None:
             learner, self.share_, value = best
-            self.meta_ = clone(learner).fit(x, y)
+            self.meta_ = learned(learner, x, y)
             self.valid_ = np.r_[self.valid_, value]
 
     def _learners(self, seed: int) -> list[Any]:
@@ -181,8 +183,14 @@ class Stacking(Ensemble):
         return "\n".join([f"{head}; share of the classifier {self.share_:.2f}", *lines])
 
 
+def learned(learner: Any, x: np.ndarray, y: np.ndarray) -> Any:
+    with threadpool_limits(1 if x.size < SMALL else None):
+        return clone(learner).fit(x, y)
+
+
 def log_odds(model: Any, x: np.ndarray) -> np.ndarray:
-    p = np.clip(model.predict_proba(x)[:, 1], 1e-9, 1 - 1e-9)
+    with threadpool_limits(1 if x.size < SMALL else None):
+        p = np.clip(model.predict_proba(x)[:, 1], 1e-9, 1 - 1e-9)
     return np.log(p / (1 - p)).astype(np.float32)
 
 

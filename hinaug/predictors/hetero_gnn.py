@@ -21,6 +21,7 @@ from hinaug.hin import HIN, EdgeType
 from hinaug.nn.hetero import CONVS, HeteroEncoder
 from hinaug.nn.losses import softmax_loss
 from hinaug.nn.sampling import NeighborSampler
+from hinaug.predictors.embedding import SMALL
 from hinaug.predictors.features import MOST_CATEGORIES, Features
 from hinaug.predictors.objectives import BPR, Gap
 from hinaug.predictors.training import Validation, torch_threads
@@ -95,6 +96,9 @@ class HeteroGNN(LinkPredictor):
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._train(hin, rng, self.steps_, None)
 
+    def _threads(self, hin: HIN) -> int | None:
+        return self.threads or (1 if sum(map(hin.n, hin.edges)) * self.hidden < SMALL else None)
+
     # ---- training ------------------------------------------------------------------------------------------------
 
     def _train(self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None) -> None:
@@ -107,7 +111,7 @@ class HeteroGNN(LinkPredictor):
         self.seed_ = int(rng.integers(2**62))
         links = BPR(hin.adjacency(self.relation), rng)
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        with torch_threads(self.threads):
+        with torch_threads(self._threads(hin)):
             network = self._network(hin).to(device)
             adam = torch.optim.Adam(network.parameters(), lr=self.lr)
             kept, best, self.steps_, self.curve_ = None, -1.0, steps, []
@@ -159,7 +163,7 @@ class HeteroGNN(LinkPredictor):
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         last = self.__dict__.get("_last")
         if last is None or last[0]() is not hin:
-            with torch_threads(self.threads):
+            with torch_threads(self._threads(hin)):
                 network = self._network(hin)
                 weights = {k: torch.from_numpy(np.array(v)) for k, v in self.weights_.items()}
                 network.load_state_dict(weights)
