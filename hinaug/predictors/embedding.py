@@ -45,8 +45,9 @@ class EmbeddingPredictor(LinkPredictor):
     loss: "bpr", -log sigmoid(<z_u, z_i - z_j>) with j drawn anew for each link and step from what u has not (Rendle et al.,
         UAI 2009); "softmax", -log softmax over all targets of <z_u, .> / temperature; or "sampled", the same with the sum
         over all targets estimated from `negatives` of them.
-    power: of "sampled": targets are drawn in proportion to their links^power. 0, uniformly, estimates the softmax; 1 draws as
-        often as the negatives of a batch of links would, and ranked best on gowalla, with cosines.
+    power: of "sampled": targets are drawn in proportion to their links^power, links counted as the loss weighs them. 0,
+        uniformly, estimates the softmax; 1 draws as often as the negatives of a batch of links would, and ranked best on
+        gowalla, with cosines.
     cosine: the softmaxes are of cosines (Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item Recommendation",
         TOIS 2024). Scores stay inner products, which ranked better than cosines on gowalla. Try it where targets are
         many: there it learned in a fraction of the steps; on a small catalogue it lost. l2 is 0 then where it is None. Tune
