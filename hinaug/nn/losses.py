@@ -15,6 +15,7 @@ from torch.nn import functional as F
 __all__ = ["bpr_loss", "gradient_penalty", "softmax_loss", "wasserstein_critic_loss", "wasserstein_generator_loss"]
 
 BLOCK_ELEMENTS = 2**20  # logits held at once by softmax_loss: 4 MB in float32, about what a cache holds
+GPU_ELEMENTS = 2**26  # the same on a GPU, which wants few large products: 256 MB
 
 
 def _weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
@@ -136,7 +137,7 @@ def softmax_loss(
         positives: scipy sparse [n, m], whose values are the weights of the pairs (ones for none), or pairs of positions [2, p].
         temperature: > 0; smaller looks harder at the strongest negatives. Tune it before anything else.
         weight: of the pairs [p]; only where positives are given as pairs.
-        block: users a block; by default as many as keep the logits at about a million numbers, but 64 at least.
+        block: users a block; by default as many as keep the logits at about a million numbers (on a GPU 64 million), but 64 at least.
 
     Example:
         >>> softmax_loss(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([[0, 1], [2, 3]]))  # log 4
@@ -152,7 +153,7 @@ def softmax_loss(
     if cols.numel() == 0:
         raise ValueError("a loss needs at least one sample, and `positives` has none; leave empty batches out")
     if block is None:
-        block = max(64, BLOCK_ELEMENTS // items.shape[0])
+        block = max(64, (BLOCK_ELEMENTS if users.device.type == "cpu" else GPU_ELEMENTS) // items.shape[0])
     share = weight / _total(weight)
     return _Softmax.apply(users, items, indptr, cols, share, 1 / temperature, block, torch.is_grad_enabled())
 

@@ -69,9 +69,9 @@ class MultVAE(LinkPredictor):
 
     def _train(self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None) -> None:
         import torch
-        from torch.nn import functional as F
 
-        from hinaug.nn.encoders import dropout, linear
+        from hinaug.nn import SparseMatrix, softmax_loss, spmm
+        from hinaug.nn.encoders import dropout
 
         links = interactions(hin, self.relation, self.weight)
         side = principal_axes(hin, self.relation[0], self.features)
@@ -81,13 +81,8 @@ class MultVAE(LinkPredictor):
         self.known_ = np.bincount(links.indices, minlength=m) > 0
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        layers = {
-            "encoder1": linear(m + width, self.hidden, random).to(device),
-            "encoder2": linear(self.hidden, 2 * self.latent, random).to(device),
-            "decoder1": linear(self.latent, self.hidden, random).to(device),
-            "decoder2": linear(self.hidden, m, random).to(device),
-        }
-        adam = torch.optim.Adam([p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True)
+        network = _network(m, width, self.hidden, self.latent, random).to(device)
+        adam = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
         steps, step = self.epochs * -(-len(active) // self.batch), 0
         best, kept, self.epochs_, self.curve_ = -1.0, None, epochs, []
         with torch_threads(1 if self.batch * (m + width) * self.hidden < 3 * 10**8 else None):
@@ -95,28 +90,31 @@ class MultVAE(LinkPredictor):
                 order = rng.permutation(active)
                 for at in range(0, len(order), self.batch):
                     rows = order[at : at + self.batch]
-                    x, c = torch.from_numpy(links[rows].toarray()).to(device), torch.from_numpy(self.features_[rows])
-                    shown = torch.cat([_thinned(links[rows], self.dropout, rng), dropout(c, self.dropout, random)], 1)
-                    shown = shown.to(device)
-                    mu, logvar = layers["encoder2"](torch.tanh(layers["encoder1"](shown))).split(self.latent, 1)
+                    x = links[rows]
+                    shown = SparseMatrix(_thinned(x, self.dropout, rng)).to(device)
+                    c = dropout(torch.from_numpy(self.features_[rows]), self.dropout, random).to(device)
+                    items, sides, out, bias1, w2, bias2, v1, bias3 = network
+                    hidden = torch.tanh(spmm(shown, items) + c @ sides + bias1)
+                    mu, logvar = torch.addmm(bias2, hidden, w2.T).split(self.latent, 1)
                     noise = torch.empty(mu.shape).normal_(generator=random).to(device)
                     z = mu + (0.5 * logvar).exp() * noise
-                    logits = layers["decoder2"](torch.tanh(layers["decoder1"](z)))
+                    hidden = torch.tanh(torch.addmm(bias3, z, v1.T))
+                    hidden = torch.cat([hidden, hidden.new_ones(len(rows), 1)], 1)
                     beta = self.kl * min(1.0, 2 * step / steps)
-                    kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
-                    loss = (beta * kl - (x * F.log_softmax(logits, 1)).sum(1)).mean()
+                    kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1).mean()
+                    loss = beta * kl + softmax_loss(hidden, out, x) * float(x.sum() / len(rows))
                     adam.zero_grad()
                     loss.backward()
                     adam.step()
                     step += 1
                 if measure is not None and (epoch % self.check_every == 0 or epoch == epochs):
-                    self.weights_ = _arrays(layers)
+                    self.weights_ = _arrays(network)
                     self.curve_.append(measure(lambda src: self._logits(links[src], src)))
                     if self.curve_[-1] > best:
                         best, kept, self.epochs_ = self.curve_[-1], self.weights_, epoch
                     elif epoch - self.epochs_ >= self.patience * self.check_every:
                         break
-        self.weights_ = _arrays(layers) if kept is None else kept
+        self.weights_ = _arrays(network) if kept is None else kept
 
     def _logits(self, links: sp.csr_array, rows: np.ndarray) -> np.ndarray:
         """Scores [b, m] from rows of links and their positions at fit time (-1: unknown)."""
@@ -141,18 +139,40 @@ def _unit(links: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(sp.diags_array((1 / np.maximum(length, 1e-12)).astype(np.float32)) @ links)
 
 
-def _thinned(links: sp.csr_array, p: float, rng: np.random.Generator) -> Any:
-    """Unit rows [b, m] after dropout, drawn for the links alone: the zeros, nearly all of a row, stay zero anyway."""
-    import torch
-
+def _thinned(links: sp.csr_array, p: float, rng: np.random.Generator) -> sp.csr_array:
+    """Unit rows after dropout."""
     x = _unit(links)
     x.data = x.data * ((rng.random(x.nnz) >= p) / (1 - p)).astype(np.float32)
-    return torch.from_numpy(x.toarray())
+    return x
 
 
-def _arrays(layers: dict[str, Any]) -> dict[str, np.ndarray]:
-    out = {}
-    for name, layer in layers.items():
-        out[name] = layer.weight.detach().cpu().numpy().T.copy()
-        out[f"{name}_bias"] = layer.bias.detach().cpu().numpy().copy()
-    return out
+def _network(m: int, width: int, hidden: int, latent: int, random: Any) -> Any:
+    """The weights of the four layers, those at both ends with a row an item, as sparse products and `softmax_loss` take them.
+
+    In order: first layer, items [m, hidden] and features [width, hidden]; last layer [m, hidden + 1], the biases in its last
+    column; bias of the first; weights and bias of the second and of the third.
+    """
+    from torch import cat, nn
+
+    from hinaug.nn.encoders import linear
+
+    shapes = [(m + width, hidden), (hidden, 2 * latent), (latent, hidden), (hidden, m)]
+    first, second, third, last = (linear(*shape, random) for shape in shapes)
+    table = first.weight.detach().T
+    ends = table[:m], table[m:], cat([last.weight.detach(), last.bias.detach()[:, None]], 1)
+    return nn.ParameterList([*(t.contiguous() for t in ends), first.bias, *second.parameters(), *third.parameters()])
+
+
+def _arrays(network: Any) -> dict[str, np.ndarray]:
+    """Weights [in, out] and biases of the four layers."""
+    items, sides, out, bias1, w2, bias2, v1, bias3 = (p.detach().cpu().numpy().copy() for p in network)
+    return {
+        "encoder1": np.concatenate([items, sides]),
+        "encoder1_bias": bias1,
+        "encoder2": w2.T,
+        "encoder2_bias": bias2,
+        "decoder1": v1.T,
+        "decoder1_bias": bias3,
+        "decoder2": out[:, :-1].T,
+        "decoder2_bias": out[:, -1].copy(),
+    }

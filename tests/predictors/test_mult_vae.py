@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
+from hinaug.base import interactions
 from hinaug.datasets import planted
 from hinaug.evaluation import evaluate
 from hinaug.predictors import MultVAE, Popularity
+from hinaug.predictors.mult_vae import _arrays, _network, _thinned
 from hinaug.split import random_split
 from hinaug.testing import check_predictor
 
@@ -26,6 +30,33 @@ def test_scores_by_the_formula():
     expected = np.tanh(mu @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
     expected[:, ~(hin.adjacency(RATES).toarray() > 0).any(axis=0)] = np.nan
     np.testing.assert_allclose(model.score(hin, np.arange(20)), expected, atol=1e-5)
+
+
+def test_the_sparse_steps_are_those_of_the_dense_formula():
+    hin = planted(12, 9, 2, rng=0)
+    model = MultVAE(RATES, latent=2, hidden=4, epochs=4, batch=100, kl=0.7, dropout=0.3, weight="rating", device="cpu")
+    model.fit(hin, rng=5)
+    rng = np.random.default_rng(5)
+    random = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    start = _arrays(_network(9, 0, 4, 2, random))
+    w = {name: torch.tensor(a, requires_grad=True) for name, a in start.items()}
+    adam = torch.optim.Adam(w.values(), lr=1e-3)
+    links = interactions(hin, RATES, "rating")
+    for step in range(4):
+        rows = links[rng.permutation(np.flatnonzero(np.diff(links.indptr)))]
+        x, shown = rows.toarray(), torch.from_numpy(_thinned(rows, 0.3, rng).toarray())
+        hidden = torch.tanh(shown @ w["encoder1"] + w["encoder1_bias"])
+        mu, logvar = (hidden @ w["encoder2"] + w["encoder2_bias"]).split(2, 1)
+        z = mu + torch.exp(logvar / 2) * torch.empty(mu.shape).normal_(generator=random)
+        logits = torch.tanh(z @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+        kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)
+        loss = (0.7 * min(1, step / 2) * kl - (torch.from_numpy(x) * F.log_softmax(logits, 1)).sum(1)).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    for name, array in w.items():
+        np.testing.assert_allclose(model.weights_[name], array.detach().numpy(), atol=2e-6, err_msg=name)
+        assert np.abs(model.weights_[name] - start[name]).max() > 1e-3, name
 
 
 def test_a_new_user_is_scored_like_an_old_one_with_the_same_links():
