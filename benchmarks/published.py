@@ -181,18 +181,17 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
     predictor, space = SPACES[model]
     if model == "EASE" and data in WIDE:
         space = {"l2": [50.0, 150.0, 450.0]}
-    if data not in BIG or model == "MultVAE" or model not in RANDOM:
+    if data not in BIG or model == "MultVAE" or model not in RANDOM or not space:
         return predictor, space
     small = type(predictor)(INTERACTS, dim=128)
-    if model.endswith("-BPR"):
-        slow = small.clone(dim=64, lr=0.03, l2=0.02, steps=1200, check_every=50, patience=3)
-        if "layers" in space:
-            slow = slow.clone(layers=3, l2=0.004)
-        return slow, {name: values for name, values in space.items() if name != "dim"}
+    if model.endswith("-BPR") or model == "XSimGCL":  # users alike, and the prior by draw: see README.md
+        slow = small.clone(mean_over="sources", prior="draws", lr=0.03, steps=1500, check_every=250, patience=2)
+        space = {"lr": (0.01, 0.05, "log"), "l2": (1e-5, 1e-2, "log")}
+        if model == "XSimGCL":
+            return slow.clone(cl=0.2, eps=0.2), space | {"cl": (0.03, 1.0, "log"), "eps": (0.05, 0.4, "log")}
+        return (slow if model == "MF-BPR" else slow.clone(layers=3)), space | {"dim": [64, 128, 256]}
     cosines = {"temperature": (0.05, 0.2, "log"), "lr": (0.05, 0.2, "log")}
-    if model == "XSimGCL":
-        cosines["cl"] = space["cl"]
-    elif "layers" in space:
+    if "layers" in space:
         cosines["layers"] = [2, 3, 4]
     return small.clone(loss="sampled", cosine=True, power=1.0, temperature=0.1, lr=0.1, patience=3), cosines
 
