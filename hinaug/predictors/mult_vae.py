@@ -69,6 +69,7 @@ class MultVAE(LinkPredictor):
 
     def _train(self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None) -> None:
         import torch
+        from torch.nn import functional as F
 
         from hinaug.nn import SparseMatrix, softmax_loss, spmm
         from hinaug.nn.encoders import dropout
@@ -95,10 +96,10 @@ class MultVAE(LinkPredictor):
                     c = dropout(torch.from_numpy(self.features_[rows]), self.dropout, random).to(device)
                     items, sides, out, bias1, w2, bias2, v1, bias3 = network
                     hidden = torch.tanh(spmm(shown, items) + c @ sides + bias1)
-                    mu, logvar = torch.addmm(bias2, hidden, w2.T).split(self.latent, 1)
+                    mu, logvar = F.linear(hidden, w2, bias2).split(self.latent, 1)
                     noise = torch.empty(mu.shape).normal_(generator=random).to(device)
                     z = mu + (0.5 * logvar).exp() * noise
-                    hidden = torch.tanh(torch.addmm(bias3, z, v1.T))
+                    hidden = torch.tanh(F.linear(z, v1, bias3))
                     hidden = torch.cat([hidden, hidden.new_ones(len(rows), 1)], 1)
                     beta = self.kl * min(1.0, 2 * step / steps)
                     kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1).mean()
@@ -169,10 +170,10 @@ def _arrays(network: Any) -> dict[str, np.ndarray]:
     return {
         "encoder1": np.concatenate([items, sides]),
         "encoder1_bias": bias1,
-        "encoder2": w2.T,
+        "encoder2": w2.T.copy(),
         "encoder2_bias": bias2,
-        "decoder1": v1.T,
+        "decoder1": v1.T.copy(),
         "decoder1_bias": bias3,
-        "decoder2": out[:, :-1].T,
+        "decoder2": out[:, :-1].T.copy(),
         "decoder2_bias": out[:, -1].copy(),
     }

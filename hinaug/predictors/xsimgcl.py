@@ -32,7 +32,7 @@ class XSimGCL(EmbeddingPredictor):
 
     layers, eps, contrast, cl, tau: 3, 0.1, 1, 0.1, 0.15: between the authors' settings for their three data sets; cl is the
         one to tune. On gowalla cl 0.2 and eps 0.2 were best on held-out links, with "bpr", mean_over="sources",
-        prior="draws", lr 0.03, and half of the steps that LightGCN takes.
+        prior="draws", lr 0.03 and 1,000 steps.
     sample: nodes of each side that are contrasted in a step, drawn anew; all of them would cost O(nodes^2 x dim). The
         authors contrast those of a batch of 2,048 links.
     Other fields as in `EmbeddingPredictor`; lr, l2, steps: None takes 0.014, 0.2, 300 for "bpr" and 0.05, 2.0, 150 for
