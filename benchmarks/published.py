@@ -3,7 +3,9 @@
     HINAUG_DATA=folder python benchmarks/published.py DATA [--only MODEL ...] [--seeds 1] [--out results.jsonl]
     HINAUG_DATA=folder python benchmarks/published.py DATA --tune MODEL ... --trials 25 --seconds 600
 
-DATA: gowalla (LightGCN's split), amazon-hin, yelp-hin (fixed 80/20), lastfm-lightgcnpp, ml-1m-lightgcnpp (7:1:2).
+DATA: gowalla (LightGCN's split), amazon-hin, yelp-hin (fixed 80/20), lastfm-lightgcnpp, ml-1m-lightgcnpp (7:1:2), or
+any other folder in HINAUG_DATA with train.txt, test.txt and, if there is one, valid.txt in LightGCN's form: a line a user,
+the user and then its items. What was not searched there yet is taken as a search would begin.
 
 Protocol. Test is looked at once, at the end. All choices (hyperparameters, when to stop, weights of ensembles) are made on
 a tenth of each user's train.txt, with models that were fitted on the rest of it: `benchmarks/chosen.json`, which --tune
@@ -68,8 +70,6 @@ PUBLISHED: dict[str, dict[str, tuple[float, float]]] = {  # Recall, NDCG at 20 (
     },
     "lastfm-lightgcnpp": {"BPR-MF": (0.1361, 0.1532), "LightGCN": (0.1741, 0.1996), "LightGCN++": (0.1889, 0.2171)},
     "ml-1m-lightgcnpp": {"BPR-MF": (0.1291, 0.2677), "LightGCN": (0.1495, 0.2977), "LightGCN++": (0.1667, 0.3243)},
-    "amazon-hin": {},
-    "yelp-hin": {},
 }
 BANDS = {  # (Recall@20, NDCG@20), how far below, how far above
     ("gowalla", "GFCF"): ((0.1849, 0.1518), 0.0005, 0.0005),
@@ -78,8 +78,8 @@ BANDS = {  # (Recall@20, NDCG@20), how far below, how far above
     ("gowalla", "LightGCN-BPR"): ((0.182, 0.155), 0.003, 1.0),
     ("gowalla", "LightGCN-published"): ((0.182, 0.155), 0.003, 0.003),
 }
-BIG = {"gowalla"}
-WIDE = {"gowalla", "lastfm-lightgcnpp", "yelp-hin"}  # so many items that an inverse takes minutes
+BIG = 2**29  # users x items, from which on all pairs are too many for every step of a training
+WIDE = 4000  # items, from which on an inverse takes minutes
 L2: Any = (1.0, 3000.0, "log")
 MEANS = ["links", "sources"]
 SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
@@ -179,9 +179,9 @@ MEMBERS = ["ItemKNN", "UserKNN", "EASE", "GFCF", "BSPM", "ALS", "LightGCN", "Lig
 def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
     """What a search begins with; on the big set in a form that a laptop can bear."""
     predictor, space = SPACES[model]
-    if model == "EASE" and data in WIDE:
+    if model == "EASE" and splits(data)[1].n(INTERACTS[2]) > WIDE:
         space = {"l2": [50.0, 150.0, 450.0]}
-    if data not in BIG or model == "MultVAE" or model not in RANDOM or not space:
+    if not big(data) or model == "MultVAE" or model not in RANDOM or not space:
         return predictor, space
     small = type(predictor)(INTERACTS, dim=128)
     if model.endswith("-BPR") or model == "XSimGCL":  # users alike, and the prior by draw: see README.md
@@ -194,6 +194,11 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
     if "layers" in space:
         cosines["layers"] = [2, 3, 4]
     return small.clone(loss="sampled", cosine=True, power=1.0, temperature=0.1, lr=0.1, patience=3), cosines
+
+
+def big(data: str) -> bool:
+    _, train, _ = splits(data)
+    return train.n(INTERACTS[0]) * train.n(INTERACTS[2]) > BIG
 
 
 @functools.cache
@@ -217,7 +222,7 @@ def search(data: str, models: list[str], trials: int, seconds: float, folder: Pa
         if not space:
             continue
         file = None if folder is None else folder / f"{data}-{model}.log"
-        users = 5000 if data in BIG else None
+        users = 5000 if big(data) else None
         found = tune(predictor, space, split, trials=trials, seconds=seconds, users=users, file=file, rng=0)
         default = type(predictor)(INTERACTS).get_params()
         params = {k: v for k, v in found.best.get_params().items() if k != "relation" and v != default[k]}
@@ -245,8 +250,9 @@ def best(row: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
 
 def chosen(data: str, model: str) -> LinkPredictor:
     rows = json.loads(CHOSEN.read_text()).get(data, {}) if CHOSEN.exists() else {}
-    start, _ = SPACES[model]
-    return type(start)(INTERACTS, **rows[model]["params"]) if model in rows else start.clone()
+    if model in rows:
+        return type(SPACES[model][0])(INTERACTS, **rows[model]["params"])
+    return start(data, model)[0].clone()
 
 
 def ensembles(members: list[LinkPredictor]) -> dict[str, Ensemble]:
@@ -325,13 +331,23 @@ def run(
     for name in SPACES:
         if name in only:
             peak(reset=True)
-            one = learned(name, seed)
+            try:
+                one = learned(name, seed)
+            except MemoryError as error:  # it says what it needs and what there is; the others go on
+                yield {"data": data, "model": name, "seed": seed, "refused": str(error)}
+                continue
             valid = on_valid(data, lambda _, one=one: one.begun)
             yield measured(data, name, seed, one) | {"valid": valid}
     wanted = [name for name in ensembles([Popularity(INTERACTS)]) if name in only]
     if not wanted:
         return
-    team = [learned(m, s) for m in members for s in range(seed, seed + (copies if m in RANDOM else 1))]
+    team, there = [], []
+    for name in members:
+        try:
+            team += [learned(name, s) for s in range(seed, seed + (copies if name in RANDOM else 1))]
+        except MemoryError:
+            continue
+        there.append(name)
     begun = [one.begun for one in team]
     for name in wanted:
         peak(reset=True)
@@ -342,7 +358,7 @@ def run(
         if both is not None and whole is not None:
             both.refit_with([one.all for one in team if one.all], whole.train_valid)
         cost = {"fit_s": round(time.perf_counter() - wall, 2), "cpu_s": round(time.process_time() - cpu, 1)}
-        row = measured(data, name, seed, Stages(model, model, both, cost)) | {"members": members, "copies": copies}
+        row = measured(data, name, seed, Stages(model, model, both, cost)) | {"members": there, "copies": copies}
         row["valid"] = on_valid(data, functools.partial(learned_on, name=name, members=begun, split=split, seed=seed))
         row["learned"] = model.summary() if hasattr(model, "summary") else ""
         yield row
@@ -379,7 +395,7 @@ def measured(data: str, name: str, seed: int, one: Stages) -> dict[str, Any]:
         both = evaluate(one.all, whole.train_valid, whole, k=cuts, on="test")
         row |= {f"all {name}": round(both[name], 5) for cut in cuts for name in (R.format(cut), N.format(cut))}
     row["peak_gb"] = round(peak(), 2)
-    if name in PUBLISHED[data]:
+    if name in PUBLISHED.get(data, {}):
         row["published"] = PUBLISHED[data][name]
     return row | band(data, name, row["Recall@20"], row["NDCG@20"])
 
@@ -404,7 +420,7 @@ def peak(reset: bool = False) -> float:
 def main() -> None:
     every = [*SPACES, *ensembles([Popularity(INTERACTS)])]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", choices=PUBLISHED)
+    parser.add_argument("data", help="a folder in HINAUG_DATA")
     parser.add_argument("--only", nargs="+", choices=every, default=every)
     parser.add_argument("--members", nargs="+", choices=list(SPACES), default=MEMBERS, help="of the ensembles")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
