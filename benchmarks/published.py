@@ -79,7 +79,7 @@ BANDS = {  # (Recall@20, NDCG@20), how far below, how far above
     ("gowalla", "LightGCN-published"): ((0.182, 0.155), 0.003, 0.003),
 }
 BIG = 2**29  # users x items, from which on all pairs are too many for every step of a training
-WIDE = 4000  # items, from which on an inverse takes minutes
+WIDE = 10_000  # items, from which on a search can bear few inverses
 L2: Any = (1.0, 3000.0, "log")
 MEANS = ["links", "sources"]
 SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
@@ -177,7 +177,7 @@ MEMBERS = ["ItemKNN", "UserKNN", "EASE", "GFCF", "BSPM", "ALS", "LightGCN", "Lig
 
 
 def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
-    """What a search begins with; on the big set in a form that a laptop can bear."""
+    """What a search begins with; on a big set in a form that a laptop can bear."""
     predictor, space = SPACES[model]
     if model == "EASE" and splits(data)[1].n(INTERACTS[2]) > WIDE:
         space = {"l2": [50.0, 150.0, 450.0]}
@@ -321,20 +321,23 @@ def run(
     data: str, only: list[str], members: list[str], seed: int, copies: int, folder: Path | None
 ) -> Iterator[dict[str, Any]]:
     split, train, whole = splits(data)
-    found: dict[tuple[str, int], Stages] = {}
+    found: dict[tuple[str, int], Stages | str] = {}
 
-    def learned(name: str, seed: int) -> Stages:
+    def learned(name: str, seed: int) -> Stages | str:
+        """Or what it said that was short of memory: the others go on."""
         if (name, seed) not in found:
-            found[name, seed] = stages(data, name, seed, folder)
+            try:
+                found[name, seed] = stages(data, name, seed, folder)
+            except MemoryError as error:
+                found[name, seed] = str(error)
         return found[name, seed]
 
     for name in SPACES:
         if name in only:
             peak(reset=True)
-            try:
-                one = learned(name, seed)
-            except MemoryError as error:  # it says what it needs and what there is; the others go on
-                yield {"data": data, "model": name, "seed": seed, "refused": str(error)}
+            one = learned(name, seed)
+            if isinstance(one, str):
+                yield {"data": data, "model": name, "seed": seed, "refused": one}
                 continue
             valid = on_valid(data, lambda _, one=one: one.begun)
             yield measured(data, name, seed, one) | {"valid": valid}
@@ -343,11 +346,13 @@ def run(
         return
     team, there = [], []
     for name in members:
-        try:
-            team += [learned(name, s) for s in range(seed, seed + (copies if name in RANDOM else 1))]
-        except MemoryError:
-            continue
-        there.append(name)
+        fits = [learned(name, s) for s in range(seed, seed + (copies if name in RANDOM else 1))]
+        short = next((one for one in fits if isinstance(one, str)), None)
+        if short is None:
+            team += [one for one in fits if isinstance(one, Stages)]
+            there.append(name)
+        elif name not in only:  # otherwise it has its row already
+            yield {"data": data, "model": name, "seed": seed, "refused": short}
     begun = [one.begun for one in team]
     for name in wanted:
         peak(reset=True)
