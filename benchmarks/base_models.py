@@ -1,10 +1,12 @@
 """The base models on MovieLens 100K, each tuned on validation, beside what was measured before.
 
-    HINAUG_DATA=folder python benchmarks/base_models.py [--seeds 3] [--data dense sparse] [--out results.jsonl]
+    HINAUG_DATA=folder python benchmarks/base_models.py [--seeds 3] [--data dense sparse] [--out
+    results.jsonl]
 
-Ratings of at least 4 are links; per user 80/10/10 at random; every movie that the user has not is ranked; NDCG@20 over the
-users with held-out pairs. "sparse" keeps a fifth of each user's train links. Hyperparameters are those of the highest
-validation NDCG@20 of each seed. "test" is the model fitted on train; "refit" the same choices refitted on train + valid.
+Ratings of at least 4 are links; per user 80/10/10 at random; every movie that the user has not is
+ranked; NDCG@20 over the users with held-out pairs. "sparse" keeps a fifth of each user's train
+links. Hyperparameters are those of the highest validation NDCG@20 of each seed. "test" is the model
+fitted on train; "refit" the same choices refitted on train + valid.
 """
 
 from __future__ import annotations
@@ -17,16 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from hinaug.base import LinkPredictor
 from hinaug.datasets import load
-from hinaug.ensemble import Weighted
-from hinaug.evaluation import evaluate
-from hinaug.hin import HIN
+from hinaug.ensembles import Weighted
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, ItemKNN, LightGCN, Popularity
-from hinaug.split import Split, random_split, thin
+from hinaug.predictors.base import LinkPredictor
+from hinaug.split.base import Split
+from hinaug.split.random import random_split
+from hinaug.split.thin import thin
 
 RATES = ("user", "rates", "movie")
-# NDCG@20 of earlier implementations, on other draws of the split (popularity tells by how much those differ)
+# NDCG@20 of earlier implementations, on other draws of the split (popularity tells by how much
+# those differ)
 BEFORE = {
     "dense": {
         "Popularity": ".132",
@@ -35,21 +40,34 @@ BEFORE = {
         "LightGCN bpr": ".261",
         "LightGCN softmax": ".281",
     },
-    "sparse": {"Popularity": ".097", "EASE": ".092", "LightGCN bpr": ".124-.128", "LightGCN softmax": ".118"},
+    "sparse": {
+        "Popularity": ".097",
+        "EASE": ".092",
+        "LightGCN bpr": ".124-.128",
+        "LightGCN softmax": ".118",
+    },
 }
 
 
 def grids() -> dict[str, list[LinkPredictor]]:
     return {
         "Popularity": [Popularity(RATES)],
-        "ItemKNN": [ItemKNN(RATES, k=k, shrinkage=s) for k in (50, 100, 200) for s in (5.0, 20.0, 100.0, 500.0)],
+        "ItemKNN": [
+            ItemKNN(RATES, k=k, shrinkage=s)
+            for k in (50, 100, 200)
+            for s in (5.0, 20.0, 100.0, 500.0)
+        ],
         "EASE": [EASE(RATES, l2=l2) for l2 in (100.0, 200.0, 300.0, 500.0, 1000.0, 3000.0)],
-        "LightGCN bpr": [LightGCN(RATES, layers=n, l2=l2) for n in (2, 3) for l2 in (0.1, 0.2, 0.3)],
+        "LightGCN bpr": [
+            LightGCN(RATES, layers=n, l2=l2) for n in (2, 3) for l2 in (0.1, 0.2, 0.3)
+        ],
         "LightGCN softmax": [LightGCN(RATES, loss="softmax", l2=l2) for l2 in (1.0, 2.0, 3.0)],
     }
 
 
-def run(data: str, name: str, grid: list[LinkPredictor], split: Split, seed: int) -> tuple[dict, LinkPredictor]:
+def run(
+    data: str, name: str, grid: list[LinkPredictor], split: Split, seed: int
+) -> tuple[dict, LinkPredictor]:
     best: tuple[float, float, LinkPredictor] | None = None
     for predictor in grid:
         start = time.perf_counter()
@@ -63,7 +81,15 @@ def run(data: str, name: str, grid: list[LinkPredictor], split: Split, seed: int
     test = evaluate(model, split.train, split, k=20, on="test")["NDCG@20"]
     model.refit(split.train_valid, rng=seed)
     refit = evaluate(model, split.train_valid, split, k=20, on="test")["NDCG@20"]
-    row = {"data": data, "seed": seed, "model": name, "valid": valid, "test": test, "refit": refit, "fit_s": seconds}
+    row = {
+        "data": data,
+        "seed": seed,
+        "model": name,
+        "valid": valid,
+        "test": test,
+        "refit": refit,
+        "fit_s": seconds,
+    }
     row |= {"steps": getattr(model, "steps_", None), "tried": len(grid), "chosen": repr(model)}
     if isinstance(model, Weighted):
         row["weights"] = model.weights_.round(3).tolist()
@@ -75,9 +101,13 @@ def liked(hin: HIN) -> HIN:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--data", nargs="+", choices=["dense", "sparse"], default=["dense", "sparse"])
+    arguments.add_argument(
+        "--data", nargs="+", choices=["dense", "sparse"], default=["dense", "sparse"]
+    )
     arguments.add_argument("--out", type=Path, help="JSON lines are appended here")
     options = arguments.parse_args()
     hin = liked(load("ml-100k"))

@@ -1,6 +1,8 @@
-"""Predictors that read features, on movies that nobody had in training and on those that somebody had.
+"""Predictors that read features, on movies that nobody had in training and on those that somebody
+had.
 
-    HINAUG_DATA=folder python benchmarks/cold.py [--seeds 0 1 2] [--where cold warm] [--only MODEL ...] [--out results.jsonl]
+    HINAUG_DATA=folder python benchmarks/cold.py [--seeds 0 1 2] [--where cold warm] [--only MODEL
+    ...] [--out results.jsonl]
 
 MovieLens 100K, ratings of at least 4. Features of a movie: genres, year, 64 components of the tf-idf of title and genres; the
 network also reads age, gender and occupation of the users.
@@ -8,9 +10,10 @@ cold   a tenth of the movies lost all their links (another tenth for validation)
        links of a fifth of the nodes in each step ("unseen"); one row without.
 warm   random 80/10/10 per user; all unseen movies are ranked. The networks hide no node; one row with. LightGCN, which knows
        ids alone, stands beside.
-The networks stop by the ranking of all movies without links, valid's and test's together; choices are made on valid's alone.
-Each arm chooses from its grid on valid (8 trials for KernelRidge, 4 for each network and for LightGCN, 2 for NearestNeighbors), then is
-refitted on train + valid; test NDCG@20, once a seed. "permuted" has each movie carry the features of another one: what is left of
+The networks stop by the ranking of all movies without links, valid's and test's together; choices
+are made on valid's alone. Each arm chooses from its grid on valid (8 trials for KernelRidge, 4 for
+each network and for LightGCN, 2 for NearestNeighbors), then is refitted on train + valid; test
+NDCG@20, once a seed. "permuted" has each movie carry the features of another one: what is left of
 the gain then does not come from them.
 """
 
@@ -27,11 +30,15 @@ import numpy as np
 import pyarrow as pa
 from linear import MOVIE, movies
 
-from hinaug import evaluate, metrics
-from hinaug.base import LinkPredictor, held_out
-from hinaug.hin import HIN
+from hinaug import evaluate
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import held_out
 from hinaug.predictors import HeteroGNN, KernelRidge, LightGCN, NearestNeighbors
-from hinaug.split import Split, cold_items, random_split
+from hinaug.predictors.base import LinkPredictor
+from hinaug.split.base import Split
+from hinaug.split.cold import cold_items
+from hinaug.split.random import random_split
+from hinaug.training import metrics
 
 COLUMNS: list[Any] = [("genre", "id"), "year", "words"]
 READS = {"movie": ["year", "words"], "user": ["age", "gender", "occupation"]}
@@ -40,14 +47,23 @@ CONVS = ("sage", "rgcn", "hgt", "han")
 
 def networks(conv: str, unseen: float) -> list[LinkPredictor]:
     grid = [(lr, dropout) for lr in (0.003, 0.01) for dropout in (0.0, 0.3)]
-    return [HeteroGNN(MOVIE, conv=conv, columns=READS, lr=lr, dropout=d, unseen=unseen) for lr, d in grid]
+    return [
+        HeteroGNN(MOVIE, conv=conv, columns=READS, lr=lr, dropout=d, unseen=unseen)
+        for lr, d in grid
+    ]
 
 
 RIDGE: list[LinkPredictor] = [
-    KernelRidge(MOVIE, COLUMNS, kernel=kernel, l2=l2) for kernel in ("rbf", "cosine") for l2 in (1.0, 3.0, 10.0, 30.0)
+    KernelRidge(MOVIE, COLUMNS, kernel=kernel, l2=l2)
+    for kernel in ("rbf", "cosine")
+    for l2 in (1.0, 3.0, 10.0, 30.0)
 ]
-WORDS: list[LinkPredictor] = [NearestNeighbors(MOVIE, column="words", centre=c) for c in (True, False)]
-LIGHTGCN: list[LinkPredictor] = [LightGCN(MOVIE, loss="softmax", dim=64, l2=l2) for l2 in (0.5, 1.0, 2.0, 4.0)]
+WORDS: list[LinkPredictor] = [
+    NearestNeighbors(MOVIE, column="words", centre=c) for c in (True, False)
+]
+LIGHTGCN: list[LinkPredictor] = [
+    LightGCN(MOVIE, loss="softmax", dim=64, l2=l2) for l2 in (0.5, 1.0, 2.0, 4.0)
+]
 ARMS: dict[str, dict[str, list[LinkPredictor]]] = {
     "cold": {"NearestNeighbors": WORDS, "KernelRidge": RIDGE}
     | {f"HeteroGNN {conv}": networks(conv, 0.2) for conv in CONVS}
@@ -61,7 +77,9 @@ WORLDS = {"cold": cold_items, "warm": random_split}
 
 
 def permuted(hin: HIN) -> HIN:
-    """Every movie's links go to another movie, whose features they then meet; the graph of links keeps its form."""
+    """Every movie's links go to another movie, whose features they then meet; the graph of links
+    keeps its form.
+    """
     deal = np.random.default_rng(0).permutation(hin.n("movie"))
     edges = {}
     for edge in hin.edges:
@@ -91,7 +109,9 @@ def judged(where: str, model: LinkPredictor | None, hin: HIN, split: Split, on: 
 
 def arm(where: str, name: str, split: Split, seed: int) -> dict[str, Any]:
     begin = time.process_time()
-    fitted = [model.clone().fit(split.train, valid=split.valid, rng=seed) for model in ARMS[where][name]]
+    fitted = [
+        model.clone().fit(split.train, valid=split.valid, rng=seed) for model in ARMS[where][name]
+    ]
     values = [judged(where, model, split.train, split, "valid") for model in fitted]
     best = fitted[int(np.argmax(values))].refit(split.train_valid, rng=seed)
     return {
@@ -120,7 +140,9 @@ def rows(hin: HIN, where: str, only: list[str] | None, seed: int) -> Iterator[di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--where", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--only", nargs="+", choices=sorted({*ARMS["cold"], *ARMS["warm"]}))

@@ -1,8 +1,10 @@
-"""Counts found by the readers beside the published ones. Exits with 1 when one differs or nothing was found.
+"""Counts found by the readers beside the published ones. Exits with 1 when one differs or nothing
+was found.
 
     HINAUG_DATA=folder python benchmarks/datasets.py [--download]
 
-Reads $HINAUG_DATA and the user's cache; `--download` also asks the publishers. What is not found is skipped, and said.
+Reads $HINAUG_DATA and the user's cache; `--download` also asks the publishers. What is not found is
+skipped, and said.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ from hinaug.datasets import (
     yelp_hin,
 )
 from hinaug.datasets.fetch import cache_folder
-from hinaug.hin import HIN
-from hinaug.split import Split
+from hinaug.graph.hin import HIN
+from hinaug.split.base import Split
 
 Check = tuple[str, Callable[[], Any], dict[Any, int]]
 
 
 def checks(download: bool) -> list[Check]:
-    """Name, how to get the graph, and the published counts by type (from the data's own readme files, papers and split files)."""
+    """Name, how to get the graph, and the published counts by type (from the data's own readme
+    files, papers and split files).
+    """
     data = Path(os.environ.get("HINAUG_DATA", "."))
 
     def folder(name: str) -> Path:
@@ -43,12 +47,20 @@ def checks(download: bool) -> list[Check]:
     def copy() -> Path:
         path = cache_folder() / "ml-100k-copy"
         if not path.is_dir():
-            raise FileNotFoundError(f"no {path}: it comes when the official address of ml-100k does not answer")
+            raise FileNotFoundError(
+                f"no {path}: it comes when the official address of ml-100k does not answer"
+            )
         return path
 
     ml = {"user": 943, "movie": 1682, "genre": 19, ("user", "rates", "movie"): 100_000}
     freebase = {("movie", "is", "entity"): 1598, "triples": 91_631, "relations": 24}
-    small = {"user": 610, "movie": 9742, "rated movies": 9724, ("user", "rates", "movie"): 100_836, "tagging": 3683}
+    small = {
+        "user": 610,
+        "movie": 9742,
+        "rated movies": 9724,
+        ("user", "rates", "movie"): 100_836,
+        "tagging": 3683,
+    }
     music = {"user": 1429, "item": 900, "review": 10_261, ("user", "rates", "item"): 10_261}
     recipes = {"user": 13_812, "recipe": 100, "review": 18_182, ("user", "rates", "recipe"): 18_182}
     lastfm = {
@@ -86,7 +98,8 @@ def checks(download: bool) -> list[Check]:
     plots = data / "ml-latest-small-text"
     return [
         ("ml-100k", lambda: movielens_100k(folder("ml-100k")), ml),
-        ("ml-100k, copy with Freebase", lambda: movielens_100k(copy(), freebase=True), ml | freebase),
+        ("ml-100k, copy with "
+         "Freebase", lambda: movielens_100k(copy(), freebase=True), ml | freebase),
         ("ml-latest-small", lambda: movielens_latest_small(folder("ml-latest-small")), small),
         ("the same with plots", lambda: movielens_latest_small(folder("ml-latest-small"), plots), small),
         (
@@ -144,8 +157,15 @@ def main() -> int:
             found = count_split(hin, what) if isinstance(hin, Split) else count(hin, what)
             checked, wrong = checked + 1, wrong + (found != number)
             label = " ".join(what) if isinstance(what, tuple) else what
-            print(f"  {label:<28} published {number:>9,}   found {found:>9,}{'' if found == number else '   DIFFERS'}")
-    print(f"{checked} counts, {wrong} differ" if checked else "nothing was found to count; set HINAUG_DATA")
+            print(
+                f"  {label:<28} published {number:>9,}   found "
+                f"{found:>9,}{'' if found == number else '   DIFFERS'}"
+            )
+    print(
+        f"{checked} counts, {wrong} differ"
+        if checked
+        else "nothing was found to count; set HINAUG_DATA"
+    )
     return int(wrong > 0 or not checked)
 
 

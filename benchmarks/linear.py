@@ -1,6 +1,8 @@
-"""Linear predictors and graph filters: published figures on gowalla, and what side information brings.
+"""Linear predictors and graph filters: published figures on gowalla, and what side information
+brings.
 
-    HINAUG_DATA=folder python benchmarks/linear.py [--parts gowalla side] [--seeds 3] [--out results.jsonl]
+    HINAUG_DATA=folder python benchmarks/linear.py [--parts gowalla side] [--seeds 3] [--out
+    results.jsonl]
 
 gowalla   LightGCN's fixed split; fitted on all of train.txt; test, once, with hyperparameters that were chosen on a tenth of
           train. The filters must come within 0.0005 of the published figures. About ten minutes on one core.
@@ -23,13 +25,16 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hinaug.base import LinkPredictor
 from hinaug.datasets import load
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
-from hinaug.evaluation import compare, evaluate
-from hinaug.hin import HIN
+from hinaug.evaluation.compare import compare
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.hin import HIN
 from hinaug.predictors import ALS, BSPM, EASE, GFCF, SLIM, Popularity, UserKNN
-from hinaug.split import Split, random_split, thin
+from hinaug.predictors.base import LinkPredictor
+from hinaug.split.base import Split
+from hinaug.split.random import random_split
+from hinaug.split.thin import thin
 
 PUBLISHED = {"GFCF": (0.1849, 0.1518), "BSPM": (0.1921, 0.1597)}  # Recall@20, NDCG@20
 BAND = 0.0005
@@ -50,27 +55,37 @@ def gowalla() -> Iterator[dict]:
         model.fit(split.train_valid, rng=0)
         middle = time.process_time()
         result = evaluate(model, split.train_valid, split, k=20, on="test")
-        row = {"part": "gowalla", "model": repr(model), "Recall@20": result["Recall@20"], "NDCG@20": result["NDCG@20"]}
+        row = {
+            "part": "gowalla",
+            "model": repr(model),
+            "Recall@20": result["Recall@20"],
+            "NDCG@20": result["NDCG@20"],
+        }
         row |= {"fit_cpu_s": middle - start, "evaluate_cpu_s": time.process_time() - middle}
         published = PUBLISHED.get(type(model).__name__)
         if published:
             row["published"] = published
             row["within"] = all(
-                abs(row[name] - value) <= BAND for name, value in zip(("Recall@20", "NDCG@20"), published, strict=True)
+                abs(row[name] - value) <= BAND
+                for name, value in zip(("Recall@20", "NDCG@20"), published, strict=True)
             )
         yield row
 
 
 def words(texts: list[str | None], dim: int = 64) -> np.ndarray:
     """Components of tf-idf, [n, dim]."""
-    table = TfidfVectorizer(min_df=3, sublinear_tf=True, stop_words="english").fit_transform([t or "" for t in texts])
+    table = TfidfVectorizer(min_df=3, sublinear_tf=True, stop_words="english").fit_transform(
+        [t or "" for t in texts]
+    )
     return TruncatedSVD(min(dim, table.shape[1] - 1), random_state=0).fit_transform(table)
 
 
 def movies() -> HIN:
     hin = load("ml-100k")
     hin = hin.filter_edges(MOVIE, hin.column(MOVIE, "rating").to_numpy() >= 4)
-    return hin.with_column("movie", "words", words(hin.column("movie", "text").to_pylist()), lineage="row")
+    return hin.with_column(
+        "movie", "words", words(hin.column("movie", "text").to_pylist()), lineage="row"
+    )
 
 
 def best(grid: list[LinkPredictor], split: Split, seed: int) -> LinkPredictor:
@@ -80,7 +95,9 @@ def best(grid: list[LinkPredictor], split: Split, seed: int) -> LinkPredictor:
 
 def side(seeds: int) -> Iterator[dict]:
     products = load("amazon-musical-instruments")
-    products = products.with_column("review", "x", words(products.column("review", "text").to_pylist()), lineage="row")
+    products = products.with_column(
+        "review", "x", words(products.column("review", "text").to_pylist()), lineage="row"
+    )
     films = movies()
     for name, relation, columns, features in (
         ("ml-100k, a fifth", MOVIE, ["age", "gender", "occupation"], [("genre", "id"), "words"]),
@@ -95,23 +112,33 @@ def side(seeds: int) -> Iterator[dict]:
             l2s, weights = (30.0, 100.0, 300.0, 1000.0, 3000.0), (0.3, 1.0, 3.0)
             grids = {
                 "plain": [EASE(relation, l2=a) for a in l2s],
-                "constant": [EASE(relation, l2=a, constant=c) for a in l2s for c in (0.0, 0.3, 1.0)],
+                "constant": [
+                    EASE(relation, l2=a, constant=c) for a in l2s for c in (0.0, 0.3, 1.0)
+                ],
                 "side": [
                     EASE(relation, l2=a, side=columns, side_weight=w, constant=c)
                     for a in l2s
                     for w in weights
                     for c in (0.0, 0.3, 1.0)
                 ],
-                "prior": [EASE(relation, l2=a, prior=features, prior_weight=w) for a in l2s for w in weights],
+                "prior": [
+                    EASE(relation, l2=a, prior=features, prior_weight=w)
+                    for a in l2s
+                    for w in weights
+                ],
             }
-            arms: dict[str, LinkPredictor] = {arm: best(grid, split, seed) for arm, grid in grids.items()}
+            arms: dict[str, LinkPredictor] = {
+                arm: best(grid, split, seed) for arm, grid in grids.items()
+            }
             both = [arms["side"].clone(prior=features, prior_weight=w) for w in weights]
             arms["both"] = best(both, split, seed)
             arms["popularity"] = Popularity(relation).fit(split.train)
             for arm, model in arms.items():
                 chosen = repr(model)
                 model.refit(split.train_valid, rng=seed)
-                found.setdefault(arm, []).append(evaluate(model, split.train_valid, split, k=20, on="test"))
+                found.setdefault(arm, []).append(
+                    evaluate(model, split.train_valid, split, k=20, on="test")
+                )
                 yield {
                     "part": "side",
                     "data": name,
@@ -131,8 +158,12 @@ def side(seeds: int) -> Iterator[dict]:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--parts", nargs="+", choices=["gowalla", "side"], default=["gowalla", "side"])
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument(
+        "--parts", nargs="+", choices=["gowalla", "side"], default=["gowalla", "side"]
+    )
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--out", type=Path, help="JSON lines are appended here")
     options = arguments.parse_args()

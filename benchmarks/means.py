@@ -1,9 +1,11 @@
-"""Whom should the mean of BPR be over, links or sources? NDCG@20 on valid, all else as in chosen.json.
+"""Whom should the mean of BPR be over, links or sources? NDCG@20 on valid, all else as in
+chosen.json.
 
     HINAUG_DATA=folder python benchmarks/means.py [--seeds 0 1 2]
 
-`mean_over="sources"` counts users alike, as batches that draw a user first do. Prints a line a model and mean, then the gain.
-Exit status 1 where a gain leaves what was found: 3 to 8 % on ml-1m, 1 to 5 % on amazon-hin, less than 2 % either way on lastfm.
+`mean_over="sources"` counts users alike, as batches that draw a user first do. Prints a line a
+model and mean, then the gain. Exit status 1 where a gain leaves what was found: 3 to 8 % on ml-1m,
+1 to 5 % on amazon-hin, less than 2 % either way on lastfm.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ GAINS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     seeds = parser.parse_args().seeds
     off = []
@@ -34,9 +38,14 @@ def main() -> None:
         for mean in MEANS:
             begun = time.process_time()
             model = chosen(data, name).clone(mean_over=mean)
-            found[mean] = [max(model.clone().fit(split.train, valid=split.valid, rng=s).curve_) for s in seeds]
+            found[mean] = [
+                max(model.clone().fit(split.train, valid=split.valid, rng=s).curve_) for s in seeds
+            ]
             values = ", ".join(f"{v:.4f}" for v in found[mean])
-            print(f"{data:18} {name:13} {mean:8} {values}   {time.process_time() - begun:.0f} s", flush=True)
+            print(
+                f"{data:18} {name:13} {mean:8} {values}   {time.process_time() - begun:.0f} s",
+                flush=True,
+            )
         gain = np.mean(found["sources"]) / np.mean(found["links"]) - 1
         print(f"{data:18} {name:13} sources over links {gain:+.1%}", flush=True)
         if not low <= gain <= high:

@@ -1,10 +1,12 @@
-"""The report in a real browser: no console error, no request, nothing wider than the screen of a phone or a desk.
+"""The report in a real browser: no console error, no request, nothing wider than the screen of a
+phone or a desk.
 
     python benchmarks/report.py [--folder FOLDER_OF_A_RUN] [--pictures FOLDER]
 
-Without a folder the demo's path runs on the planted world first. Needs chromium, which is driven over its remote debugging
-pipe (JSON objects that end in a zero byte, on file descriptors 3 and 4): the standard library is enough. Exits with 1 where
-something is wrong, with 2 where there is no chromium.
+Without a folder the demo's path runs on the planted world first. Needs chromium, which is driven
+over its remote debugging pipe (JSON objects that end in a zero byte, on file descriptors 3 and 4):
+the standard library is enough. Exits with 1 where something is wrong, with 2 where there is no
+chromium.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from typing import Any
 
 from rich.console import Console
 
+from hinaug.cli.demo import Job, experiment
 from hinaug.datasets import planted
-from hinaug.demo import Job, experiment
 from hinaug.report import report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -62,9 +64,17 @@ class Browser:
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 
-        command = [program, *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank"]
+        command = [
+            program,
+            *FLAGS,
+            "--remote-debugging-pipe",
+            f"--user-data-dir={home}",
+            "about:blank",
+        ]
         quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, stdout=quiet, stderr=quiet, close_fds=False, preexec_fn=connect)
+        self.process = subprocess.Popen(
+            command, stdout=quiet, stderr=quiet, close_fds=False, preexec_fn=connect
+        )
         for fd in (theirs_read, theirs_write, *high):
             os.close(fd)
         self.read, self.write = ours_read, ours_write
@@ -98,7 +108,9 @@ class Browser:
             ready, _, _ = select.select([self.read], [], [], max(end - time.monotonic(), 0))
             part = os.read(self.read, 1 << 20) if ready else b""
             if not part:
-                raise RuntimeError(f"chromium said nothing for {SECONDS} s" if not ready else "chromium has ended")
+                raise RuntimeError(
+                    f"chromium said nothing for {SECONDS} s" if not ready else "chromium has ended"
+                )
             self.rest += part
         line, _, self.rest = self.rest.partition(b"\0")
         message = json.loads(line)
@@ -113,12 +125,23 @@ class Browser:
 
 def look(browser: Browser, url: str, width: int, scheme: str, pictures: Path | None) -> list[str]:
     """What is wrong with the page at one width, in one colour scheme."""
-    browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
-    browser.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.ask(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=900,
+        deviceScaleFactor=1,
+        mobile=width < 600,
+    )
+    browser.ask(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
     browser.events.clear()
     browser.ask("Page.navigate", url=url)
     browser.until("Page.loadEventFired")
-    browser.ask("Runtime.evaluate", expression="document.querySelectorAll('details').forEach(d => d.open = true)")
+    browser.ask(
+        "Runtime.evaluate",
+        expression="document.querySelectorAll('details').forEach(d => d.open = true)",
+    )
     over, wide = json.loads(browser.ask("Runtime.evaluate", expression=OVERFLOW)["result"]["value"])
     if pictures:
         shot = browser.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"]
@@ -128,8 +151,14 @@ def look(browser: Browser, url: str, width: int, scheme: str, pictures: Path | N
     for event in browser.events:
         if event["method"] == "Network.requestWillBeSent":
             asked = event["params"]["request"]["url"]
-            wrong += [f"asks for {asked[:80]}"] if asked != url and not asked.startswith("data:") else []
-        elif event["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
+            wrong += (
+                [f"asks for {asked[:80]}"] if asked != url and not asked.startswith("data:") else []
+            )
+        elif event["method"] in (
+            "Log.entryAdded",
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+        ):
             wrong.append(f"console: {json.dumps(event['params'])[:200]}")
     return wrong
 
@@ -137,14 +166,27 @@ def look(browser: Browser, url: str, width: int, scheme: str, pictures: Path | N
 def run(folder: Path) -> None:
     """The demo's whole path on the planted world, with small models."""
     hin = planted(rng=0)
-    titles = dict(zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True))
-    job = Job(hin, ("user", "rates", "item"), ("review",), titles.__getitem__, "item", notes=["a made-up world"])
+    titles = dict(
+        zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True)
+    )
+    job = Job(
+        hin,
+        ("user", "rates", "item"),
+        ("review",),
+        titles.__getitem__,
+        "item",
+        notes=["a made-up world"],
+    )
     experiment(job, out=folder, seeds=(0, 1), console=Console(file=io.StringIO()), quick=True)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="the folder of a run; without it the planted world is run")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="the folder of a run; without it the planted world is run"
+    )
     parser.add_argument("--pictures", type=Path, help="where to write pictures of the page")
     given = parser.parse_args()
     program = next(filter(None, map(shutil.which, NAMES)), None)

@@ -1,7 +1,8 @@
-"""What text, attributes and types bring to tuned predictors where behaviour is thin, with a permuted control.
+"""What text, attributes and types bring to tuned predictors where behaviour is thin, with a
+permuted control.
 
-    HINAUG_DATA=folder python benchmarks/side_information.py [--data movies instruments amazon] [--seeds 0 1 2]
-        [--trials 15] [--searches FOLDER] [--out FILE]
+    HINAUG_DATA=folder python benchmarks/side_information.py [--data movies instruments amazon]
+        [--seeds 0 1 2] [--trials 15] [--searches FOLDER] [--out FILE]
 
 movies       MovieLens 100K, ratings of at least 4, a fifth of each user's links; titles and genres as text, genre, age, gender
 instruments  Amazon Musical Instruments; each review's text, averaged over the reviews in the graph at hand
@@ -13,7 +14,8 @@ LightGCN, +side      BPR, without and with `features`, `feature_scale` and `smoo
 +permuted            the same search with the features' rows dealt out anew: what is gained by parameters alone
 EASE, +side          `side`, `constant` and `prior`
 stack, weighted, greedy   ensembles over all but the permuted arm, all refitted; against the best plain single (by valid)
-Text: the small BERT of the demo where it is installed, else 64 components of tf-idf; the first line says which.
+Text: the small BERT of the demo where it is installed, else 64 components of tf-idf; the first line
+says which.
 """
 
 from __future__ import annotations
@@ -33,13 +35,13 @@ from typing import Any
 import numpy as np
 
 from hinaug import Split, compare, embed_text, evaluate, random_split, thin, tune
-from hinaug.base import LinkPredictor
 from hinaug.datasets import amazon_hin, lightgcn_split, load
-from hinaug.ensemble import Greedy, Stacking, Weighted
-from hinaug.evaluation import Result
-from hinaug.hin import HIN
+from hinaug.ensembles import EnsembleSelection, Stacking, Weighted
+from hinaug.evaluation.result import Result
+from hinaug.features.axes import principal_axes
+from hinaug.graph.hin import HIN
 from hinaug.predictors import ALS, EASE, SLIM, ItemKNN, LightGCN, MultVAE, NearestNeighbors
-from hinaug.predictors.axes import principal_axes
+from hinaug.predictors.base import LinkPredictor
 
 DATA = ["movies", "instruments", "amazon"]
 K = 20
@@ -58,7 +60,7 @@ class Permuted(LightGCN):
 
 def encoded(hin: HIN, node: str) -> tuple[HIN, str]:
     try:
-        from hinaug.text import TextEncoder
+        from hinaug.features.text import TextEncoder
 
         return embed_text(hin, node, TextEncoder("minilm")), "BERT"
     except (OSError, ValueError, ImportError):
@@ -88,7 +90,9 @@ def world(data: str) -> tuple[HIN, dict[str, Any], str]:
     if data == "amazon":
         features = [("brand",), ("category",), ("view",)]
         hin = amazon_hin(Path(os.environ.get("HINAUG_DATA", ".")) / "amazon-hin")
-        axes = principal_axes(hin, "item", features)  # of no user's links, so no split can leak through them
+        axes = principal_axes(
+            hin, "item", features
+        )  # of no user's links, so no split can leak through them
         hin = hin.with_column("item", "axes", axes, lineage="row")
         how = {
             "relation": ("user", "rates", "item"),
@@ -117,7 +121,9 @@ def world(data: str) -> tuple[HIN, dict[str, Any], str]:
 
 def splitting(data: str, hin: HIN, how: dict[str, Any], seed: int) -> Split:
     if data == "amazon":
-        return lightgcn_split(Path(os.environ.get("HINAUG_DATA", ".")) / "amazon-hin", hin, how["relation"], rng=seed)
+        return lightgcn_split(
+            Path(os.environ.get("HINAUG_DATA", ".")) / "amazon-hin", hin, how["relation"], rng=seed
+        )
     split = random_split(hin, how["relation"], evidence=how["evidence"], rng=seed)
     return thin(split, 0.2, rng=seed) if data == "movies" else split
 
@@ -129,10 +135,15 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
     ease = EASES | {"constant": [0.0, 0.3, 1.0], "prior_weight": (0.3, 10.0, "log")}
     if how["side"] is not None:
         ease |= {"side_weight": (0.1, 10.0, "log")}
-    near: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {"nearest": (NearestNeighbors(at, **how["near"]), {})}
+    near: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
+        "nearest": (NearestNeighbors(at, **how["near"]), {})
+    }
     if "more" in how:  # what is strongest on amazon without its types
         softmax = LightGCN(at, loss="softmax", lr=0.05, l2=1.0, layers=2)
-        near["LightGCN softmax"] = (softmax, {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "layers": [1, 2, 3]})
+        near["LightGCN softmax"] = (
+            softmax,
+            {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "layers": [1, 2, 3]},
+        )
         near["SLIM"] = (SLIM(at), EASES | {"k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")})
     return {
         "LightGCN": (LightGCN(at, **start), BPR),
@@ -140,13 +151,21 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
         "LightGCN +permuted": (Permuted(at, features=how["features"], **start), side),
         "EASE": (EASE(at), EASES | {"constant": [0.0, 0.3, 1.0]}),
         "EASE +side": (EASE(at, side=how["side"], prior=how["prior"]), ease),
-        "ALS": (ALS(at), {"dim": (16, 128, "log"), "l2": (1e-4, 0.3, "log"), "unobserved": (0.003, 1.0, "log")}),
+        "ALS": (
+            ALS(at),
+            {"dim": (16, 128, "log"), "l2": (1e-4, 0.3, "log"), "unobserved": (0.003, 1.0, "log")},
+        ),
         "ItemKNN": (ItemKNN(at), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
-        "MultVAE +side": (MultVAE(at, features=how["vae"], epochs=100, kl=0.5, latent=32), {}),  # as it is
+        "MultVAE +side": (
+            MultVAE(at, features=how["vae"], epochs=100, kl=0.5, latent=32),
+            {},
+        ),  # as it is
     } | near
 
 
-def run(data: str, seeds: list[int], trials: int, searches: Path | None) -> tuple[list[dict], dict[str, list[Result]]]:
+def run(
+    data: str, seeds: list[int], trials: int, searches: Path | None
+) -> tuple[list[dict], dict[str, list[Result]]]:
     hin, how, by = world(data)
     if searches is not None:
         searches.mkdir(parents=True, exist_ok=True)
@@ -154,10 +173,19 @@ def run(data: str, seeds: list[int], trials: int, searches: Path | None) -> tupl
     rows: list[dict] = []
     found: dict[str, list[Result]] = {}
 
-    def judge(name: str, fitted: LinkPredictor, again: Callable, split: Split, seed: int, said: dict[str, Any]) -> None:
+    def judge(
+        name: str,
+        fitted: LinkPredictor,
+        again: Callable,
+        split: Split,
+        seed: int,
+        said: dict[str, Any],
+    ) -> None:
         row = {"data": data, "seed": seed, "arm": name, **said}
         row["test"] = round(evaluate(fitted, split.train, split, k=K, on="test")["NDCG@20"], 5)
-        found.setdefault(name, []).append(evaluate(again(), split.train_valid, split, k=K, on="test"))
+        found.setdefault(name, []).append(
+            evaluate(again(), split.train_valid, split, k=K, on="test")
+        )
         row["refit"] = round(found[name][-1]["NDCG@20"], 5)
         rows.append(row)
         print(json.dumps(row), flush=True)
@@ -171,15 +199,29 @@ def run(data: str, seeds: list[int], trials: int, searches: Path | None) -> tupl
             begin = time.perf_counter()
             best, said = predictor, {}
             if space:
-                file = None if searches is None else searches / f"{data}-{seed}-{name.replace(' ', '')}.log"
+                file = (
+                    None
+                    if searches is None
+                    else searches / f"{data}-{seed}-{name.replace(' ', '')}.log"
+                )
                 result = tune(predictor, space, split, trials=trials, file=file, rng=seed)
                 best = result.best
-                said = {"valid": round(result.value, 5), "chosen": {n: getattr(best, n) for n in space}}
+                said = {
+                    "valid": round(result.value, 5),
+                    "chosen": {n: getattr(best, n) for n in space},
+                }
                 valid[name] = result.value
             train[name] = best.clone().fit(split.train, valid=split.valid, rng=seed)
             full[name] = copy.copy(train[name])  # refitting binds new arrays
             said["seconds"] = round(time.perf_counter() - begin, 1)
-            judge(name, train[name], partial(full[name].refit, split.train_valid, rng=seed), split, seed, said)
+            judge(
+                name,
+                train[name],
+                partial(full[name].refit, split.train_valid, rng=seed),
+                split,
+                seed,
+                said,
+            )
         plain = max((name for name in valid if "+" not in name), key=lambda name: valid[name])
         found.setdefault("best plain single", []).append(found[plain][-1])
         members = [name for name in train if "permuted" not in name]
@@ -187,7 +229,7 @@ def run(data: str, seeds: list[int], trials: int, searches: Path | None) -> tupl
             ("stack", Stacking),
             ("stack of trees", Stacking),
             ("weighted", Weighted),
-            ("greedy", Greedy),
+            ("greedy", EnsembleSelection),
         ):
             options = {"meta": "trees"} if "trees" in name else {}
             model = kind([train[m].clone() for m in members], **options)
@@ -216,12 +258,16 @@ PAIRS = [
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--trials", type=int, default=15)
     parser.add_argument("--out", type=Path, help="JSON lines are appended here")
-    parser.add_argument("--searches", type=Path, help="a folder that keeps searches, so that a killed one goes on")
+    parser.add_argument(
+        "--searches", type=Path, help="a folder that keeps searches, so that a killed one goes on"
+    )
     options = parser.parse_args()
     for data in options.data:
         rows, found = run(data, options.seeds, options.trials, options.searches)

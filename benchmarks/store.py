@@ -1,12 +1,14 @@
-"""The store beside its peers, one thread: build, adjacency, bytes, opening, metapaths, kills. Exits with 1 if a bar is missed.
+"""The store beside its peers, one thread: build, adjacency, bytes, opening, metapaths, kills. Exits
+with 1 if a bar is missed.
 
     python benchmarks/store.py                # against PyG by hand and networkx
     python benchmarks/store.py --peer         # against LensKit too; it gets an environment of its own in the cache folder
     python benchmarks/store.py --kills 200    # 200 saves killed at random moments
 
-Every build runs in a fresh process with the same DataFrames: 1 M rated edges with times, 200 k reviews, string ids, once
-with strings as Python objects and once as Arrow strings. Held memory is the growth of the resident set while the frames
-stay alive, or the buffers of the graph (which may be those of the frames) where that is more.
+Every build runs in a fresh process with the same DataFrames: 1 M rated edges with times, 200 k
+reviews, string ids, once with strings as Python objects and once as Arrow strings. Held memory is
+the growth of the resident set while the frames stay alive, or the buffers of the graph (which may
+be those of the frames) where that is more.
 """
 
 from __future__ import annotations
@@ -27,13 +29,30 @@ from typing import Any
 
 import numpy as np
 
-RATES, WRITES, ABOUT = ("user", "rates", "item"), ("user", "writes", "review"), ("review", "about", "item")
+RATES, WRITES, ABOUT = (
+    ("user", "rates", "item"),
+    ("user", "writes", "review"),
+    ("review", "about", "item"),
+)
 LENSKIT = "lenskit==2025.8.1"
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "TOKENIZERS_PARALLELISM": "false"}
+ENV = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
-def frames(kind: str, users: int = 100_000, items: int = 50_000, edges: int = 1_000_000, reviews: int = 200_000) -> Any:
-    """({type: DataFrame}, {edge type: DataFrame}) with ids as `kind` of strings, "object" or "arrow"."""
+def frames(
+    kind: str,
+    users: int = 100_000,
+    items: int = 50_000,
+    edges: int = 1_000_000,
+    reviews: int = 200_000,
+) -> Any:
+    """({type: DataFrame}, {edge type: DataFrame}) with ids as `kind` of strings, "object" or
+    "arrow".
+    """
     import pandas as pd
     import pyarrow as pa
 
@@ -49,7 +68,11 @@ def frames(kind: str, users: int = 100_000, items: int = 50_000, edges: int = 1_
     def series(type: str, rows: Any = slice(None)) -> Any:
         return pd.Series(ids[type][rows], dtype=strings)
 
-    rates = {"src": series("user", src), "dst": series("item", dst), "rating": rng.integers(1, 6, edges).astype(float)}
+    rates = {
+        "src": series("user", src),
+        "dst": series("item", dst),
+        "rating": rng.integers(1, 6, edges).astype(float),
+    }
     return {name: pd.DataFrame({"id": series(name)}) for name in ids}, {
         RATES: pd.DataFrame({**rates, "time": rng.integers(10**9, 2 * 10**9, edges)}),
         WRITES: pd.DataFrame({"src": series("user", src[some]), "dst": series("review")}),
@@ -57,11 +80,11 @@ def frames(kind: str, users: int = 100_000, items: int = 50_000, edges: int = 1_
     }
 
 
-# ---- four ways to build ----------------------------------------------------------------------------------------------
+# ---- four ways to build --------------------------------------------------------------------------
 
 
 def build_hinaug(nodes: Any, edges: Any) -> Any:
-    from hinaug.hin import HIN
+    from hinaug.graph.hin import HIN
 
     return HIN.from_tables(nodes, edges)
 
@@ -77,7 +100,10 @@ def build_pyg(nodes: Any, edges: Any) -> Any:
     for name, frame in nodes.items():
         data[name].num_nodes = len(frame)
     for (source, relation, target), frame in edges.items():
-        ends = [index[node].get_indexer(frame[side]) for node, side in ((source, "src"), (target, "dst"))]
+        ends = [
+            index[node].get_indexer(frame[side])
+            for node, side in ((source, "src"), (target, "dst"))
+        ]
         data[source, relation, target].edge_index = torch.from_numpy(np.stack(ends))
     data[RATES].rating = torch.from_numpy(edges[RATES]["rating"].to_numpy(np.float32))
     data[RATES].time = torch.from_numpy(edges[RATES]["time"].to_numpy().copy())
@@ -113,7 +139,11 @@ def build_lenskit(nodes: Any, edges: Any) -> Any:
 
 
 def buffers(graph: Any) -> int:
-    tables = [graph.table(t) for t in [*graph.nodes, *graph.edges]] if hasattr(graph, "fingerprint") else []
+    tables = (
+        [graph.table(t) for t in [*graph.nodes, *graph.edges]]
+        if hasattr(graph, "fingerprint")
+        else []
+    )
     return sum(table.get_total_buffer_size() for table in tables)
 
 
@@ -126,9 +156,12 @@ def resident() -> int:
 
 
 def measure_build(name: str, kind: str, rounds: int) -> dict[str, float]:
-    build = {"hinaug": build_hinaug, "PyG by hand": build_pyg, "networkx": build_networkx, "LensKit": build_lenskit}[
-        name
-    ]
+    build = {
+        "hinaug": build_hinaug,
+        "PyG by hand": build_pyg,
+        "networkx": build_networkx,
+        "LensKit": build_lenskit,
+    }[name]
     import pyarrow as pa
 
     pa.set_cpu_count(1)
@@ -146,14 +179,20 @@ def measure_build(name: str, kind: str, rounds: int) -> dict[str, float]:
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
         held.append(max(resident() - before, buffers(graph)))
-    return {"wall": min(walls), "cpu": min(cpus), "held": held[0] / 1e6}  # later rounds fill what the first left free
+    return {
+        "wall": min(walls),
+        "cpu": min(cpus),
+        "held": held[0] / 1e6,
+    }  # later rounds fill what the first left free
 
 
-# ---- adjacency, opening, metapaths -----------------------------------------------------------------------------------
+# ---- adjacency, opening, metapaths ---------------------------------------------------------------
 
 
-def big(repeats: bool, edges: int = 10_000_000, users: int = 1_000_000, items: int = 200_000) -> Any:
-    from hinaug.hin import HIN
+def big(
+    repeats: bool, edges: int = 10_000_000, users: int = 1_000_000, items: int = 200_000
+) -> Any:
+    from hinaug.graph.hin import HIN
 
     rng = np.random.default_rng(0)
     src, dst = rng.integers(0, users, edges, np.int32), rng.integers(0, items, edges, np.int32)
@@ -176,7 +215,7 @@ def best(run: Callable[[], Any], rounds: int = 3) -> tuple[float, float]:
 
 
 def measure_matrices() -> dict[str, Any]:
-    from hinaug.io import load, save
+    from hinaug.io.store import load, save
 
     out: dict[str, Any] = {}
     for repeats in (False, True):
@@ -186,7 +225,9 @@ def measure_matrices() -> dict[str, Any]:
 
             def adjacency(hin: Any = hin, duplicates: str = duplicates) -> Any:
                 hin._cache.clear()
-                return hin.adjacency(RATES, None if duplicates == "binary" else "rating", duplicates)
+                return hin.adjacency(
+                    RATES, None if duplicates == "binary" else "rating", duplicates
+                )
 
             out[f"adjacency {duplicates}{', repeated pairs' if repeats else ''}"] = best(adjacency)
         matrix = adjacency()
@@ -226,12 +267,12 @@ def measure_metapath() -> dict[str, Any]:
     }
 
 
-# ---- kills -----------------------------------------------------------------------------------------------------------
+# ---- kills ---------------------------------------------------------------------------------------
 
 VICTIM = """
 import sys
-from hinaug.hin import HIN
-from hinaug.io import save
+from hinaug.graph.hin import HIN
+from hinaug.io.store import save
 graphs = [HIN({"u": {"id": list(range(n)), "k": [n] * n}}, {}) for n in (5000, 6000)]
 print("ready", flush=True)
 for _ in range(10**9):
@@ -242,15 +283,17 @@ for _ in range(10**9):
 
 def kill_saves(times: int) -> tuple[int, int]:
     """(stores that were whole after a SIGKILL, kills)."""
-    from hinaug.hin import HIN
-    from hinaug.io import load, save
+    from hinaug.graph.hin import HIN
+    from hinaug.io.store import load, save
 
     whole, rng = 0, np.random.default_rng()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
         save(HIN({"u": {"id": [1], "k": [1]}}, {}), path)
         for _ in range(times):
-            child = subprocess.Popen([sys.executable, "-c", VICTIM, str(path)], stdout=subprocess.PIPE, env=ENV)
+            child = subprocess.Popen(
+                [sys.executable, "-c", VICTIM, str(path)], stdout=subprocess.PIPE, env=ENV
+            )
             assert child.stdout
             child.stdout.readline()
             time.sleep(rng.uniform(0, 0.05))
@@ -261,7 +304,7 @@ def kill_saves(times: int) -> tuple[int, int]:
     return whole, times
 
 
-# ---- putting it together ---------------------------------------------------------------------------------------------
+# ---- putting it together -------------------------------------------------------------------------
 
 
 def peer_python() -> Path:
@@ -290,10 +333,16 @@ def child(python: Any, *args: str) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--peer", action="store_true", help=f"run {LENSKIT} beside, in an environment of its own")
-    parser.add_argument("--kills", type=int, default=0, help="kill so many saves and look for lost stores")
+    parser.add_argument(
+        "--peer", action="store_true", help=f"run {LENSKIT} beside, in an environment of its own"
+    )
+    parser.add_argument(
+        "--kills", type=int, default=0, help="kill so many saves and look for lost stores"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=["build", "matrices", "metapath", "kills"], help="one part alone")
+    parser.add_argument(
+        "--only", choices=["build", "matrices", "metapath", "kills"], help="one part alone"
+    )
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)  # one measurement, in a child
     args = parser.parse_args()
     if args.run:
@@ -305,18 +354,27 @@ def main() -> int:
     missed: list[str] = []
 
     def row(name: str, shown: str, bar: bool | None = None, says: str = "") -> None:
-        print(f"{name:<44}{shown:>34}  {'' if bar is None else 'ok' if bar else 'MISSED'} {says}", flush=True)
+        print(
+            f"{name:<44}{shown:>34}  {'' if bar is None else 'ok' if bar else 'MISSED'} {says}",
+            flush=True,
+        )
         if bar is False:
             missed.append(name)
 
     if args.only in (None, "build"):
         for kind in ("object", "arrow"):
-            runs = {"hinaug": (sys.executable, args.rounds), "PyG by hand": (sys.executable, args.rounds)}
+            runs = {
+                "hinaug": (sys.executable, args.rounds),
+                "PyG by hand": (sys.executable, args.rounds),
+            }
             if args.peer:
                 runs["LensKit"] = (str(peer_python()), args.rounds)
             if kind == "object":
                 runs["networkx"] = (sys.executable, 1)
-            got = {n: child(python, "--rounds", str(r), "--run", n, kind) for n, (python, r) in runs.items()}
+            got = {
+                n: child(python, "--rounds", str(r), "--run", n, kind)
+                for n, (python, r) in runs.items()
+            }
             ours = got["hinaug"]
             for name, m in got.items():
                 shown = f"{m['wall']:.2f} s, {m['cpu']:.2f} s CPU, {m['held']:.0f} MB"
@@ -327,25 +385,53 @@ def main() -> int:
                     row("  hinaug / LensKit, memory", f"{small:.2f}", small <= 0.5, "at most half")
                 elif name == "networkx":
                     row(
-                        f"build, {kind} strings: {name}", shown, ours["cpu"] < m["cpu"] / 5, "hinaug five times as fast"
+                        f"build, {kind} strings: {name}",
+                        shown,
+                        ours["cpu"] < m["cpu"] / 5,
+                        "hinaug five times as fast",
                     )
                 else:
                     row(f"build, {kind} strings: {name}", shown)
     if args.only in (None, "matrices"):
         for name, value in child(sys.executable, "--run", "matrices", "-").items():
             if name == "bytes an edge":
-                row("edge table and adjacency", f"{value:.1f} bytes an edge", value <= 24, "at most 24")
+                row(
+                    "edge table and adjacency",
+                    f"{value:.1f} bytes an edge",
+                    value <= 24,
+                    "at most 24",
+                )
             elif name.startswith("open"):
                 row(
-                    f"10 M edges, {name}", f"{value[0]:.3f} s", value[0] < 0.2 if "mapped" in name else None, "under .2"
+                    f"10 M edges, {name}",
+                    f"{value[0]:.3f} s",
+                    value[0] < 0.2 if "mapped" in name else None,
+                    "under .2",
                 )
             else:
-                row(f"10 M edges, {name}", f"{value[0]:.2f} s, {value[1]:.2f} s CPU", value[1] < 1, "under 1 s of CPU")
+                row(
+                    f"10 M edges, {name}",
+                    f"{value[0]:.2f} s, {value[1]:.2f} s CPU",
+                    value[1] < 1,
+                    "under 1 s of CPU",
+                )
     if args.only in (None, "metapath"):
         m = child(sys.executable, "--run", "metapath", "-")
-        row("user-item-user, 1 M edges, whole", f"{m['whole']:.2f} s, {m['held'] / 1e6:.0f} MB, {m['nnz']:,} pairs")
-        row("  in a budget", f"{m['blocked']:.2f} s in {m['budget'] / 1e6:.0f} MB", m["blocked"] < 2 * m["whole"] + 0.5)
-        row("  in a budget too small", m["too small"][:30], "needs about" in m["too small"], m["too small"])
+        row(
+            "user-item-user, 1 M edges, whole",
+            f"{m['whole']:.2f} s, {m['held'] / 1e6:.0f} MB, {m['nnz']:,} pairs",
+        )
+        row(
+            "  in a budget",
+            f"{m['blocked']:.2f} s in {m['budget'] / 1e6:.0f} MB",
+            m["blocked"] < 2 * m["whole"] + 0.5,
+        )
+        row(
+            "  in a budget too small",
+            m["too small"][:30],
+            "needs about" in m["too small"],
+            m["too small"],
+        )
     if args.kills or args.only == "kills":
         whole, times = kill_saves(args.kills or 200)
         row("saves killed, stores whole", f"{whole} of {times}", whole == times)

@@ -1,6 +1,8 @@
-"""Writes the reference of hinaug as one page: docs/_build/index.html, from the docstrings. `python docs/build.py [FILE]`
+"""Writes the reference of hinaug as one page: docs/_build/index.html, from the docstrings. `python
+docs/build.py [FILE]`
 
-The page holds its style, runs no script and asks for nothing from anywhere; the same package gives the same bytes.
+The page holds its style, runs no script and asks for nothing from anywhere; the same package gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -15,25 +17,37 @@ from textwrap import dedent
 from types import FunctionType
 from typing import Any
 
-HOUSE = [  # the order of the house: title, what stands there, and the names that are shown (None: all public ones)
-    ("Store", "hinaug.hin", ["HIN", "Schema", "SchemaError"]),
-    ("Store: deltas", "hinaug.delta", ["Delta", "merge"]),
-    ("Store: disk", "hinaug.io", ["save", "load", "StoreError"]),
-    ("Store: conversions", "hinaug.convert", None),
+# the order of the house: title, what stands there, and the names that are shown (None: all public
+# ones)
+HOUSE = [
+    ("Store", "hinaug.graph", ["HIN", "Schema"]),
+    ("Store: errors", "hinaug.errors", None),
+    ("Store: deltas", "hinaug.graph.delta", ["Delta", "merge"]),
+    ("Store: disk", "hinaug.io.store", ["save", "load"]),
+    ("Store: conversions", "hinaug.io.convert", None),
     ("Store: public data", "hinaug.datasets", None),
-    ("Store: files of your own", "hinaug.build", ["build", "parse", "columns", "known_folder", "Count"]),
-    ("Split", "hinaug.split", None),
-    ("Audit", "hinaug.leaks", None),
-    ("Text", "hinaug.text", None),
+    ("Store: files of your own", "hinaug.io.tables", ["build", "parse", "columns", "Count"]),
+    (
+        "Split",
+        "hinaug.split",
+        [
+            *("Split", "random_split", "temporal_split", "leave_last"),
+            *("cold_users", "cold_items", "thin"),
+        ],
+    ),
+    ("Audit", "hinaug.split.audit", None),
+    ("Text", "hinaug.features.text", None),
     ("Layers", "hinaug.nn", None),
-    ("Contracts", "hinaug.base", None),
+    ("Contracts", "hinaug.training.estimator", None),
+    ("Contracts: predictors", "hinaug.predictors.base", None),
+    ("Contracts: generators", "hinaug.generators.base", None),
     ("Predictors", "hinaug.predictors", None),
     ("Generators", "hinaug.generators", None),
-    ("Ensembles", "hinaug.ensemble", None),
-    ("Recommend", "hinaug.ranking", ["recommend"]),
+    ("Ensembles", "hinaug.ensembles", None),
+    ("Recommend", "hinaug.serving.recommend", ["recommend"]),
     ("Evaluate", "hinaug.evaluation", ["evaluate", "compare", "Result", "Comparison", "holm"]),
-    ("Metrics", "hinaug.metrics", None),
-    ("Tune", "hinaug.tuning", None),
+    ("Metrics", "hinaug.training.metrics", None),
+    ("Tune", "hinaug.evaluation.tune", None),
     ("Report", "hinaug.report", None),
     ("Check kit", "hinaug.testing", None),
 ]
@@ -77,7 +91,11 @@ def public(module: Any, wanted: list[str] | None) -> dict[str, Any]:
             and thing.__module__ == module.__name__
         ]
     things = {name: getattr(module, name) for name in wanted}
-    return {name: thing for name, thing in things.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
+    return {
+        name: thing
+        for name, thing in things.items()
+        if inspect.isclass(thing) or inspect.isfunction(thing)
+    }
 
 
 def members(cls: type) -> dict[str, Any]:
@@ -85,7 +103,8 @@ def members(cls: type) -> dict[str, Any]:
     return {
         name: thing
         for name, thing in vars(cls).items()
-        if not name.startswith("_") and isinstance(thing, FunctionType | classmethod | staticmethod | property)
+        if not name.startswith("_")
+        and isinstance(thing, FunctionType | classmethod | staticmethod | property)
     }
 
 
@@ -99,7 +118,9 @@ class Bare(str):
 
 
 def signature(thing: Any) -> str:
-    """The parameters and what comes back, without `self` and without the module names that nobody reads."""
+    """The parameters and what comes back, without `self` and without the module names that nobody
+    reads.
+    """
     if isinstance(thing, property) or (inspect.isclass(thing) and issubclass(thing, BaseException)):
         return ""
     told = inspect.signature(thing)
@@ -109,7 +130,11 @@ def signature(thing: Any) -> str:
         if p.name not in ("self", "cls")
     ]
     result = told.return_annotation
-    back = "" if inspect.isclass(thing) or result in (told.empty, None, "None") else f" -> {short(result)}"
+    back = (
+        ""
+        if inspect.isclass(thing) or result in (told.empty, None, "None")
+        else f" -> {short(result)}"
+    )
     shown = str(told.replace(parameters=given, return_annotation=told.empty))
     return shown.replace("<factory>", "...") + back
 
@@ -134,7 +159,9 @@ def words(line: str) -> str:
 
 
 def names(things: dict[str, Any]) -> dict[str, str]:
-    """{name or path: path} of what stands on the page once under that name; things: {path: class or function}."""
+    """{name or path: path} of what stands on the page once under that name; things: {path: class or
+    function}.
+    """
     paths: dict[str, list[str]] = {}
     for path, thing in things.items():
         for short in (path, path.rpartition(".")[2]):
@@ -156,7 +183,9 @@ def blocks(doc: str, opening: bool = True) -> str:
             inside = dedent("\n".join(lines[1:]))
             out.append(f"<p><b>{lines[0]}</b></p>")
             out.append(
-                f"<pre>{escape(inside, quote=False)}</pre>" if ">>>" in inside else blocks(inside, opening=False)
+                f"<pre>{escape(inside, quote=False)}</pre>"
+                if ">>>" in inside
+                else blocks(inside, opening=False)
             )
         else:
             if len(lines) > 1 and re.fullmatch(r"-{3,}", lines[1]):  # a title and its line
@@ -168,7 +197,9 @@ def blocks(doc: str, opening: bool = True) -> str:
 
 
 def runs(lines: list[str], opening: bool) -> list[tuple[str, list[str]]]:
-    """Lines that belong together: prose, a term "name: what it is" with its further lines, or what is set in."""
+    """Lines that belong together: prose, a term "name: what it is" with its further lines, or what
+    is set in.
+    """
     made: list[tuple[str, list[str]]] = []
     for line in lines:
         last = made[-1][0] if made else ""
@@ -208,7 +239,9 @@ def entry(path: str, name: str, thing: Any, level: int) -> str:
     ]
     parts.append(blocks(doc))
     if inspect.isclass(thing):
-        shown = {n: m for n, m in members(thing).items() if inspect.getdoc(getattr(m, "__func__", m))}
+        shown = {
+            n: m for n, m in members(thing).items() if inspect.getdoc(getattr(m, "__func__", m))
+        }
         parts += [entry(f"{path}.{n}", n, m, level + 1) for n, m in shown.items()]
         above = [
             words(f"`{base.__name__}`")
@@ -228,7 +261,9 @@ def command_line() -> str:
     from hinaug.cli.verbs import app
 
     def told(*verb: str) -> str:
-        said = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(app, [*verb, "--help"], prog_name="hinaug")
+        said = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(
+            app, [*verb, "--help"], prog_name="hinaug"
+        )
         text = dedent("\n".join(line.rstrip() for line in said.stdout.splitlines())).strip("\n")
         return f"<pre>{escape(text, quote=False)}</pre>"
 
@@ -239,8 +274,8 @@ def command_line() -> str:
 def page() -> str:
     """The whole page."""
     import hinaug
-    from hinaug.build import EXAMPLE
     from hinaug.cli.shared import ORDER
+    from hinaug.io.tables import EXAMPLE
 
     shown = {
         f"{where}.{name}": thing
@@ -259,7 +294,7 @@ def page() -> str:
         body.append(
             f"<section id='{where}'><h2>{title}<small>{where}</small></h2>{blocks(inspect.getdoc(module) or '')}"
         )
-        if where == "hinaug.build":
+        if where == "hinaug.io.tables":
             body.append(f"<pre>{escape(EXAMPLE, quote=False)}</pre>")
         body += [entry(f"{where}.{name}", name, thing, 3) for name, thing in things.items()]
         body.append("</section>")
@@ -275,7 +310,9 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "_build" / "index.html"
+    target = (
+        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "_build" / "index.html"
+    )
     made = page()
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(made, encoding="utf-8")

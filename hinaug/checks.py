@@ -1,47 +1,14 @@
-"""Is what was handed over of the right kind? Each check raises one error that says what is taken, what came, what to pass."""
+"""Is what was handed over of the right kind? Each check raises one error that says what is taken,
+what came, what to pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-
-from hinaug.hin import HIN
-from hinaug.tables import SchemaError
-
-
-def graph(value: Any, who: str) -> None:
-    """TypeError unless `value` is a HIN."""
-    if isinstance(value, HIN):
-        return
-    if hasattr(value, "train_valid"):
-        hint = "pass one of its graphs: split.train to fit on, split.train_valid to refit on"
-    elif isinstance(value, Mapping | list) or hasattr(value, "columns") or hasattr(value, "__arrow_c_stream__"):
-        hint = "make one of tables with HIN.from_tables(nodes, edges)"
-    else:
-        hint = "a graph is made with HIN.from_tables, hinaug.load or a reader of hinaug.datasets"
-    raise TypeError(f"{who} takes a HIN, got {kind(value)}; {hint}")
-
-
-def pairs(value: Any, who: str) -> None:
-    """TypeError unless `value` is None or a table of held-out pairs; SchemaError where it lacks an end."""
-    if value is None:
-        return
-    if not isinstance(value, pa.Table):
-        raise TypeError(
-            f"{who}: valid is an Arrow table of held-out pairs, got {kind(value)}; pass valid=split.valid, or "
-            "valid=pyarrow.table({'src': ids, 'dst': ids})"
-        )
-    missing = [side for side in ("src", "dst") if side not in value.column_names]
-    if missing:
-        raise SchemaError(
-            f"{who}: valid has no column {missing[0]!r}, there is {value.column_names}; name the columns of external ids "
-            "'src' and 'dst'"
-        )
 
 
 def folder(value: Any, who: str) -> Path:
@@ -49,15 +16,21 @@ def folder(value: Any, who: str) -> Path:
     try:
         return Path(value)
     except TypeError:
-        raise TypeError(f"{who}: a folder is needed, a string or a path; got {kind(value)} {value!r:.80}") from None
+        raise TypeError(
+            f"{who}: a folder is needed, a string or a path; got {kind(value)} {value!r:.80}"
+        ) from None
 
 
 def whole(value: Any, name: str, least: int = 0) -> int:
-    """The number, a whole one of at least `least`; TypeError for another kind, ValueError for a smaller one."""
+    """The number, a whole one of at least `least`; TypeError for another kind, ValueError for a
+    smaller one.
+    """
     if is_number(value, Integral) and value >= least:
         return int(value)
     wrong = ValueError if is_number(value, Integral) else TypeError
-    raise wrong(f"{name}={value!r}: a whole number of at least {least} is needed{_but(value, Integral)}")
+    raise wrong(
+        f"{name}={value!r}: a whole number of at least {least} is needed{_but(value, Integral)}"
+    )
 
 
 def number(value: Any, name: str, what: str) -> None:
@@ -67,7 +40,9 @@ def number(value: Any, name: str, what: str) -> None:
 
 
 def is_number(value: Any, of: type = Real) -> bool:
-    """Whether `value` is a number of that kind (also one of numpy's); true and false are none, NaN is none."""
+    """Whether `value` is a number of that kind (also one of numpy's); true and false are none, NaN
+    is none.
+    """
     return isinstance(value, of) and not isinstance(value, bool | np.bool_) and bool(value == value)
 
 
@@ -77,15 +52,21 @@ def generator(rng: Any, who: str) -> np.random.Generator:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"{who}: rng={rng!r} is no seed; pass a whole number of at least 0, a numpy Generator, or None for chance"
+            f"{who}: rng={rng!r} is no seed; pass a whole number of at least 0, a numpy "
+            "Generator, or None for chance"
         ) from error
 
 
 def kind(value: Any) -> str:
-    """What somebody handed over, in a word: the name of its class, or of itself where it is a class."""
+    """What somebody handed over, in a word: the name of its class, or of itself where it is a
+    class.
+    """
     return f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
 
 
 def _but(value: Any, of: type = Real) -> str:
     """`, got str`, unless the kind is right and the number alone is wrong."""
     return "" if is_number(value, of) else f", got {kind(value)}"
+
+
+Rng = np.random.Generator | int | None

@@ -1,4 +1,6 @@
-"""Progress for whatever lasts over two seconds: a bar on a terminal or in a notebook, a line every ten seconds in a log."""
+"""Progress for whatever lasts over two seconds: a bar on a terminal or in a notebook, a line every
+ten seconds in a log.
+"""
 
 from __future__ import annotations
 

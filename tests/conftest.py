@@ -8,9 +8,9 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-from hinaug.delta import Delta
-from hinaug.hin import HIN
-from hinaug.tables import vectors_array
+from hinaug.graph.arrow import vectors_array
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 
 RATES = ("user", "rates", "item")
 KNOWS = ("user", "knows", "user")
@@ -46,7 +46,9 @@ def tiny() -> HIN:
 
 
 letters = st.characters(codec="utf-8", exclude_categories=["Cs"])
-names = st.text(letters, max_size=4) | st.sampled_from(["משתמש", "مستخدم", "用户", "a b", "a/b", "..", '"', "\x00"])
+names = st.text(letters, max_size=4) | st.sampled_from(
+    ["משתמש", "مستخدم", "用户", "a b", "a/b", "..", '"', "\x00"]
+)
 
 
 def maybe(values: st.SearchStrategy, n: int) -> st.SearchStrategy:
@@ -77,7 +79,8 @@ def _graphs(draw: st.DrawFn) -> HIN:
                 "title": pa.array(draw(maybe(names, n)), pa.string()),
                 "adult": pa.array(draw(maybe(st.booleans(), n)), pa.bool_()),
                 "x": vectors_array(
-                    np.array(draw(st.lists(single, min_size=2 * n, max_size=2 * n))).reshape(n, 2), valid
+                    np.array(draw(st.lists(single, min_size=2 * n, max_size=2 * n))).reshape(n, 2),
+                    valid,
                 ),
             }
         ),
@@ -101,12 +104,16 @@ def _graphs(draw: st.DrawFn) -> HIN:
             }
         ),
     }
-    return HIN.from_tables(nodes, edges, lineage={"item": "row", RATES: {"rating": "row", "time": "aggregate"}})
+    return HIN.from_tables(
+        nodes, edges, lineage={"item": "row", RATES: {"rating": "row", "time": "aggregate"}}
+    )
 
 
 @st.composite
 def _deltas(draw: st.DrawFn, hin: HIN, name: str = "g", half: int | None = None) -> Delta:
-    """A delta for `hin` with at least one new user. Two with unlike `name` and `half` (0 and 1) are independent."""
+    """A delta for `hin` with at least one new user. Two with unlike `name` and `half` (0 and 1) are
+    independent.
+    """
     new_users = [f"{name}-{i}" for i in range(draw(st.integers(1, 2)))]
     new_items = [f"{name}-{i}" for i in range(draw(st.integers(0, 2)))]
     users, items = hin.nodes["user"]["id"].to_pylist(), hin.nodes["item"]["id"].to_pylist()
@@ -119,16 +126,23 @@ def _deltas(draw: st.DrawFn, hin: HIN, name: str = "g", half: int | None = None)
         {
             "user": {
                 "id": pa.array(new_users),
-                "confidence": draw(st.lists(sure, min_size=len(new_users), max_size=len(new_users))),
+                "confidence": draw(
+                    st.lists(sure, min_size=len(new_users), max_size=len(new_users))
+                ),
             },
-            "item": {"id": pa.array(new_items, pa.string()), "year": pa.array(range(len(new_items)), pa.int32())},
+            "item": {
+                "id": pa.array(new_items, pa.string()),
+                "year": pa.array(range(len(new_items)), pa.int32()),
+            },
         },
         {
             RATES: {
                 "src": pa.array([u for u, _ in links], pa.string()),
                 "dst": pa.array([i for _, i in links], pa.string()),
                 "rating": pa.array([float(i) for i in range(len(links))], pa.float64()),
-                "confidence": pa.array(draw(st.lists(sure, min_size=len(links), max_size=len(links))), pa.float64()),
+                "confidence": pa.array(
+                    draw(st.lists(sure, min_size=len(links), max_size=len(links))), pa.float64()
+                ),
             }
         },
         {
@@ -137,13 +151,19 @@ def _deltas(draw: st.DrawFn, hin: HIN, name: str = "g", half: int | None = None)
                 "dst": pa.array([i for _, i in hidden], pa.string()),
             }
         },
-        {("item", "year"): {"id": pa.array(filled, pa.string()), "value": pa.array(range(len(filled)), pa.int64())}},
+        {
+            ("item", "year"): {
+                "id": pa.array(filled, pa.string()),
+                "value": pa.array(range(len(filled)), pa.int64()),
+            }
+        },
         origin=name,
         fitted_on=[hin.fingerprint()],
     )
 
 
-# Tests get the strategies as fixtures: folders below have a conftest.py of their own, so that none can be imported.
+# Tests get the strategies as fixtures: folders below have a conftest.py of their own, so that none
+# can be imported.
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PUBLIC = ["hinaug", "hinaug.predictors", "hinaug.generators", "hinaug.ensemble", "hinaug.nn", "hinaug.datasets"]
+PUBLIC = [
+    "hinaug",
+    "hinaug.predictors",
+    "hinaug.generators",
+    "hinaug.ensembles",
+    "hinaug.nn",
+    "hinaug.datasets",
+]
 
 
 class Page(HTMLParser):
-    """Ids with the text under them, links, tags that are open, and what a page that stands alone does not hold."""
+    """Ids with the text under them, links, tags that are open, and what a page that stands alone
+    does not hold.
+    """
 
     def __init__(self, text):
         super().__init__()
@@ -31,7 +40,9 @@ class Page(HTMLParser):
         self.open.append((tag, attrs.get("id")))
         self.ids += [attrs["id"]] if "id" in attrs else []
         self.links += [attrs["href"]] if tag == "a" else []
-        self.foreign += [tag] if tag in ("script", "link", "img", "iframe") or "src" in attrs else []
+        self.foreign += (
+            [tag] if tag in ("script", "link", "img", "iframe") or "src" in attrs else []
+        )
 
     def handle_endtag(self, tag):
         assert self.open.pop()[0] == tag
@@ -85,24 +96,27 @@ def test_every_public_name_has_a_docstring_on_the_page(build, page, where):
         own = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
         assert own, f"{where}.{name} has no docstring"
         assert not own.startswith(f"{name}("), f"{where}.{name} has only what `dataclass` wrote"
-        assert letters(own)[:40] in letters(page.text[shown[thing]]), f"the docstring of {where}.{name} is not shown"
+        assert letters(own)[:40] in letters(page.text[shown[thing]]), (
+            f"the docstring of {where}.{name} is not shown"
+        )
 
 
 def test_the_command_line_is_on_the_page(page, text):
-    from hinaug.build import EXAMPLE
     from hinaug.cli.shared import ORDER
+    from hinaug.io.tables import EXAMPLE
 
     for verb in ORDER:
         assert f"Usage: hinaug {verb} " in page.text[f"cli.{verb}"]
-    assert letters(EXAMPLE) in letters(page.text["hinaug.build"])
+    assert letters(EXAMPLE) in letters(page.text["hinaug.io.tables"])
     told = re.search(r"<section id='cli'>.*?</section>", text, re.DOTALL)[0]
     assert max(len(line) for line in unescape(re.sub("<[^>]+>", "\n", told)).splitlines()) <= 80
 
 
 def test_names_lead_to_what_they_name(build, text):
-    assert "<a href='#hinaug.base.LinkPredictor'><code>LinkPredictor</code></a>" in text
+    assert "<a href='#hinaug.predictors.base.LinkPredictor'><code>LinkPredictor</code></a>" in text
     assert build.words("`HIN.from_tables` and `x`") == (
-        "<a href='#hinaug.hin.HIN.from_tables'><code>HIN.from_tables</code></a> and <code>x</code>"
+        "<a href='#hinaug.graph.HIN.from_tables'><code>HIN.from_tables</code></a> and "
+        "<code>x</code>"
     )
     twice = {"a.f": len, "b.f": len, "a.g": len}
     assert build.names(twice) == {"a.f": "a.f", "b.f": "b.f", "a.g": "a.g", "g": "a.g"}
@@ -113,7 +127,10 @@ def letters(text):
 
 
 def test_a_docstring_becomes_prose_terms_and_code(build):
-    assert build.blocks("Safety\n------\nFirst\nthis.").split("\n") == ["<p><b>Safety</b></p>", "<p>First this.</p>"]
+    assert build.blocks("Safety\n------\nFirst\nthis.").split("\n") == [
+        "<p><b>Safety</b></p>",
+        "<p>First this.</p>",
+    ]
     doc = "store: a sentence with `x < 1`.\n\nname: what\n    it is.\nother: this.\nMore.\n    a = b\n\nExample:\n    >>> 1 < 2"
     assert build.blocks(doc).split("\n") == [
         "<p>store: a sentence with <code>x &lt; 1</code>.</p>",
@@ -130,5 +147,8 @@ def test_a_signature_reads_as_it_was_written(build):
     def f(self, a, b=None, *, how="mean"): ...
 
     f.__annotations__ = {"a": "np.ndarray", "b": "int | None", "how": str, "return": "sp.csr_array"}
-    assert build.signature(f) == "(a: ndarray, b: int | None = None, *, how: str = 'mean') -> csr_array"
+    assert (
+        build.signature(f)
+        == "(a: ndarray, b: int | None = None, *, how: str = 'mean') -> csr_array"
+    )
     assert build.signature(ValueError) == ""

@@ -34,7 +34,13 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
 
     Factors of users are solved for from their history when they are scored, here as in `ALS.score`.
     """
-    model = Watched(RELATION, dim=asked["dim"], rounds=asked["rounds"], l2=asked["l2"], unobserved=asked["unobserved"])
+    model = Watched(
+        RELATION,
+        dim=asked["dim"],
+        rounds=asked["rounds"],
+        l2=asked["l2"],
+        unobserved=asked["unobserved"],
+    )
     model.times, model.kept, model.save = [], [], asked["save"]
     model.clock = Clock()
     model.fit(hin, rng=asked["seed"])

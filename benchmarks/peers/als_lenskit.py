@@ -26,9 +26,14 @@ def whole(part: np.ndarray, ids: np.ndarray, n: int) -> np.ndarray:
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """asked: dim, rounds, l2, alpha (LensKit's weight is one less); save, a folder for the factors of each round, or null."""
+    """asked: dim, rounds, l2, alpha (LensKit's weight is one less); save, a folder for the factors
+    of each round, or null.
+    """
     model = ImplicitMFScorer(
-        embedding_size=asked["dim"], epochs=asked["rounds"], regularization=asked["l2"], weight=asked["alpha"] - 1
+        embedding_size=asked["dim"],
+        epochs=asked["rounds"],
+        regularization=asked["l2"],
+        weight=asked["alpha"] - 1,
     )
     times: list[list[float]] = []
     clock = Clock()

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from serve import Clock, peak, serve
 
-from hinaug.base import LinkPredictor, held_out
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
-from hinaug.evaluation import evaluate
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.pairs import held_out
+from hinaug.predictors.base import LinkPredictor
 
 K, BLOCK = 20, 512
 split = lightgcn_split(sys.argv[2], rng=0)
@@ -29,7 +30,8 @@ class Fixed(LinkPredictor):
 
     def _fit(self, hin: Any, valid: Any, rng: np.random.Generator) -> None:
         self.users_, self.items_ = (
-            rng.standard_normal((hin.n(t), self.dim), np.float32) for t in (self.relation[0], self.relation[2])
+            rng.standard_normal((hin.n(t), self.dim), np.float32)
+            for t in (self.relation[0], self.relation[2])
         )
 
     def _score(self, hin: Any, src: np.ndarray) -> np.ndarray:
@@ -47,7 +49,12 @@ def by_hinaug() -> list[float]:
 def by_pyg() -> list[float]:
     """A matrix product, a mask, torch.topk and PyG's metrics, a block of users at a time."""
     import torch
-    from torch_geometric.metrics import LinkPredMetricCollection, LinkPredNDCG, LinkPredPrecision, LinkPredRecall
+    from torch_geometric.metrics import (
+        LinkPredMetricCollection,
+        LinkPredNDCG,
+        LinkPredPrecision,
+        LinkPredRecall,
+    )
 
     metrics = LinkPredMetricCollection([LinkPredRecall(K), LinkPredNDCG(K), LinkPredPrecision(K)])
     users, relevant = held_out(hin, INTERACTS, split.test)
@@ -62,7 +69,10 @@ def by_pyg() -> list[float]:
         scores = u[rows] @ items.T
         scores[tuple(coo(seen, rows))] = -torch.inf
         metrics.update(scores.topk(K, dim=1).indices, coo(relevant, rows))
-    return [float(metrics.compute()[f"{name}@{K}"]) for name in ("LinkPredRecall", "LinkPredNDCG", "LinkPredPrecision")]
+    return [
+        float(metrics.compute()[f"{name}@{K}"])
+        for name in ("LinkPredRecall", "LinkPredNDCG", "LinkPredPrecision")
+    ]
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""LightGCN by hinaug until a target: python lightgcn_hinaug.py parts.npz, as lightgcn_recbole.py wrote them"""
+"""LightGCN by hinaug until a target: python lightgcn_hinaug.py parts.npz, as lightgcn_recbole.py
+wrote them
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,15 @@ import scipy.sparse as sp
 from serve import Clock, serve
 from world import RELATION, graph
 
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
 from hinaug.predictors import LightGCN
-from hinaug.predictors.training import Validation, watched
+from hinaug.training.validation import Validation, watched
 
 file = np.load(sys.argv[1])
 shape = len(file["users"]), len(file["items"])
-hin = graph(sp.coo_array((np.ones(file["train"].shape[1]), tuple(file["train"])), shape=shape).tocsr())
+hin = graph(
+    sp.coo_array((np.ones(file["train"].shape[1]), tuple(file["train"])), shape=shape).tocsr()
+)
 valid = pa.table({"src": file["valid"][0], "dst": file["valid"][1]})
 
 
@@ -29,7 +33,9 @@ class AtTen(LightGCN):
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """asked: dim, loss. NDCG@10 on valid and the times, by measure; and what RecBole's best vectors have by our measure."""
+    """asked: dim, loss. NDCG@10 on valid and the times, by measure; and what RecBole's best vectors
+    have by our measure.
+    """
     times: list[list[float]] = []
     curve: list[float] = []
 
@@ -37,12 +43,21 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
         times.append(clock.read())
         curve.append(value)
 
-    settings = {"layers": 2, "steps": 400, "check_every": 5, "patience": 12}  # layers as RecBole; the rest are defaults
-    model = AtTen(RELATION, loss=asked["loss"], dim=asked["dim"], threads=asked["threads"], **settings)
+    settings = {
+        "layers": 2,
+        "steps": 400,
+        "check_every": 5,
+        "patience": 12,
+    }  # layers as RecBole; the rest are defaults
+    model = AtTen(
+        RELATION, loss=asked["loss"], dim=asked["dim"], threads=asked["threads"], **settings
+    )
     with watched(after):
         clock = Clock()
         model.fit(hin, valid=valid, rng=asked["seed"])
-    theirs = Validation(hin, RELATION, valid, k=10)(lambda src: file["users"][src] @ file["items"].T)
+    theirs = Validation(hin, RELATION, valid, k=10)(
+        lambda src: file["users"][src] @ file["items"].T
+    )
     return {"times": times, "curve": curve, "theirs": theirs}
 
 

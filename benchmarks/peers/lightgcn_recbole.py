@@ -1,4 +1,6 @@
-"""LightGCN by RecBole on its copy of MovieLens 100K, its own settings, stopped by NDCG@10 on valid: python lightgcn_recbole.py"""
+"""LightGCN by RecBole on its copy of MovieLens 100K, its own settings, stopped by NDCG@10 on valid:
+python lightgcn_recbole.py
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def pairs(loader: Any) -> np.ndarray:
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """asked: dim; save, a file for the pairs, the best vectors, and by epoch NDCG@10 on valid and the times."""
+    """asked: dim; save, a file for the pairs, the best vectors, and by epoch NDCG@10 on valid and
+    the times.
+    """
     torch.set_num_threads(asked["threads"])
     os.chdir(tempfile.mkdtemp())  # it writes logs and checkpoints where it stands
     sys.argv = sys.argv[:1]

@@ -1,7 +1,8 @@
-"""LightGCN's propagation, 3 layers and their mean, forward and backward, in one process: python propagation.py train.npz
+"""LightGCN's propagation, 3 layers and their mean, forward and backward, in one process: python
+propagation.py train.npz
 
-hinaug takes users and items apart, the others all nodes in one array: each has what it asks for. All have the normalised
-weights and whatever else can be made once before the clock starts.
+hinaug takes users and items apart, the others all nodes in one array: each has what it asks for.
+All have the normalised weights and whatever else can be made once before the clock starts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from torch_geometric.nn import LGConv
 from hinaug.nn import BipartitePropagation
 
 LAYERS = 3
-warnings.filterwarnings("ignore", message="Sparse")  # torch on its own CSR tensors, which EdgeIndex makes
+warnings.filterwarnings(
+    "ignore", message="Sparse"
+)  # torch on its own CSR tensors, which EdgeIndex makes
 matrix = csr(sys.argv[1])
 
 
@@ -42,13 +45,20 @@ def methods() -> dict[str, Callable[..., Any]]:
     n = sum(matrix.shape)
     ours = BipartitePropagation(matrix, LAYERS)
     half = ours.matrix
-    block = sp.csr_array((half.values.numpy(), half.indices.numpy(), half.indptr.numpy()), shape=matrix.shape)
+    block = sp.csr_array(
+        (half.values.numpy(), half.indices.numpy(), half.indptr.numpy()), shape=matrix.shape
+    )
     a = sp.csr_array(sp.block_array([[None, block], [block.T, None]]))
     coo = a.tocoo()
-    edges, weight = torch.from_numpy(np.stack([coo.row, coo.col])).long(), torch.from_numpy(coo.data)
+    edges, weight = (
+        torch.from_numpy(np.stack([coo.row, coo.col])).long(),
+        torch.from_numpy(coo.data),
+    )
     index = EdgeIndex(edges, sparse_size=(n, n), sort_order="row", is_undirected=True).fill_cache_()
     conv = LGConv(normalize=False)
-    own = torch.sparse_csr_tensor(*(torch.from_numpy(x) for x in (a.indptr, a.indices, a.data)), size=(n, n))
+    own = torch.sparse_csr_tensor(
+        *(torch.from_numpy(x) for x in (a.indptr, a.indices, a.data)), size=(n, n)
+    )
     return {
         "hinaug": ours,
         "PyG EdgeIndex.matmul": layered(lambda x: index.matmul(x, input_value=weight)),
@@ -72,8 +82,10 @@ def copy_speed(size: int = 1 << 28) -> float:
 
 
 def traffic(dim: int) -> int:
-    """Bytes that forward and backward must move if nothing stays in a cache: for each entry a row, an index and a value; for
-    each row the result, and its sum with the layers before (read, read, write)."""
+    """Bytes that forward and backward must move if nothing stays in a cache: for each entry a row,
+    an index and a value; for each row the result, and its sum with the layers before (read, read,
+    write).
+    """
     entries, rows = 2 * matrix.nnz, sum(matrix.shape)
     return 2 * LAYERS * (entries * (4 * dim + 8) + rows * 4 * dim * 4)
 
@@ -85,7 +97,9 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
         return {"speed": copy_speed(), "bytes": traffic(asked["dim"])}
     n, method = sum(matrix.shape), runs[asked["method"]]
     sizes = list(matrix.shape) if asked["method"] == "hinaug" else [n]
-    x, target = (torch.randn(n, asked["dim"], generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    x, target = (
+        torch.randn(n, asked["dim"], generator=torch.Generator().manual_seed(s)) for s in (0, 1)
+    )
     leaves = [part.clone().requires_grad_() for part in x.split(sizes)]
     clock = Clock()
     out = method(*leaves)

@@ -1,6 +1,8 @@
-"""How a contestant talks to speed.py: it loads its data, says that it is ready, and runs once for each line it gets.
+"""How a contestant talks to speed.py: it loads its data, says that it is ready, and runs once for
+each line it gets.
 
-It runs in the environment of the peer, so it needs numpy alone (and scipy where the peer has it). Standard output belongs
+It runs in the environment of the peer, so it needs numpy alone (and scipy where the peer has it).
+Standard output belongs
 to the talk: what a library prints goes to standard error.
 """
 
@@ -18,7 +20,9 @@ import numpy as np
 
 
 class Clock:
-    """Wall and CPU seconds of this process (all its threads) since it was made, less what passed in `pause`."""
+    """Wall and CPU seconds of this process (all its threads) since it was made, less what passed in
+    `pause`.
+    """
 
     def __init__(self) -> None:
         self.start = self._now()
@@ -32,7 +36,9 @@ class Clock:
     def pause(self, what: Callable[[], Any]) -> Any:
         before = self.read()
         out = what()
-        self.start = tuple(s + b - a for s, a, b in zip(self.start, before, self.read(), strict=True))
+        self.start = tuple(
+            s + b - a for s, a, b in zip(self.start, before, self.read(), strict=True)
+        )
         return out
 
 

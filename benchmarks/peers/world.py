@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
 
 RELATION = ("user", "interacts", "item")
 

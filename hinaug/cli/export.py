@@ -9,12 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from hinaug.cli.places import check_place, drafted
-from hinaug.convert import to_networkx, to_parquet
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
+from hinaug.io.convert import to_networkx, to_parquet
 
 
 def write(hin: HIN, folder: Path, form: str) -> list[str]:
-    """Writes to a new or empty folder; gives the names of the files. form: "parquet", "csv" or "graphml"."""
+    """Writes to a new or empty folder; gives the names of the files. form: "parquet", "csv" or
+    "graphml".
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"--to {folder} is not an empty folder; name a new one")
     check_place(folder, "--to")
@@ -31,14 +33,22 @@ def _csv(hin: HIN, folder: Path) -> None:
     to_parquet(hin, folder)
     for path in sorted(folder.rglob("*.parquet")):
         rows = pq.read_table(path, partitioning=None)
-        csv.write_csv(pa.table({name: _flat(rows[name]) for name in rows.column_names}), path.with_suffix(".csv"))
+        csv.write_csv(
+            pa.table({name: _flat(rows[name]) for name in rows.column_names}),
+            path.with_suffix(".csv"),
+        )
         path.unlink()
 
 
 def _flat(column: Any) -> Any:
     if not pa.types.is_nested(column.type):
-        return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    return pa.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()], pa.string())
+        return (
+            column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        )
+    return pa.array(
+        [None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()],
+        pa.string(),
+    )
 
 
 def _graphml(hin: HIN, folder: Path) -> None:

@@ -9,31 +9,39 @@ from hinaug.cli.shared import tell
 
 def describe(thing: Any, console: Any) -> None:
     """Prints a graph, delta, split or model."""
-    from hinaug.delta import Delta
-    from hinaug.hin import HIN
-    from hinaug.split import Split
+    from hinaug.graph.delta import Delta
+    from hinaug.graph.hin import HIN
+    from hinaug.split.base import Split
 
     if isinstance(thing, HIN):
         tell(console, thing.summary())
     elif isinstance(thing, Delta):
-        from hinaug.show import show_generated  # heavy: it brings the tests of evaluation
+        from hinaug.report.terminal import (
+            show_generated,
+        )  # heavy: it brings the tests of evaluation
 
         show_generated(thing, console, repr(thing))
     elif isinstance(thing, Split):
         tell(
             console,
-            f"{thing!r}\nevidence: {', '.join(thing.evidence) or 'none'}\nhow: {thing.how}\n{thing.source.summary()}",
+            f"{thing!r}\nevidence: {', '.join(thing.evidence) or 'none'}\nhow: "
+            f"{thing.how}\n{thing.source.summary()}",
         )
     else:
-        tell(console, thing.summary() if hasattr(thing, "weights_") and hasattr(thing, "summary") else repr(thing))
+        tell(
+            console,
+            thing.summary()
+            if hasattr(thing, "weights_") and hasattr(thing, "summary")
+            else repr(thing),
+        )
 
 
 def facts_of(thing: Any) -> dict[str, Any]:
     """The same for machines."""
-    from hinaug.delta import Delta
-    from hinaug.hin import HIN
-    from hinaug.split import Split
-    from hinaug.tables import lineage_of
+    from hinaug.graph.arrow import lineage_of
+    from hinaug.graph.delta import Delta
+    from hinaug.graph.hin import HIN
+    from hinaug.split.base import Split
 
     if isinstance(thing, HIN):
         tables = {}
@@ -41,7 +49,12 @@ def facts_of(thing: Any) -> dict[str, Any]:
             rows = thing.table(name)
             made = rows.num_rows - rows["origin"].null_count if "origin" in rows.column_names else 0
             columns = [
-                {"name": f.name, "type": str(f.type), "nulls": rows[f.name].null_count, "lineage": lineage_of(f)}
+                {
+                    "name": f.name,
+                    "type": str(f.type),
+                    "nulls": rows[f.name].null_count,
+                    "lineage": lineage_of(f),
+                }
                 for f in rows.schema
                 if f.name not in ("id", "src", "dst", "origin", "confidence", "key")
             ]
@@ -61,4 +74,9 @@ def facts_of(thing: Any) -> dict[str, Any]:
         return {"kind": "split", "target": list(thing.target), **sizes, "evidence": list(thing.evidence), "how": thing.how,
                 "source": source}  # fmt: skip
     relation = getattr(thing, "relation", None)
-    return {"kind": "estimator", "class": type(thing).__name__, "settings": repr(thing), "relation": relation}
+    return {
+        "kind": "estimator",
+        "class": type(thing).__name__,
+        "settings": repr(thing),
+        "relation": relation,
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hinaug import ensemble, generators, predictors
+from hinaug import ensembles as ensemble
+from hinaug import generators, predictors
 
 NOT_METHODS = ("Ensemble", "RelationGenerator", "random_delta")
 

@@ -1,4 +1,6 @@
-"""Names in strings exist here only: "EASE", "WGAN:0.1" and "l2=300" become classes, sizes and hyperparameters."""
+"""Names in strings exist here only: "EASE", "WGAN:0.1" and "l2=300" become classes, sizes and
+hyperparameters.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,21 @@ import typing
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hinaug import tables as tb
+from hinaug.errors import nearest
 
 
 def method(package: str, name: str, base: type) -> type:
-    """The class of that name among the public ones of `hinaug.<package>` that are a `base`; upper and lower case alike."""
+    """The class of that name among the public ones of `hinaug.<package>` that are a `base`; upper
+    and lower case alike.
+    """
     module = importlib.import_module(f"hinaug.{package}")
 
     def is_method(thing: Any) -> bool:
-        return isinstance(thing, type) and issubclass(thing, base) and thing.__module__ != base.__module__
+        return (
+            isinstance(thing, type)
+            and issubclass(thing, base)
+            and thing.__module__ != base.__module__
+        )
 
     public = {n.casefold(): n for n in module.__all__}
     found = getattr(module, public[name.casefold()]) if name.casefold() in public else None
@@ -28,14 +36,19 @@ def method(package: str, name: str, base: type) -> type:
     there = {fold: n for fold, n in public.items() if is_method(getattr(module, n))}
     near = difflib.get_close_matches(name.casefold(), there, 1)
     hint = f"; did you mean {there[near[0]]!r}?" if near else ""
-    raise ValueError(f"no method {name!r} in hinaug.{package}; there are {list(there.values())}{hint}")
+    raise ValueError(
+        f"no method {name!r} in hinaug.{package}; there are {list(there.values())}{hint}"
+    )
 
 
 def sized(text: str) -> tuple[str, int | float]:
     """ "WGAN:0.1" as a name and a share, "WGAN:100" as a name and a count."""
     name, colon, size = text.rpartition(":")
     if not (name and colon):
-        raise ValueError(f"{text!r} does not say how much: NAME:0.1 is a share of what is observed, NAME:100 a count")
+        raise ValueError(
+            f"{text!r} does not say how much: NAME:0.1 is a share of what is observed, NAME:100 a "
+            "count"
+        )
     return name, number(size, text)
 
 
@@ -46,12 +59,16 @@ def number(text: str, where: str) -> int | float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise ValueError(f"{where!r}: {text!r} is no size; 0.1 is a share of what is observed, 100 a count")
+        raise ValueError(
+            f"{where!r}: {text!r} is no size; 0.1 is a share of what is observed, 100 a count"
+        )
     return value
 
 
 class Settings:
-    """`--set l2=300` (of every method that has it) and `--set EASE.l2=300`; what nobody has is an error."""
+    """`--set l2=300` (of every method that has it) and `--set EASE.l2=300`; what nobody has is an
+    error.
+    """
 
     def __init__(self, given: Iterable[str]) -> None:
         self.given: list[tuple[str | None, str, Any, str]] = []
@@ -62,7 +79,8 @@ class Settings:
             owner, dot, name = key.strip().rpartition(".")
             if not equals or not name or (dot and not owner):
                 raise ValueError(
-                    f"--set {text!r}: written NAME=VALUE or METHOD.NAME=VALUE, such as l2=300 or EASE.l2=300"
+                    f"--set {text!r}: written NAME=VALUE or METHOD.NAME=VALUE, such as l2=300 or "
+                    "EASE.l2=300"
                 )
             self.given.append((owner.casefold() or None, name, _value(value), text))
 
@@ -81,7 +99,10 @@ class Settings:
             fixed[name] = value
         missing = [f.name for f in own if _is_needed(f) and f.name not in fixed]
         if missing:
-            raise ValueError(f"{cls.__name__} needs {missing}: say it with --set {cls.__name__}.{missing[0]}=VALUE")
+            raise ValueError(
+                f"{cls.__name__} needs {missing}: say it with --set "
+                f"{cls.__name__}.{missing[0]}=VALUE"
+            )
         return cls(*args, **fixed)
 
     def check(self) -> None:
@@ -89,7 +110,9 @@ class Settings:
         for _, name, _, text in self.given:
             if text not in self.used:
                 names = sorted({n for fields in self.seen.values() for n in fields})
-                raise ValueError(f"--set {text!r}: nobody has that; there is {self.seen}{tb.nearest(name, names)}")
+                raise ValueError(
+                    f"--set {text!r}: nobody has that; there is {self.seen}{nearest(name, names)}"
+                )
 
 
 def _value(text: str) -> Any:
@@ -130,4 +153,6 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and typing.get_origin(hint) is None else str(hint)
+    return (
+        hint.__name__ if isinstance(hint, type) and typing.get_origin(hint) is None else str(hint)
+    )

@@ -1,4 +1,6 @@
-"""Folders on the disk: what a store holds, which folder may be written to, and drafts that appear when they are whole."""
+"""Folders on the disk: what a store holds, which folder may be written to, and drafts that appear
+when they are whole.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,16 @@ from typing import Any
 
 
 def opened(path: Path, *kinds: str) -> Any:
-    """What the store at `path` holds; ValueError when that is none of the kinds ("hin", "delta", "split", "estimator")."""
-    from hinaug.io import load
+    """What the store at `path` holds; ValueError when that is none of the kinds ("hin", "delta",
+    "split", "estimator").
+    """
+    from hinaug.io.store import load
 
     if path.is_dir() and (there := kind_of(path)) is not None and there not in kinds:
-        raise ValueError(f"{path} holds {WORDS[there]}; expected {' or '.join(WORDS[k] for k in kinds)}{HOW[kinds[0]]}")
+        raise ValueError(
+            f"{path} holds {WORDS[there]}; expected "
+            f"{' or '.join(WORDS[k] for k in kinds)}{HOW[kinds[0]]}"
+        )
     return load(path)
 
 
@@ -31,18 +38,22 @@ HOW = {
 
 def kind_of(folder: Path) -> str | None:
     """What a folder says it holds; None where it is no store."""
-    from hinaug.io import MANIFEST
+    from hinaug.io.store import MANIFEST
 
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    kind = found.get("kind") if isinstance(found, dict) and found.get("format") == "hinaug" else None
+    kind = (
+        found.get("kind") if isinstance(found, dict) and found.get("format") == "hinaug" else None
+    )
     return kind if kind in WORDS else None
 
 
 def check_out(out: Path, kind: str, force: bool) -> None:
-    """Asked before any work: a store of the same kind may be replaced, one of another kind with --force, nothing else."""
+    """Asked before any work: a store of the same kind may be replaced, one of another kind with
+    --force, nothing else.
+    """
     check_place(out, "--out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
@@ -52,7 +63,8 @@ def check_out(out: Path, kind: str, force: bool) -> None:
         raise ValueError(f"--out {out} is {what}; name a new folder")
     if there != kind and not force:
         raise ValueError(
-            f"--out {out} holds {WORDS[there]}, and would get {WORDS[kind]}; name another folder, or --force"
+            f"--out {out} holds {WORDS[there]}, and would get {WORDS[kind]}; name another folder, "
+            "or --force"
         )
 
 
@@ -67,7 +79,9 @@ def check_place(path: Path, option: str) -> None:
 
 @contextmanager
 def drafted(folder: Path) -> Iterator[Path]:
-    """A draft that becomes `folder` once it is whole; until then what was there stays there. ValueError where the disk says no."""
+    """A draft that becomes `folder` once it is whole; until then what was there stays there.
+    ValueError where the disk says no.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".hinaug-") as temporary:

@@ -11,17 +11,17 @@ from typing import Any
 
 from rich.console import Console
 
-from hinaug.base import LinkPredictor
 from hinaug.cli.arms import Learned, control
 from hinaug.cli.places import check_place, drafted
 from hinaug.cli.shared import words
-from hinaug.delta import Delta
-from hinaug.evaluation import Comparison
-from hinaug.hin import HIN
-from hinaug.io import save
+from hinaug.evaluation.compare import Comparison
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
+from hinaug.io.store import save
+from hinaug.predictors.base import LinkPredictor
 from hinaug.report.pieces import brief
-from hinaug.show import Log, show_recommendations
-from hinaug.split import Split
+from hinaug.report.terminal import Log, show_recommendations
+from hinaug.split.base import Split
 
 OWN = ("results.jsonl", "report.html")
 
@@ -29,9 +29,13 @@ OWN = ("results.jsonl", "report.html")
 def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
     """Asked before any work: an older run may be replaced, nothing else."""
     if on != "test":
-        raise ValueError("--run keeps what a report is made of, and that is judged on test; add --on test")
+        raise ValueError(
+            "--run keeps what a report is made of, and that is judged on test; add --on test"
+        )
     if not deltas:
-        raise ValueError("--run keeps a comparison, and there is nothing to compare with; add --delta")
+        raise ValueError(
+            "--run keeps a comparison, and there is nothing to compare with; add --delta"
+        )
     check_place(folder, "--run")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -39,17 +43,26 @@ def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
         raise ValueError(f"--run {folder} is there and is no older run; name a new folder")
     strangers = [p.name for p in folder.iterdir() if not _is_own(p)]
     if strangers:
-        raise ValueError(f"--run {folder} holds {', '.join(strangers[:3])} beside an older run; name a new folder")
+        raise ValueError(
+            f"--run {folder} holds {', '.join(strangers[:3])} beside an older run; name a new "
+            "folder"
+        )
 
 
 def _is_own(path: Path) -> bool:
     return path.name in OWN or (path.is_dir() and path.name.startswith("augmented"))
 
 
-def told_of(folder: Path, split: Split, predictor: LinkPredictor, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of a run: the split and how it was made, the model, and the command that runs it again."""
+def told_of(
+    folder: Path, split: Split, predictor: LinkPredictor, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the page says of a run: the split and how it was made, the model, and the command that
+    runs it again.
+    """
     models = options["model"]
-    made = ", ".join(f"{k}={v}" for k, v in split.how.items() if k != "split" and v not in (None, []))
+    made = ", ".join(
+        f"{k}={v}" for k, v in split.how.items() if k != "split" and v not in (None, [])
+    )
     seeds = list(range(options["seed"], options["seed"] + options["seeds"]))
     return {
         "data": folder.name,
@@ -81,7 +94,9 @@ def keep_run(
     facts: dict[str, Any],
     seconds: float,
 ) -> None:
-    """Writes results.jsonl and, for each delta, the augmented graph; the folder appears when all of it is written."""
+    """Writes results.jsonl and, for each delta, the augmented graph; the folder appears when all of
+    it is written.
+    """
     with drafted(folder) as draft:
         draft.mkdir()
         places = {name: f"augmented-{i}" if i else "augmented" for i, name in enumerate(deltas)}
@@ -93,7 +108,16 @@ def keep_run(
             graph = split.train_valid + delta
             save(graph, draft / places[name])
             model, quiet = learned.models[name], Console(file=io.StringIO())
-            show_recommendations(model, graph, split, delta, _titles(graph, split.target[2]), _regime(name), log, quiet)
+            show_recommendations(
+                model,
+                graph,
+                split,
+                delta,
+                _titles(graph, split.target[2]),
+                _regime(name),
+                log,
+                quiet,
+            )
         log.end(seconds)
 
 
@@ -101,7 +125,9 @@ def _regime(delta: str) -> str:
     return f"with {delta}"
 
 
-def _compared(log: Log, name: str, learned: Learned, comparisons: list[tuple[Comparison, float]], model: str) -> None:
+def _compared(
+    log: Log, name: str, learned: Learned, comparisons: list[tuple[Comparison, float]], model: str
+) -> None:
     arms = {"plain": "plain", control(name): "random", name: "augmented"}
     where = {"regime": _regime(name), "model": model}
     for arm, called in arms.items():
@@ -113,8 +139,19 @@ def _compared(log: Log, name: str, learned: Learned, comparisons: list[tuple[Com
 
 
 def _titles(graph: HIN, item: str) -> Any:
-    """How to print an item: by its title or name where it has one (`title`, `movie_title`, ...), else by its id."""
+    """How to print an item: by its title or name where it has one (`title`, `movie_title`, ...),
+    else by its id.
+    """
     names = graph.nodes[item].column_names
-    column = next((c for word in ("title", "name") for c in names if c == word or c.endswith(f"_{word}")), "id")
-    titles = dict(zip(map(str, graph.ids(item).to_pylist()), graph.column(item, column).to_pylist(), strict=True))
+    column = next(
+        (c for word in ("title", "name") for c in names if c == word or c.endswith(f"_{word}")),
+        "id",
+    )
+    titles = dict(
+        zip(
+            map(str, graph.ids(item).to_pylist()),
+            graph.column(item, column).to_pylist(),
+            strict=True,
+        )
+    )
     return lambda id: words(titles.get(str(id))) or str(id)

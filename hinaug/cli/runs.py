@@ -15,15 +15,25 @@ from hinaug.cli.shared import Force, Json, Seed, answer, app, console, tell
 
 @app.command()
 def demo(
-    dataset: Annotated[str, typer.Argument(help="ml-100k or amazon-musical-instruments")] = "ml-100k",
+    dataset: Annotated[
+        str, typer.Argument(help="ml-100k or amazon-musical-instruments")
+    ] = "ml-100k",
     data: Annotated[
-        Path | None, typer.Option(help="Folder that holds the data's files; found or fetched without it.")
+        Path | None,
+        typer.Option(help="Folder that holds the data's files; found or fetched without it."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for results.jsonl and the augmented stores.")] = Path("hinaug-demo"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for results.jsonl and the augmented stores.")
+    ] = Path("hinaug-demo"),
     encoder: Annotated[
-        str, typer.Option(help="Text encoder: 'minilm', a hub name such as bert-base-uncased, or a folder.")
+        str,
+        typer.Option(
+            help="Text encoder: 'minilm', a hub name such as bert-base-uncased, or a folder."
+        ),
     ] = "minilm",
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Random splits to average over.")] = 2,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Random splits to average over.")
+    ] = 2,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The first of them.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +44,7 @@ def demo(
     Example:
       hinaug demo ml-100k --out hinaug-demo
     """
-    from hinaug.demo import run
+    from hinaug.cli.demo import run
 
     if out.is_file():
         raise ValueError(f"--out {out} is a file; name a folder")
@@ -42,7 +52,9 @@ def demo(
     for regime in ("all", "thin"):
         check_out(out / regime, "hin", force=False)
     own = {"console": console(to_stderr=True, markup=True)} if as_json else {}
-    found = run(dataset, folder=data, out=out, encoder=encoder, seeds=range(seed, seed + seeds), **own)
+    found = run(
+        dataset, folder=data, out=out, encoder=encoder, seeds=range(seed, seed + seeds), **own
+    )
     if as_json:
         comparisons = {regime: [vars(c) for c in each] for regime, each in found.items()}
         answer(True, {"data": dataset, "out": out, "comparisons": comparisons}, lambda _: None)
@@ -55,35 +67,42 @@ def augment(
     edges: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"New edges by a predictor: EASE:0.1 (a share) or EASE:500 (a count). {PREDICTORS}",
+            help="New edges by a predictor: EASE:0.1 (a share) or EASE:500 (a count). "
+            f"{PREDICTORS}",
             autocompletion=listed.edges,
         ),
     ] = None,
     users: Annotated[
         list[str] | None,
-        typer.Option(help=f"New users by a generator: WGAN:0.1. {GENERATORS}", autocompletion=listed.entities),
+        typer.Option(
+            help=f"New users by a generator: WGAN:0.1. {GENERATORS}", autocompletion=listed.entities
+        ),
     ] = None,
     items: Annotated[
-        list[str] | None, typer.Option(help="New items by a generator: WGAN:0.1.", autocompletion=listed.entities)
+        list[str] | None,
+        typer.Option(help="New items by a generator: WGAN:0.1.", autocompletion=listed.entities),
     ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help=SET)] = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Generate edges, users and items from what the split lets a method see; all of them become one delta.
+    """Generate edges, users and items from what the split lets a method see; all of them become one
+    delta.
 
-    A delta is marked, reversible, and no more than a guess: `hinaug evaluate` says whether it helps.
+    A delta is marked, reversible, and no more than a guess: `hinaug evaluate` says whether it
+    helps.
 
     Example, after that of split:
       hinaug augment split --edges EASE:0.1 --users Synthesis:0.1 --out delta
     """
-    from hinaug.base import EntityGenerator, LinkPredictor
     from hinaug.cli.facts import describe, facts_of
     from hinaug.cli.names import Settings, method, sized
-    from hinaug.delta import merge
     from hinaug.generators import RelationGenerator
-    from hinaug.io import save
+    from hinaug.generators.base import EntityGenerator
+    from hinaug.graph.delta import merge
+    from hinaug.io.store import save
+    from hinaug.predictors.base import LinkPredictor
 
     made = opened(split, "split")
     check_out(out, "delta", force)
@@ -98,20 +117,30 @@ def augment(
             cls = method("generators", name, EntityGenerator)
             jobs.append((settings.make(cls, node, relation=made.target), size))
     if not jobs:
-        raise ValueError("nothing to generate; say --edges LightGCN:0.1, --users WGAN:0.1 or --items WGAN:0.1")
+        raise ValueError(
+            "nothing to generate; say --edges LightGCN:0.1, --users WGAN:0.1 or --items WGAN:0.1"
+        )
     settings.check()
     valid = made.valid if made.valid.num_rows else None
-    deltas = [g.fit(made.train, valid=valid, rng=seed).generate(made.train, size, rng=seed) for g, size in jobs]
+    deltas = [
+        g.fit(made.train, valid=valid, rng=seed).generate(made.train, size, rng=seed)
+        for g, size in jobs
+    ]
     delta = merge(deltas)
     if not len(delta):
         raise ValueError(
-            f"nothing was generated: {', '.join([*(edges or []), *(users or []), *(items or [])])}; ask for more"
+            "nothing was generated: "
+            f"{', '.join([*(edges or []), *(users or []), *(items or [])])}; ask for more"
         )
     save(delta, out)
 
     def show(console: Any) -> None:
         describe(delta, console)
-        tell(console, f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out} says whether it helps")
+        tell(
+            console,
+            f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out} says whether it "
+            "helps",
+        )
 
     answer(as_json, {"store": out, **facts_of(delta)}, show)
 
@@ -119,7 +148,9 @@ def augment(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    out: Annotated[Path | None, typer.Option(help="The page to write; FOLDER/report.html without it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write; FOLDER/report.html without it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """One HTML page of a run, with its verdict, tables and pictures.

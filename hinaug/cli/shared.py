@@ -1,4 +1,6 @@
-"""What every verb shares: the application, how mistakes end, how answers are given, and which folder may be written to."""
+"""What every verb shares: the application, how mistakes end, how answers are given, and which
+folder may be written to.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,24 @@ Exit codes:
 MISTAKES = (ValueError, OSError, ImportError, MemoryError)
 
 
-ORDER = ("demo", "datasets", "build", "info", "split", "augment", "evaluate", "recommend", "report", "export")
+ORDER = (
+    "demo",
+    "datasets",
+    "build",
+    "info",
+    "split",
+    "augment",
+    "evaluate",
+    "recommend",
+    "report",
+    "export",
+)
 
 
 class Guarded(TyperGroup):
-    """A user's mistake ends in a message on stderr and exit code 2; a fault of ours keeps its traceback."""
+    """A user's mistake ends in a message on stderr and exit code 2; a fault of ours keeps its
+    traceback.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=ORDER.index)  # as one meets them
@@ -61,12 +76,17 @@ class Guarded(TyperGroup):
 def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return f"{'not enough memory: ' * isinstance(error, MemoryError)}{error}".strip(" :") or type(error).__name__
+    return (
+        f"{'not enough memory: ' * isinstance(error, MemoryError)}{error}".strip(" :")
+        or type(error).__name__
+    )
 
 
 def _is_mistake(error: Exception) -> bool:
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "hinaug":
-        return False  # a package that is not installed is the user's to mend, a module of ours is not
+        return (
+            False  # a package that is not installed is the user's to mend, a module of ours is not
+        )
     return isinstance(error, MISTAKES) or type(error).__module__.startswith("pyarrow")
 
 
@@ -80,13 +100,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")
+]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")]
-Force = Annotated[bool, typer.Option("--force", help="Also replace a store of another kind at --out.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also replace a store of another kind at --out.")
+]
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
     if version:
         from hinaug import __version__
 
@@ -95,11 +121,19 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 
 def console(to_stderr: bool = False, markup: bool = False) -> Any:
-    """A rich console that prints text as it is, or [bold] as such; 120 wide where there is no terminal to ask."""
+    """A rich console that prints text as it is, or [bold] as such; 120 wide where there is no
+    terminal to ask.
+    """
     from rich.console import Console
 
     stream = sys.stderr if to_stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 120, highlight=False, markup=markup, emoji=False)
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else 120,
+        highlight=False,
+        markup=markup,
+        emoji=False,
+    )
 
 
 def answer(as_json: bool, document: Any, show: Callable[[Any], None]) -> None:
@@ -130,7 +164,13 @@ def note(text: str) -> None:
 
 def words(value: Any) -> str:
     """A value of a column as text: nothing for null, the words of a list one after another."""
-    return "" if value is None else " ".join(map(words, value)) if isinstance(value, list) else str(value)
+    return (
+        ""
+        if value is None
+        else " ".join(map(words, value))
+        if isinstance(value, list)
+        else str(value)
+    )
 
 
 def counted(n: int, thing: str) -> str:
@@ -140,7 +180,7 @@ def counted(n: int, thing: str) -> str:
 
 def edge_type(text: str, there: Mapping[Any, Any]) -> tuple[str, str, str]:
     """ "user,rates,item" as an edge type of a graph."""
-    from hinaug.tables import nearest
+    from hinaug.errors import nearest
 
     parts = tuple(p.strip() for p in text.split(","))
     if len(parts) != 3 or parts not in there:

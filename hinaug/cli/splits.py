@@ -24,25 +24,40 @@ class How(StrEnum):
 @app.command()
 def split(
     store: Annotated[Path, typer.Argument(help="The store of a graph.")],
-    target: Annotated[str, typer.Option(help="The edge type to hold out, such as user,rates,item.")],
+    target: Annotated[
+        str, typer.Option(help="The edge type to hold out, such as user,rates,item.")
+    ],
     out: Annotated[Path, typer.Option(help="The store to write the split to.")],
-    how: Annotated[How, typer.Option(help=f"Which pairs are held out: {', '.join(How)}.", metavar="HOW")] = How.random,
+    how: Annotated[
+        How, typer.Option(help=f"Which pairs are held out: {', '.join(How)}.", metavar="HOW")
+    ] = How.random,
     evidence: Annotated[
-        list[str] | None, typer.Option(help="A node type that witnesses a pair, such as review; may stand again.")
+        list[str] | None,
+        typer.Option(help="A node type that witnesses a pair, such as review; may stand again."),
     ] = None,
-    valid: Annotated[str | None, typer.Option(help="Share (0.1) or, of each user, count (1).")] = None,
-    test: Annotated[str | None, typer.Option(help="Share (0.1) or, of each user, count (1).")] = None,
+    valid: Annotated[
+        str | None, typer.Option(help="Share (0.1) or, of each user, count (1).")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Share (0.1) or, of each user, count (1).")
+    ] = None,
     time: Annotated[
-        str | None, typer.Option(help="The time column; for temporal and leave-last. Default: time.")
+        str | None,
+        typer.Option(help="The time column; for temporal and leave-last. Default: time."),
     ] = None,
     known: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Pairs that a cold user or item keeps. Default: 0.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="Pairs that a cold user or item keeps. Default: 0."),
     ] = None,
-    min_rating: Annotated[float | None, typer.Option(help="Only edges rated at least so are links.")] = None,
+    min_rating: Annotated[
+        float | None, typer.Option(help="Only edges rated at least so are links.")
+    ] = None,
     thin: Annotated[
         float | None, typer.Option(help="Share of what each user had before the test that is left.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when the audit finds a leak.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 when the audit finds a leak.")
+    ] = False,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -57,8 +72,8 @@ def split(
     """
     from hinaug import split as splits
     from hinaug.cli.names import number
-    from hinaug.io import save
-    from hinaug.leaks import audit
+    from hinaug.io.store import save
+    from hinaug.split.audit import audit
 
     hin = opened(store, "hin")
     relation = edge_type(target, hin.edges)
@@ -82,30 +97,55 @@ def split(
     made = getattr(splits, function)(hin, relation, **options)
     if thin is not None:
         made = splits.thin(made, thin, rng=seed)
-    chosen = {"seed": seed if "rng" in options or thin is not None else None, "min_rating": min_rating, "thin": thin}
-    made = replace(made, how={**made.how, **{name: v for name, v in chosen.items() if v is not None}})
+    chosen = {
+        "seed": seed if "rng" in options or thin is not None else None,
+        "min_rating": min_rating,
+        "thin": thin,
+    }
+    made = replace(
+        made, how={**made.how, **{name: v for name, v in chosen.items() if v is not None}}
+    )
     if not made.valid.num_rows + made.test.num_rows:
         raise ValueError(
-            f"nothing is held out: {hin.n(relation):,} rows of {target} are left to split{_least(min_rating)}"
+            f"nothing is held out: {hin.n(relation):,} rows of {target} are left to "
+            f"split{_least(min_rating)}"
         )
     found = audit(made)
     save(made, out)
     witnesses = sorted(
-        {node for f in found.leaks if f.kind == "path" for node in f.where.split()[1:-1] if node in hin.nodes}
+        {
+            node
+            for f in found.leaks
+            if f.kind == "path"
+            for node in f.where.split()[1:-1]
+            if node in hin.nodes
+        }
     )
 
     def show(console: Any) -> None:
         tell(console, f"{made!r}\naudit: {found}\nsaved to {out}")
         if any("lineage" in f.why for f in found.unknown):
-            tell(console, 'lineage is told in the schema of hinaug build: lineage = "row" or "aggregate" in a section')
+            tell(
+                console,
+                'lineage is told in the schema of hinaug build: lineage = "row" or "aggregate" in '
+                "a section",
+            )
         if witnesses:
             again = " ".join(f"--evidence {node}" for node in witnesses)
-            tell(console, f"what leaks through nodes leaves with the held-out pairs when they are named: {again}")
+            tell(
+                console,
+                "what leaks through nodes leaves with the held-out pairs when they are named: "
+                f"{again}",
+            )
 
     from hinaug.cli.facts import facts_of
 
     leaks, unknown = ([vars(f) for f in findings] for findings in (found.leaks, found.unknown))
-    answer(as_json, {"store": out, **facts_of(made), "audit": {"leaks": leaks, "unknown": unknown}}, show)
+    answer(
+        as_json,
+        {"store": out, **facts_of(made), "audit": {"leaks": leaks, "unknown": unknown}},
+        show,
+    )
     if strict and found.leaks:
         raise typer.Exit(1)
 
@@ -117,7 +157,9 @@ def _least(rating: float | None) -> str:
 def _part(size: int | float, name: str, how: How) -> int | float:
     """A share or a count, as the split takes it."""
     if how is How.leave_last and not isinstance(size, int):
-        raise ValueError(f"--{name} {size}: leave-last holds out a count of pairs of each user, such as 1")
+        raise ValueError(
+            f"--{name} {size}: leave-last holds out a count of pairs of each user, such as 1"
+        )
     if how not in (How.leave_last, How.random) and isinstance(size, int) and size:
         raise ValueError(f"--{name} {size}: {how} holds out a share, such as 0.1")
     return size
@@ -126,10 +168,12 @@ def _part(size: int | float, name: str, how: How) -> int | float:
 def _liked(hin: Any, relation: tuple[str, str, str], least: float) -> Any:
     import numpy as np
 
-    from hinaug.tables import is_number
+    from hinaug.graph.arrow import is_number
 
     rating = hin.observed().column(relation, "rating")
     if not is_number(rating.type):
-        raise ValueError(f"--min-rating: the column 'rating' of {relation} is {rating.type}, not a number")
+        raise ValueError(
+            f"--min-rating: the column 'rating' of {relation} is {rating.type}, not a number"
+        )
     numbers = rating.to_numpy(zero_copy_only=False).astype(float)
     return hin.filter_edges(relation, np.nan_to_num(numbers, nan=-np.inf) >= least)

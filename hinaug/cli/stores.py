@@ -17,15 +17,21 @@ from hinaug.cli.shared import Force, Json, answer, app, counted, note, table, te
 @app.command()
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(help="The one to show or to read; all without it.", autocompletion=listed.data_sets)
+        str | None,
+        typer.Argument(
+            help="The one to show or to read; all without it.", autocompletion=listed.data_sets
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Read it into this store.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder with its files; found or fetched without it.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with its files; found or fetched without it.")
+    ] = None,
     download: Annotated[bool, typer.Option(help="Fetch what is not here.")] = True,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """The public data sets that hinaug knows, where they are and on what terms; with --out, one becomes a store.
+    """The public data sets that hinaug knows, where they are and on what terms; with --out, one
+    becomes a store.
 
     The planted world is made up here and needs no files.
 
@@ -35,9 +41,11 @@ def datasets(
     """
     from hinaug.datasets import find, load, planted
     from hinaug.datasets.sources import SOURCES, Source
-    from hinaug.tables import nearest
+    from hinaug.errors import nearest
 
-    made_up = Source("made up by hinaug, here", (), "None: a made-up world whose answer is known.", "planted")
+    made_up = Source(
+        "made up by hinaug, here", (), "None: a made-up world whose answer is known.", "planted"
+    )
     sources = dict(sorted({**SOURCES, "planted": made_up}.items()))
     if name is not None and name not in sources:
         raise ValueError(f"no data set {name!r}; there are {[*sources]}{nearest(name, sources)}")
@@ -53,14 +61,24 @@ def datasets(
     rows = []
     for each, source in sources.items() if name is None else [(name, sources[name])]:
         try:
-            folder = None if source is made_up else str(find(each, data if name else None, download=False).folder)
+            folder = (
+                None
+                if source is made_up
+                else str(find(each, data if name else None, download=False).folder)
+            )
         except FileNotFoundError:
             folder = None
-        rows.append({"name": each, "folder": folder, "address": source.address, "terms": source.terms})
+        rows.append(
+            {"name": each, "folder": folder, "address": source.address, "terms": source.terms}
+        )
 
     def show(console: Any) -> None:
         for row in rows:
-            tell(console, f"{row['name']}\n  {'in' if row['folder'] else 'at'}     {row['folder'] or row['address']}")
+            tell(
+                console,
+                f"{row['name']}\n  {'in' if row['folder'] else 'at'}     "
+                f"{row['folder'] or row['address']}",
+            )
             tell(console, f"  terms  {row['terms']}")
 
     answer(as_json, rows, show)
@@ -69,53 +87,68 @@ def datasets(
 @app.command()
 def build(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="CSV, TSV, JSON lines, Parquet (also .gz), or a folder.")
+        list[Path] | None,
+        typer.Argument(help="CSV, TSV, JSON lines, Parquet (also .gz), or a folder."),
     ] = None,
-    schema: Annotated[Path | None, typer.Option(help="TOML: which file gives which nodes and edges.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="TOML: which file gives which nodes and edges.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The store to write.")] = None,
     example: Annotated[
-        bool, typer.Option("--example", help="Print a commented schema, after the columns of the files, and stop.")
+        bool,
+        typer.Option(
+            "--example", help="Print a commented schema, after the columns of the files, and stop."
+        ),
     ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """A store from files of any shape and a short schema; what is broken, missing or said twice is counted.
+    """A store from files of any shape and a short schema; what is broken, missing or said twice is
+    counted.
 
-    A folder of RecBole's atomic files, or one that `hinaug export` wrote as Parquet, needs no schema.
-    `hinaug build FILES --example` prints their columns and a commented schema to start from.
+    A folder of RecBole's atomic files, or one that `hinaug export` wrote as Parquet, needs no
+    schema. `hinaug build FILES --example` prints their columns and a commented schema to start
+    from.
 
     Example:
       printf 'who,what\\nann,tea\\nbob,jam\\n' > likes.csv
       printf '\\[edge.user.likes.item]\\nsrc = "who"\\ndst = "what"\\n' > schema.toml
       hinaug build likes.csv --schema schema.toml --out likes
     """
-    from hinaug import build as files_to
+    from hinaug.io import tables as files_to
 
     if example:
         text = "".join(
-            f"# {name}: {', '.join(names)}\n" for name, names in (files_to.columns(files) if files else {}).items()
+            f"# {name}: {', '.join(names)}\n"
+            for name, names in (files_to.columns(files) if files else {}).items()
         )
         text += files_to.EXAMPLE
         answer(as_json, {"schema": text}, lambda _: typer.echo(text, nl=False))
         return
     if not files or out is None:
-        raise ValueError("build takes files and --out STORE; `hinaug build --example` prints a schema to start from")
+        raise ValueError(
+            "build takes files and --out STORE; `hinaug build --example` prints a schema to start "
+            "from"
+        )
     check_out(out, "hin", force)
     if schema is not None:
         hin, counts = files_to.build(files, files_to.parse(schema))
         _keep(hin, out, as_json, counts=[vars(c) for c in counts])
         return
-    found = files_to.known_folder(files[0]) if len(files) == 1 and files[0].is_dir() else None
+    from hinaug.cli.known import known_folder
+
+    found = known_folder(files[0]) if len(files) == 1 and files[0].is_dir() else None
     if found is None:
         raise ValueError(
-            "which file gives which nodes and edges? --schema says so; `hinaug build FILES --example` prints one to start from"
+            "which file gives which nodes and edges? --schema says so; `hinaug build FILES "
+            "--example` prints one to start from"
         )
     _keep(found, out, as_json)
 
 
 def _keep(thing: Any, out: Path, as_json: bool, **facts: Any) -> None:
     """Saves what was read, and tells about it."""
-    from hinaug.io import save
+    from hinaug.io.store import save
 
     save(thing, out)
 
@@ -134,7 +167,10 @@ def _keep(thing: Any, out: Path, as_json: bool, **facts: Any) -> None:
 
 @app.command()
 def info(
-    store: Annotated[Path, typer.Argument(help="A folder written by hinaug: a graph, a delta, a split or a model.")],
+    store: Annotated[
+        Path,
+        typer.Argument(help="A folder written by hinaug: a graph, a delta, a split or a model."),
+    ],
     as_json: Json = False,
 ) -> None:
     """What a saved store holds.
@@ -149,8 +185,9 @@ def info(
 
 
 class Format(StrEnum):
-    """Forms that other programs read. A PyG HeteroData has no form on disk but a pickle, which runs code when it is opened:
-    `hinaug.load(store).to_pyg()` makes one in memory."""
+    """Forms that other programs read. A PyG HeteroData has no form on disk but a pickle, which runs
+    code when it is opened: `hinaug.io.to_pyg(hinaug.load(store))` makes one in memory.
+    """
 
     parquet = "parquet"
     csv = "csv"
@@ -161,13 +198,16 @@ class Format(StrEnum):
 def export(
     store: Annotated[Path, typer.Argument(help="The store of a graph.")],
     to: Annotated[Path, typer.Option(help="A new or empty folder.")],
-    form: Annotated[Format, typer.Option("--format", help="parquet, csv or graphml.")] = Format.parquet,
+    form: Annotated[
+        Format, typer.Option("--format", help="parquet, csv or graphml.")
+    ] = Format.parquet,
     as_json: Json = False,
 ) -> None:
-    """A graph as files for other programs, by external ids; generated rows say so in the column "origin".
+    """A graph as files for other programs, by external ids; generated rows say so in the column
+    "origin".
 
-    In CSV and GraphML, vectors and lists are JSON text. PyG has no form on disk but a pickle: in Python,
-    `hinaug.load("store").to_pyg()` gives its HeteroData.
+    In CSV and GraphML, vectors and lists are JSON text. PyG has no form on disk but a pickle: in
+    Python, `hinaug.io.to_pyg(hinaug.load("store"))` gives its HeteroData.
 
     Example, after that of datasets:
       hinaug export store --to tables --format csv

@@ -1,8 +1,10 @@
-"""Amazon product reviews: user, item and review nodes with text, from the files of 2014, 2018 and 2023 or as CSV.
+"""Amazon product reviews: user, item and review nodes with text, from the files of 2014, 2018 and
+2023 or as CSV.
 
-Sources: R. He and J. McAuley, "Ups and Downs", WWW 2016, and J. McAuley et al., SIGIR 2015 (files of 2014);
-J. Ni, J. Li and J. McAuley, EMNLP 2019 (files of 2018); Y. Hou et al., "Bridging Language and Items for Retrieval and
-Recommendation", arXiv 2403.03952 (files of 2023). Terms: none stated by the publishers; cite the papers.
+Sources: R. He and J. McAuley, "Ups and Downs", WWW 2016, and J. McAuley et al., SIGIR 2015 (files
+of 2014); J. Ni, J. Li and J. McAuley, EMNLP 2019 (files of 2018); Y. Hou et al., "Bridging Language
+and Items for Retrieval and Recommendation", arXiv 2403.03952 (files of 2023). Terms: none stated by
+the publishers; cite the papers.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from hinaug.datasets.amazon_files import Reader, records, review_file
 from hinaug.datasets.amazon_meta import add_metadata
 from hinaug.datasets.amazon_rows import review
 from hinaug.datasets.files import in_order
-from hinaug.hin import HIN, EdgeType
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 
 log = logging.getLogger(__name__)
 RATES = ("user", "rates", "item")
@@ -44,30 +47,37 @@ def amazon_reviews(
 ) -> HIN:
     """A graph of users, items and reviews.
 
-    path: a file, or a folder that holds one (metadata beside it is left alone): JSON lines of 2014 (also the early ones
-        in Python's notation), 2018 or 2023, the same as one JSON list, or CSV with the same field names; .json, .jsonl,
-        .csv, each also .gz, and .csv.zip. The item of a review is its parent_asin where it has one (2023), else its asin.
+    path: a file, or a folder that holds one (metadata beside it is left alone): JSON lines of 2014
+        (also the early ones in Python's notation), 2018 or 2023, the same as one JSON list, or CSV
+        with the same field names; .json, .jsonl, .csv, each also .gz, and .csv.zip. The item of a
+        review is its parent_asin where it has one (2023), else its asin.
     metadata: a meta_* file (of any of these years), or a folder with one. See below.
-    errors: "raise" stops at the first row that cannot be read, with file, line and content; "skip" counts such rows.
-    report: a dict that is filled with counts: rows, duplicates, unreadable, [metadata_*]. They are logged too.
+    errors: "raise" stops at the first row that cannot be read, with file, line and content; "skip"
+        counts such rows.
+    report: a dict that is filled with counts: rows, duplicates, unreadable, [metadata_*]. They are
+        logged too.
 
-    Types: user; item; review with those of text, summary, rating, time (seconds), helpful_yes, helpful_total and
-    verified that the file has; ("user", "rates", "item") with rating and time, one row a review;
-    ("user", "wrote", "review"); ("review", "about", "item"). A review is called "user/item", the next "user/item#2"
-    ("/", "#" and "%" inside of an id are written %2F, %23 and %25 there). HTML entities in text are read; the parts of
-    a list of texts stand one under another; blank text is null. A row that repeats another in all but its votes and its
-    reviewer's name is the same review: it is dropped and counted, the higher votes stay; several reviews of an item by
-    one user stay, as reviews and as rows. Rows are sorted by user, time and item, whatever their order in the file.
-    Names of reviewers, pictures and style options are never stored.
+    Types: user; item; review with those of text, summary, rating, time (seconds), helpful_yes,
+    helpful_total and verified that the file has; ("user", "rates", "item") with rating and time,
+    one row a review; ("user", "wrote", "review"); ("review", "about", "item"). A review is called
+    "user/item", the next "user/item#2" ("/", "#" and "%" inside of an id are written %2F, %23 and
+    %25 there). HTML entities in text are read; the parts of a list of texts stand one under
+    another; blank text is null. A row that repeats another in all but its votes and its
+    reviewer's name is the same review: it is dropped and counted, the higher votes stay; several
+    reviews of an item by one user stay, as reviews and as rows. Rows are sorted by user, time and
+    item, whatever their order in the file. Names of reviewers, pictures and style options are never
+    stored.
 
-    With metadata, for items that have reviews: item columns title, price, text (title, description, features); nodes
-    brand and category with ("item", "made_by", "brand") and ("item", "in", "category"); and, between items of the
-    graph, ("item", "also_bought", "item"), also_viewed, bought_together, buy_after_viewing, as far as the file has them.
-    Mean ratings, rating counts and sales ranks are aggregates of all reviews, held-out ones too: never stored.
+    With metadata, for items that have reviews: item columns title, price, text (title, description,
+    features); nodes brand and category with ("item", "made_by", "brand") and ("item", "in",
+    "category"); and, between items of the graph, ("item", "also_bought", "item"), also_viewed,
+    bought_together, buy_after_viewing, as far as the file has them. Mean ratings, rating counts and
+    sales ranks are aggregates of all reviews, held-out ones too: never stored.
 
-    Lineage is "row" for what is recorded with the review or the item. It stays unknown for helpful votes (they come
-    after the review, some after the split) and for also_bought and its like: Amazon computed those from behaviour that
-    may include the very purchases that a split holds out, so `audit` cannot call them clean.
+    Lineage is "row" for what is recorded with the review or the item. It stays unknown for helpful
+    votes (they come after the review, some after the split) and for also_bought and its like:
+    Amazon computed those from behaviour that may include the very purchases that a split holds out,
+    so `audit` cannot call them clean.
     Official address: https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/ (2014),
     https://amazon-reviews-2023.github.io (2023).
     """
@@ -97,10 +107,14 @@ def amazon_reviews(
     counts["unreadable"] = reader.skipped
     counts["rows"] += reader.skipped_lines
     if not columns["user"]:
-        raise ValueError(f"{file}: no reviews in it; expected rows with reviewerID (or user_id) and asin")
+        raise ValueError(
+            f"{file}: no reviews in it; expected rows with reviewerID (or user_id) and asin"
+        )
     nodes, edges, lineage = _tables(columns)
     if metadata is not None:
-        counts |= add_metadata(review_file(metadata, ADDRESS, meta=True), nodes, edges, lineage, skip=errors == "skip")
+        counts |= add_metadata(
+            review_file(metadata, ADDRESS, meta=True), nodes, edges, lineage, skip=errors == "skip"
+        )
     if report is not None:
         report.update(counts)
     log.info("%s: %s", file, ", ".join(f"{n} {c:,}" for n, c in counts.items()))
@@ -111,14 +125,17 @@ def _raise_votes(columns: dict[str, list], row: int, votes: dict[str, int | None
     """A review that was collected twice has the votes of the later time, which are the higher ones."""
     old = {name: columns[name][row] for name in VOTES}
     later, former = (
-        [-1 if v[name] is None else v[name] for name in ("helpful_total", "helpful_yes")] for v in (votes, old)
+        [-1 if v[name] is None else v[name] for name in ("helpful_total", "helpful_yes")]
+        for v in (votes, old)
     )
     if later > former:
         for name, value in votes.items():
             columns[name][row] = value
 
 
-def _tables(columns: dict[str, list]) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table], dict[Any, Any]]:
+def _tables(
+    columns: dict[str, list],
+) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table], dict[Any, Any]]:
     table = pa.table({name: pa.array(values, KINDS[name]) for name, values in columns.items()})
     table = in_order(table, "user", "time", "item", "text", "summary", "rating", "verified")
     ids, count = [], dict[str, int]()
@@ -127,7 +144,9 @@ def _tables(columns: dict[str, list]) -> tuple[dict[str, pa.Table], dict[EdgeTyp
         count[pair] = count.get(pair, 0) + 1
         ids.append(pair if count[pair] == 1 else f"{pair}#{count[pair]}")
     names = pa.array(ids, pa.string())
-    keep = [c for c in KEPT if table[c].null_count < table.num_rows]  # no column for what the file does not have
+    keep = [
+        c for c in KEPT if table[c].null_count < table.num_rows
+    ]  # no column for what the file does not have
     recorded = [c for c in ("rating", "time") if c in keep]
     nodes = {
         "user": pa.table({"id": pa.array(sorted(set(columns["user"])), pa.string())}),
@@ -145,5 +164,7 @@ def _tables(columns: dict[str, list]) -> tuple[dict[str, pa.Table], dict[EdgeTyp
 
 
 def _escaped(part: str) -> str:
-    """So that "a/b" of "c" and "a" of "b/c" are two reviews, and the item "x#2" is not the second review of "x"."""
+    """So that "a/b" of "c" and "a" of "b/c" are two reviews, and the item "x#2" is not the second
+    review of "x".
+    """
     return part.replace("%", "%25").replace("/", "%2F").replace("#", "%23")

@@ -1,4 +1,6 @@
-"""The forms in which Amazon files come: JSON lines, one JSON list, Python's notation, CSV; plain, gzipped or zipped."""
+"""The forms in which Amazon files come: JSON lines, one JSON list, Python's notation, CSV; plain,
+gzipped or zipped.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from typing import Any
 
 from hinaug import checks
 from hinaug.datasets.amazon_values import literal
-from hinaug.datasets.files import read_delimited
+from hinaug.io.delimited import read_delimited
 
 ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".csv.zip")
 
@@ -29,15 +31,20 @@ class Reader:
         self.skipped = self.skipped_lines = 0  # rows in all; of these, lines that gave no record
 
     def bad(self, why: str, content: Any) -> None:
-        """Counts the row, or raises ValueError with file, line (of CSV: row) and the start of the content."""
+        """Counts the row, or raises ValueError with file, line (of CSV: row) and the start of the
+        content.
+        """
         self.skipped += 1
         if not self.skip:
             start = (
-                content if isinstance(content, str) else json.dumps(_without_name(content), default=str, skipkeys=True)
+                content
+                if isinstance(content, str)
+                else json.dumps(_without_name(content), default=str, skipkeys=True)
             )
             start = re.split(r"[\"']?reviewerName", start)[0][:60]  # a person's name is not printed
             raise ValueError(
-                f"{self.file}, {self.unit} {self.line}: {why}; it starts {start!r}. errors='skip' counts such rows instead"
+                f"{self.file}, {self.unit} {self.line}: {why}; it starts {start!r}. errors='skip' "
+                "counts such rows instead"
             )
 
 
@@ -51,7 +58,11 @@ def review_file(path: Any, address: str, meta: bool = False) -> Path:
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist; expected {wanted}")
     names = {p: p.name.lower() for p in path.iterdir() if not p.name.startswith(".")}
-    found = sorted(p for p, name in names.items() if name.endswith(ENDINGS) and name.startswith("meta_") == meta)
+    found = sorted(
+        p
+        for p, name in names.items()
+        if name.endswith(ENDINGS) and name.startswith("meta_") == meta
+    )
     if len(found) != 1:
         there = (
             f"several: {[p.name for p in found]}; name one"
@@ -94,7 +105,9 @@ def _json_list(source: bytes, reader: Reader) -> Iterator[Mapping[str, Any]]:
     try:
         found = json.loads(source)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{reader.file}: it starts as a JSON list but cannot be read as one: {error}") from None
+        raise ValueError(
+            f"{reader.file}: it starts as a JSON list but cannot be read as one: {error}"
+        ) from None
     reader.unit = "record"
     for reader.line, record in enumerate(found, 1):
         if isinstance(record, dict):
@@ -112,18 +125,24 @@ def _whole(stream: Any, reader: Reader) -> Iterator[bytes]:
             yield line.removeprefix(codecs.BOM_UTF8) if reader.line == 1 else line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{reader.file}, after line {reader.line}: the archive is damaged ({error}); fetch it again"
+            f"{reader.file}, after line {reader.line}: the archive is damaged ({error}); fetch it "
+            "again"
         ) from error
 
 
 def _csv_rows(reader: Reader) -> Iterator[Mapping[str, Any]]:
     wrong: list[Any] = []
-    table = read_delimited(lambda: _open(reader.file), name=reader.file, skip=wrong.append if reader.skip else None)
+    table = read_delimited(
+        lambda: _open(reader.file), name=reader.file, skip=wrong.append if reader.skip else None
+    )
     reader.skipped += len(wrong)
     reader.skipped_lines += len(wrong)
     for names in (("reviewerID", "user_id"), ("asin", "parent_asin"))[reader.meta :]:
         if not {*names} & {*table.column_names}:
-            raise ValueError(f"{reader.file}: no column {names[0]!r} or {names[1]!r}; there is {table.column_names}")
+            raise ValueError(
+                f"{reader.file}: no column {names[0]!r} or {names[1]!r}; there is "
+                f"{table.column_names}"
+            )
     table = table.drop_columns([c for c in ("reviewerName",) if c in table.column_names])
     for batch in table.to_batches(max_chunksize=10_000):
         for record in batch.to_pylist():
@@ -137,7 +156,11 @@ def _open(file: Path) -> Any:
             return gzip.open(file, "rb")
     if file.suffix == ".zip":
         archive = zipfile.ZipFile(file)
-        inside = [n for n in archive.namelist() if n.lower().endswith(".csv") and not n.startswith("__MACOSX")]
+        inside = [
+            n
+            for n in archive.namelist()
+            if n.lower().endswith(".csv") and not n.startswith("__MACOSX")
+        ]
         if len(inside) != 1:
             raise ValueError(f"{file}: expected one .csv inside, found {archive.namelist()[:5]}")
         return archive.open(inside[0])
@@ -145,7 +168,11 @@ def _open(file: Path) -> Any:
 
 
 def _without_name(content: Any) -> Any:
-    return {k: v for k, v in content.items() if k != "reviewerName"} if isinstance(content, Mapping) else content
+    return (
+        {k: v for k, v in content.items() if k != "reviewerName"}
+        if isinstance(content, Mapping)
+        else content
+    )
 
 
 def _is_csv(file: Path) -> bool:

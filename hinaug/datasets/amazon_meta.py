@@ -13,7 +13,7 @@ import pyarrow as pa
 from hinaug.datasets.amazon_files import Reader, records
 from hinaug.datasets.amazon_values import identity, leaves, literal, plain
 from hinaug.datasets.files import pairs
-from hinaug.hin import EdgeType
+from hinaug.graph.schema import EdgeType
 
 RELATED = {  # relation -> the names it has in the files of 2014 (under `related`), 2018 and 2023
     "also_bought": ("also_bought", "also_buy"),
@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 
 def add_metadata(
-    file: Path, nodes: dict[str, pa.Table], edges: dict[EdgeType, pa.Table], lineage: dict[Any, Any], skip: bool
+    file: Path,
+    nodes: dict[str, pa.Table],
+    edges: dict[EdgeType, pa.Table],
+    lineage: dict[Any, Any],
+    skip: bool,
 ) -> dict[str, int]:
     """Puts what the file says of the graph's items into the tables; gives counts."""
     ids = nodes["item"]["id"].to_pylist()
@@ -42,7 +46,9 @@ def add_metadata(
             found[item] = record
     rows = [found.get(i, {}) for i in ids]
     if not found:
-        log.warning("%s: no item of the reviews is in it; is it of the same category and year?", file)
+        log.warning(
+            "%s: no item of the reviews is in it; is it of the same category and year?", file
+        )
     brands = [(i, b) for i, r in zip(ids, rows, strict=True) for b in _unique(_brands(r))]
     categories = [(i, c) for i, r in zip(ids, rows, strict=True) for c in _unique(_categories(r))]
     columns = {
@@ -59,7 +65,10 @@ def add_metadata(
             nodes[type] = pa.table({"id": pa.array(sorted({b for _, b in links}), _TEXT)})
             edges[relation] = pairs(links, _TEXT, _TEXT)
             lineage[relation] = "row"
-    for name, fields in RELATED.items():  # their lineage stays unknown: computed by Amazon from behaviour
+    for (
+        name,
+        fields,
+    ) in RELATED.items():  # their lineage stays unknown: computed by Amazon from behaviour
         near = [
             (i, j)
             for i, r in zip(ids, rows, strict=True)
@@ -68,7 +77,11 @@ def add_metadata(
         ]
         if near:
             edges["item", name, "item"] = pairs(near, _TEXT, _TEXT)
-    return {"metadata_items": len(found), "metadata_repeated": repeated, "metadata_unreadable": reader.skipped}
+    return {
+        "metadata_items": len(found),
+        "metadata_repeated": repeated,
+        "metadata_unreadable": reader.skipped,
+    }
 
 
 def _item(record: Mapping[str, Any]) -> str:
@@ -107,11 +120,20 @@ def _price(value: Any) -> float | None:
 
 
 def _words(record: Mapping[str, Any]) -> str | None:
-    return " ".join(part for name in ("title", "description", "features") for part in _lines(record.get(name))) or None
+    return (
+        " ".join(
+            part
+            for name in ("title", "description", "features")
+            for part in _lines(record.get(name))
+        )
+        or None
+    )
 
 
 def _categories(record: Mapping[str, Any]) -> Iterator[str]:
-    """2014: `categories`, a list of paths; 2018: `category`, one flat list; 2023: `main_category` and a flat list."""
+    """2014: `categories`, a list of paths; 2018: `category`, one flat list; 2023: `main_category`
+    and a flat list.
+    """
     for name in ("main_category", "categories", "category"):
         yield from _lines(record.get(name))
 

@@ -23,7 +23,9 @@ _LATEST = 1e11  # in seconds the year 5138, in milliseconds 1973: what lies abov
 
 
 def review(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as a row; raises ValueError for one that names no user or no item or has an odd number."""
+    """The record as a row; raises ValueError for one that names no user or no item or has an odd
+    number.
+    """
     new = "reviewerID" not in record and "user_id" in record
 
     def field(name: str) -> Any:
@@ -49,7 +51,9 @@ def review(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _votes(helpful: Any, vote: Any) -> tuple[int | None, int | None]:
-    """2014: `helpful` is [yes, all], in CSV as text; 2018: `vote` is text such as "1,234", absent for none; 2023: a number."""
+    """2014: `helpful` is [yes, all], in CSV as text; 2018: `vote` is text such as "1,234", absent
+    for none; 2023: a number.
+    """
     parts = re.findall(r"\d+(?:\.\d+)?", helpful) if isinstance(helpful, str) else helpful
     if isinstance(parts, list | tuple):
         found = [n for p in parts if (n := number(p, "helpful")) is not None]
@@ -66,12 +70,20 @@ def _count(value: float) -> int | None:
 
 
 def _time(stamp: Any, day: Any) -> int | None:
-    """Seconds since 1970, from seconds, milliseconds or, without a stamp, a day such as "02 28, 2014"."""
+    """Seconds since 1970, from seconds, milliseconds or, without a stamp, a day such as "02 28,
+    2014".
+    """
     seconds = number(stamp, "the time stamp")
     if seconds is not None:
         seconds = seconds / 1000 if abs(seconds) > _LATEST else seconds
         if abs(seconds) > _LATEST:
-            raise ValueError(f"the time stamp is {stamp!r}, expected seconds or milliseconds since 1970")
+            raise ValueError(
+                f"the time stamp is {stamp!r}, expected seconds or milliseconds since 1970"
+            )
         return math.floor(seconds)
     found = re.fullmatch(r"\s*(\d{1,2}) (\d{1,2}), (\d{4})\s*", str(day))
-    return int(datetime(int(found[3]), int(found[1]), int(found[2]), tzinfo=UTC).timestamp()) if found else None
+    return (
+        int(datetime(int(found[3]), int(found[1]), int(found[2]), tzinfo=UTC).timestamp())
+        if found
+        else None
+    )

@@ -12,7 +12,9 @@ from typing import Any
 
 
 def identity(value: Any) -> str:
-    """An id as text: 0 and 5.0 are the ids "0" and "5"; "" for null, NaN and whatever is no text or number."""
+    """An id as text: 0 and 5.0 are the ids "0" and "5"; "" for null, NaN and whatever is no text or
+    number.
+    """
     if isinstance(value, float):
         value = int(value) if value.is_integer() else "" if math.isnan(value) else value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -32,7 +34,11 @@ def text(value: Any) -> str | None:
 def plain(text: str) -> str:
     """HTML entities read; halves of a character, which escapes in JSON can leave, replaced."""
     text = html.unescape(text)
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
 
 
 def leaves(value: Any, parse: bool = True) -> Iterator[str]:
@@ -54,7 +60,9 @@ def leaves(value: Any, parse: bool = True) -> Iterator[str]:
             todo = [*value, *todo]
         elif isinstance(value, str):
             yield value
-        elif isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
+        elif (
+            isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+        ):
             yield identity(value)
 
 
@@ -73,7 +81,9 @@ def literal(source: str) -> Any:
 
 
 def number(value: Any, what: str) -> float | None:
-    """A number or text of one; null, "", NaN and infinities are None; anything else is a ValueError."""
+    """A number or text of one; null, "", NaN and infinities are None; anything else is a
+    ValueError.
+    """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:

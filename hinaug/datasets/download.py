@@ -1,4 +1,6 @@
-"""Fetching with nothing left half done: a download appears whole or not at all, and goes on where it was cut off."""
+"""Fetching with nothing left half done: a download appears whole or not at all, and goes on where
+it was cut off.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,22 @@ CONNECT = 5.0  # seconds; without a network this fails fast
 BLOCK = 1 << 18
 
 
-def download_to(addresses: Sequence[str], target: Path, md5: Mapping[str, str] | None = None) -> None:
-    """Files, or the contents of one zip archive, as the folder `target`; it appears whole or not at all.
+def download_to(
+    addresses: Sequence[str], target: Path, md5: Mapping[str, str] | None = None
+) -> None:
+    """Files, or the contents of one zip archive, as the folder `target`; it appears whole or not at
+    all.
 
-    What a broken connection left stays in `.part-NAME` beside the target, where no reader looks, and the next call goes
-    on there. md5: of files that are known; another one is an OSError, and nothing is kept. Raises OSError, BadZipFile.
+    What a broken connection left stays in `.part-NAME` beside the target, where no reader looks,
+    and the next call goes
+    on there. md5: of files that are known; another one is an OSError, and nothing is kept. Raises
+    OSError, BadZipFile.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     left = target.parent / f".part-{target.name}"
-    part = target.parent / f".part-{target.name}-{os.getpid()}-{threading.get_ident()}"  # two at once do not mix
+    part = (
+        target.parent / f".part-{target.name}-{os.getpid()}-{threading.get_ident()}"
+    )  # two at once do not mix
     try:
         left.rename(part)
     except OSError:
@@ -64,13 +73,22 @@ def _keep(part: Path, left: Path) -> None:
 
 
 def _check(file: Path, expected: str) -> None:
-    found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else expected
+    found = (
+        hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+        if file.is_file()
+        else expected
+    )
     if found != expected:
-        raise OSError(f"the md5 of {file.name} is {found}, expected {expected}; not used; ask again for another copy")
+        raise OSError(
+            f"the md5 of {file.name} is {found}, expected {expected}; not used; ask again for "
+            "another copy"
+        )
 
 
 def _fetch(address: str, folder: Path) -> Path:
-    """The file of an address; `NAME.partial` until it is whole, beside it what is known of the whole."""
+    """The file of an address; `NAME.partial` until it is whole, beside it what is known of the
+    whole.
+    """
     from hinaug.progress import track
 
     file = folder / urllib.parse.unquote_plus(Path(urllib.parse.urlparse(address).path).name)
@@ -90,25 +108,40 @@ def _fetch(address: str, folder: Path) -> Path:
                 out.write(block)
         except http.client.HTTPException as error:
             raise OSError(
-                f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__}); ask again to go on from there"
+                f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__}); ask "
+                "again to go on from there"
             ) from error
     if size and partial.stat().st_size != size:
-        raise OSError(f"cut off after {partial.stat().st_size:,} of {size:,} bytes; ask again to go on from there")
+        raise OSError(
+            f"cut off after {partial.stat().st_size:,} of {size:,} bytes; ask again to go on from "
+            "there"
+        )
     known.unlink()
     partial.rename(file)
     return file
 
 
 def _from_where_it_stopped(address: str, partial: Path, known: Path) -> tuple[Any, int]:
-    """The rest of a file, when the server says that it is still the same one, else all of it; and where it starts."""
+    """The rest of a file, when the server says that it is still the same one, else all of it; and
+    where it starts.
+    """
     try:
         there, have = json.loads(known.read_text()), partial.stat().st_size
     except (OSError, ValueError):
         there, have = {}, 0
     mark = there.get("mark", "")
-    if have and there.get("address") == address and mark and not mark.startswith("W/") and have < there["size"]:
+    if (
+        have
+        and there.get("address") == address
+        and mark
+        and not mark.startswith("W/")
+        and have < there["size"]
+    ):
         answer = _open(address, {"Range": f"bytes={have}-", "If-Range": mark})
-        if answer.headers.get("Content-Range") == f"bytes {have}-{there['size'] - 1}/{there['size']}":
+        if (
+            answer.headers.get("Content-Range")
+            == f"bytes {have}-{there['size'] - 1}/{there['size']}"
+        ):
             return answer, have
         if not answer.headers.get("Content-Range"):
             return answer, 0  # another file by now, or a server that gives whole files only
@@ -117,13 +150,17 @@ def _from_where_it_stopped(address: str, partial: Path, known: Path) -> tuple[An
 
 
 def _open(address: str, headers: Mapping[str, str] | None = None) -> Any:
-    """`urlopen` that gives up after CONNECT seconds even while a name is being looked up, which no timeout covers."""
+    """`urlopen` that gives up after CONNECT seconds even while a name is being looked up, which no
+    timeout covers.
+    """
     box: list[Any] = []
 
     def ask() -> None:
         try:
             box.append(
-                urllib.request.urlopen(urllib.request.Request(address, headers=dict(headers or {})), timeout=CONNECT)
+                urllib.request.urlopen(
+                    urllib.request.Request(address, headers=dict(headers or {})), timeout=CONNECT
+                )
             )
         except Exception as error:
             box.append(error)
@@ -136,12 +173,15 @@ def _open(address: str, headers: Mapping[str, str] | None = None) -> Any:
     if isinstance(box[0], urllib.error.HTTPError):
         box[0].close()
         raise OSError(
-            f"the server answered {box[0].code} {box[0].reason}; the file may have moved: look at the publisher's page"
+            f"the server answered {box[0].code} {box[0].reason}; the file may have moved: look at "
+            "the publisher's page"
         ) from box[0]
     if isinstance(box[0], urllib.error.URLError):
         raise OSError(f"no connection ({box[0].reason}); is this computer online?") from box[0]
     if isinstance(box[0], OSError):
         raise box[0]
     if isinstance(box[0], Exception):
-        raise OSError(f"no download ({type(box[0]).__name__}: {box[0]}); look at the address") from box[0]
+        raise OSError(
+            f"no download ({type(box[0]).__name__}: {box[0]}); look at the address"
+        ) from box[0]
     return box[0]

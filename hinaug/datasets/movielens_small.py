@@ -1,7 +1,10 @@
-"""MovieLens latest-small: users rate and tag movies; text from titles, tags and, from a third party, plots.
+"""MovieLens latest-small: users rate and tag movies; text from titles, tags and, from a third
+party, plots.
 
-Source: F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
-Terms (GroupLens): research use, non-commercial, no redistribution without permission, cite the paper.
+Source: F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and Context", ACM TiiS
+    5(4), 2015.
+Terms (GroupLens): research use, non-commercial, no redistribution without permission, cite the
+paper.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug import checks
-from hinaug.datasets.files import in_order, pairs, read_delimited, require, split_year
+from hinaug.datasets.files import in_order, pairs, require, split_year
 from hinaug.datasets.movielens import assemble
-from hinaug.hin import HIN, EdgeType
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.io.delimited import read_delimited
 
 WROTE = ("user", "wrote", "tagging")
 ABOUT = ("tagging", "about", "movie")
@@ -27,28 +32,37 @@ _MORE = re.compile(r"\s*(\.\.\.)?\s*See full (summary|synopsis)\s*»?\s*$")
 _INT, _TEXT = pa.int64(), pa.string()
 
 
-def movielens_latest_small(folder: Any, plots: Any = None, *, tags: bool = True, tag_nodes: bool = False) -> HIN:
-    """MovieLens latest-small (9/2018): 610 users, 9,742 movies (9,724 rated), 100,836 ratings, 3,683 tags given.
+def movielens_latest_small(
+    folder: Any, plots: Any = None, *, tags: bool = True, tag_nodes: bool = False
+) -> HIN:
+    """MovieLens latest-small (9/2018): 610 users, 9,742 movies (9,724 rated), 100,836 ratings,
+    3,683 tags given.
 
     folder: the unpacked archive (ratings.csv, movies.csv, tags.csv).
-    plots: a file (or folder with) `ml-latest-small.item`, tab-separated, with raw_movieID and intro:token_seq; adds the
-        column `plot` and puts the plot at the end of `text`. It is a third party's file without stated terms.
-    tags: each act of tagging is an evidence node "tagging" (text, time) with ("user", "wrote", "tagging") and
-        ("tagging", "about", "movie"): a split can take it away with the rating it belongs to.
+    plots: a file (or folder with) `ml-latest-small.item`, tab-separated, with raw_movieID and
+        intro:token_seq; adds the column `plot` and puts the plot at the end of `text`. It is a
+        third party's file without stated terms.
+    tags: each act of tagging is an evidence node "tagging" (text, time) with ("user", "wrote",
+        "tagging") and ("tagging", "about", "movie"): a split can take it away with the rating it
+        belongs to.
     tag_nodes: also nodes "tag" (the text in small letters) and ("tagging", "uses", "tag").
 
-    Types: user, movie (title, year, [plot], text), genre, [tagging, tag]; ("user", "rates", "movie") with rating 0.5-5
-    and time in seconds, ("movie", "has", "genre"). Ids are the published integers; a tagging is called
-    "user:movie:n". All lineage is "row".
+    Types: user, movie (title, year, [plot], text), genre, [tagging, tag]; ("user", "rates",
+    "movie") with rating 0.5-5 and time in seconds, ("movie", "has", "genre"). Ids are the published
+    integers; a tagging is called "user:movie:n". All lineage is "row".
     Official address: https://files.grouplens.org/datasets/movielens/ml-latest-small.zip
     """
-    path = require(folder, ["ratings.csv", "movies.csv", *(["tags.csv"] if tags or tag_nodes else [])], ADDRESS)
+    path = require(
+        folder, ["ratings.csv", "movies.csv", *(["tags.csv"] if tags or tag_nodes else [])], ADDRESS
+    )
     plot = _plots(plots) if plots is not None else None
     kinds = {"userId": _INT, "movieId": _INT, "rating": pa.float32(), "timestamp": _INT}
     ratings = read_delimited(path / "ratings.csv", name=path / "ratings.csv", types=kinds)
     ratings = ratings.rename_columns(["src", "dst", "rating", "time"])
     movies = []
-    for row in read_delimited(path / "movies.csv", name=path / "movies.csv", types=kinds).to_pylist():
+    for row in read_delimited(
+        path / "movies.csv", name=path / "movies.csv", types=kinds
+    ).to_pylist():
         title, year = split_year(row["title"])
         genres = [g for g in row["genres"].split("|") if g != "(no genres listed)"]
         movies.append({"id": row["movieId"], "title": title, "year": year, "genres": genres})
@@ -73,14 +87,20 @@ def movielens_latest_small(folder: Any, plots: Any = None, *, tags: bool = True,
     return HIN.from_tables(nodes, edges, lineage="row")
 
 
-def _taggings(table: pa.Table, tag_nodes: bool) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
+def _taggings(
+    table: pa.Table, tag_nodes: bool
+) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
     user, movie, text = (table[c].to_pylist() for c in ("userId", "movieId", "tag"))
     seen: dict[tuple[int, int], int] = {}
     ids = []
     for pair in zip(user, movie, strict=True):
         seen[pair] = seen.get(pair, 0) + 1
         ids.append(f"{pair[0]}:{pair[1]}:{seen[pair]}")
-    nodes = {"tagging": pa.table({"id": pa.array(ids, _TEXT), "text": table["tag"], "time": table["timestamp"]})}
+    nodes = {
+        "tagging": pa.table(
+            {"id": pa.array(ids, _TEXT), "text": table["tag"], "time": table["timestamp"]}
+        )
+    }
     edges: dict[EdgeType, pa.Table] = {
         WROTE: pairs(zip(user, ids, strict=True), _INT, _TEXT),
         ABOUT: pairs(zip(ids, movie, strict=True), _TEXT, _INT),

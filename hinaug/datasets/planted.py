@@ -1,8 +1,10 @@
-"""A small world with a known answer: users and items belong to topics, and everything else follows from that.
+"""A small world with a known answer: users and items belong to topics, and everything else follows
+from that.
 
-Users mostly pick items of their own topic, item and review text uses the topic's words, and a user attribute tells the
-topic. Many users are thin, so the attribute and the text know what their few interactions do not: a method that uses
-them must gain here, and must stop gaining in the shuffled world, where who meets whom is chance.
+Users mostly pick items of their own topic, item and review text uses the topic's words, and a user
+attribute tells the topic. Many users are thin, so the attribute and the text know what their few
+interactions do not: a method that uses them must gain here, and must stop gaining in the shuffled
+world, where who meets whom is chance.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from hinaug import checks
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
 
 RATES = ("user", "rates", "item")
 WROTE = ("user", "wrote", "review")
@@ -30,7 +32,13 @@ TOPICS = (
 )
 JOBS = ("musician", "baker", "guide", "astronomer", "painter", "mechanic")
 COMMON = ("the", "a", "with", "this", "one", "it", "and", "for", "very", "box", "day", "thing")
-VERDICTS = (("awful", "broke"), ("poor", "weak"), ("fine", "okay"), ("good", "solid"), ("great", "perfect"))
+VERDICTS = (
+    ("awful", "broke"),
+    ("poor", "weak"),
+    ("fine", "okay"),
+    ("good", "solid"),
+    ("great", "perfect"),
+)
 
 
 @overload
@@ -64,24 +72,37 @@ def planted(
 ) -> HIN | tuple[HIN, dict[str, np.ndarray]]:
     """A graph of users, items and reviews with planted topics.
 
-    n_groups: number of topics; users and items are spread evenly over them, in an order that tells nothing.
-    degree: mean number of interactions of a user who is not thin (Poisson, at least `thin_degree` + 2).
-    thin: share of users with exactly `thin_degree` interactions; what they like is told by their attribute.
-    within: probability that an interaction stays inside the user's topic; 1 / n_groups plants nothing.
-    attribute: probability that a user's `job` is that of the topic rather than any job; `age` follows the topic too.
+    n_groups: number of topics; users and items are spread evenly over them, in an order that tells
+        nothing.
+    degree: mean number of interactions of a user who is not thin (Poisson, at least `thin_degree` +
+        2).
+    thin: share of users with exactly `thin_degree` interactions; what they like is told by their
+        attribute.
+    within: probability that an interaction stays inside the user's topic; 1 / n_groups plants
+        nothing.
+    attribute: probability that a user's `job` is that of the topic rather than any job; `age`
+        follows the topic too.
     missing: share of `job` and of `age` values left out, for imputers.
-    dim: length of the vector column "x" of items and reviews: `bag_of_words(text, dim)`, a function of the row's own
-        text. 0 leaves it out.
+    dim: length of the vector column "x" of items and reviews: `bag_of_words(text, dim)`, a function
+        of the row's own text. 0 leaves it out.
     tags: also tag nodes (the topic words in an item's text) with edges ("item", "has", "tag").
-    shuffle: the control. Who meets whom is permuted, keeping every user's and every item's degree, so nothing about
-        a user tells what the user will pick; text, attributes, ratings and times are made as before.
-    return_truth: also give {"user_topic": [n_users], "item_topic": [n_items]}. It is never a column: that would leak.
+    shuffle: the control. Who meets whom is permuted, keeping every user's and every item's degree,
+        so nothing about a user tells what the user will pick; text, attributes, ratings and times
+        are made as before.
+    return_truth: also give {"user_topic": [n_users], "item_topic": [n_items]}. It is never a
+        column: that would leak.
 
-    Types: user (age, job), item (title, text, x), review (text, rating, time, x),
-    ("user", "rates", "item") with rating 1-5 and time in seconds, one row a pair, sorted by user and time;
-    ("user", "wrote", "review") and ("review", "about", "item"), one review for each rating. All lineage is "row".
+    Types: user (age, job), item (title, text, x), review (text, rating, time, x), ("user", "rates",
+    "item") with rating 1-5 and time in seconds, one row a pair, sorted by user and time; ("user",
+    "wrote", "review") and ("review", "about", "item"), one review for each rating. All lineage is
+    "row".
     """
-    for name, value in (("n_users", n_users), ("n_items", n_items), ("thin_degree", thin_degree), ("dim", dim)):
+    for name, value in (
+        ("n_users", n_users),
+        ("n_items", n_items),
+        ("thin_degree", thin_degree),
+        ("dim", dim),
+    ):
         checks.whole(value, f"planted: {name}")
     for name, part in (
         ("degree", degree),
@@ -96,7 +117,9 @@ def planted(
     rng = checks.generator(rng, "planted")
     user_topic = rng.permutation(np.arange(n_users) % n_groups)
     item_topic = rng.permutation(np.arange(n_items) % n_groups)
-    src, dst = _interactions(user_topic, item_topic, n_groups, degree, thin, thin_degree, within, rng)
+    src, dst = _interactions(
+        user_topic, item_topic, n_groups, degree, thin, thin_degree, within, rng
+    )
     likes = np.where(user_topic[src] == item_topic[dst], 4.3, 2.8)
     rating = np.clip(np.rint(likes + rng.normal(0, 0.8, len(src))), 1, 5)
     time = 1_577_836_800 + rng.choice(10**8, len(src), replace=False)
@@ -106,10 +129,13 @@ def planted(
     src, dst, rating, time = src[order], dst[order], rating[order], time[order]
 
     words = [
-        TOPICS[t % len(TOPICS)] if t < len(TOPICS) else tuple(f"w{t}{k}" for k in "abcdef") for t in range(n_groups)
+        TOPICS[t % len(TOPICS)] if t < len(TOPICS) else tuple(f"w{t}{k}" for k in "abcdef")
+        for t in range(n_groups)
     ]
     jobs = np.array([JOBS[t] if t < len(JOBS) else f"job{t}" for t in range(n_groups)])
-    told = np.where(rng.random(n_users) < attribute, user_topic, rng.integers(n_groups, size=n_users))
+    told = np.where(
+        rng.random(n_users) < attribute, user_topic, rng.integers(n_groups, size=n_users)
+    )
     age = np.clip(np.rint(rng.normal(22 + 10 * user_topic, 4)), 12, 90)
     items = [_sentence(rng, words[t], 8, 4) for t in item_topic]
     reviews = [
@@ -139,7 +165,9 @@ def planted(
         vocabulary = sorted({w for group in words for w in group})
         nodes["tag"] = {"id": vocabulary}
         has = [
-            (i, w) for i, text in zip(items_id, items, strict=True) for w in sorted(set(text.split()) & set(vocabulary))
+            (i, w)
+            for i, text in zip(items_id, items, strict=True)
+            for w in sorted(set(text.split()) & set(vocabulary))
         ]
         edges[HAS] = {"src": [i for i, _ in has], "dst": [w for _, w in has]}
     if dim:
@@ -150,7 +178,9 @@ def planted(
 
 
 def bag_of_words(texts: Sequence[str | None], dim: int = 32) -> np.ndarray:
-    """A stand-in for a text encoder: the mean of one fixed random vector a word, float32 [n, dim]; NaN for no text."""
+    """A stand-in for a text encoder: the mean of one fixed random vector a word, float32 [n, dim];
+    NaN for no text.
+    """
     known: dict[str, np.ndarray] = {}
     out = np.full((len(texts), dim), np.nan, np.float32)
     for row, text in enumerate(texts):
@@ -172,7 +202,9 @@ def _interactions(
     within: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each user draws items without replacement (Gumbel top-n), popular ones more often, `within` of them in topic."""
+    """Each user draws items without replacement (Gumbel top-n), popular ones more often, `within`
+    of them in topic.
+    """
     n_users, n_items = len(user_topic), len(item_topic)
     popularity = rng.permutation(1.0 / (15 + np.arange(n_items)))
     mass = np.bincount(item_topic, popularity, n_groups)
@@ -186,12 +218,18 @@ def _interactions(
     keys = np.log(np.maximum(share, 1e-12)) + rng.gumbel(size=share.shape)
     ranked = np.argsort(-keys, axis=1)
     src = np.repeat(np.arange(n_users), n)
-    dst = np.concatenate([ranked[u, : n[u]] for u in range(n_users)]) if n_users else np.zeros(0, np.int64)
+    dst = (
+        np.concatenate([ranked[u, : n[u]] for u in range(n_users)])
+        if n_users
+        else np.zeros(0, np.int64)
+    )
     return src, dst
 
 
 def _shuffled(src: np.ndarray, dst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The item side permuted; rows that repeat a pair swap items with another row until no pair stands twice."""
+    """The item side permuted; rows that repeat a pair swap items with another row until no pair
+    stands twice.
+    """
     dst = rng.permutation(dst)
     count: dict[tuple[int, int], int] = {}
     for pair in zip(src.tolist(), dst.tolist(), strict=True):

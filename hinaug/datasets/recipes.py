@@ -1,6 +1,8 @@
-"""Recipe reviews: users review the 100 most reviewed recipes of a cooking site, with text, stars and votes.
+"""Recipe reviews: users review the 100 most reviewed recipes of a cooking site, with text, stars
+and votes.
 
-Source: A. Ali, S. Matuszewski and J. Czupyt, "Recipe Reviews and User Feedback Dataset", UCI Machine Learning
+Source: A. Ali, S. Matuszewski and J. Czupyt, "Recipe Reviews and User Feedback Dataset", UCI
+    Machine Learning
 Repository 911, 2023. Terms: CC BY 4.0.
 """
 
@@ -15,13 +17,17 @@ import pyarrow.compute as pc
 
 from hinaug import checks
 from hinaug.datasets.amazon_values import plain
-from hinaug.datasets.files import in_order, read_delimited
-from hinaug.hin import HIN, EdgeType
+from hinaug.datasets.files import in_order
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.io.delimited import read_delimited
 
 RATES = ("user", "rates", "recipe")
 WROTE = ("user", "wrote", "review")
 ABOUT = ("review", "about", "recipe")
-ADDRESS = "https://archive.ics.uci.edu/static/public/911/recipe+reviews+and+user+feedback+dataset.zip"
+ADDRESS = (
+    "https://archive.ics.uci.edu/static/public/911/recipe+reviews+and+user+feedback+dataset.zip"
+)
 NUMBERS = {  # in the file -> on the review
     "stars": "rating",
     "thumbs_up": "thumbs_up",
@@ -34,20 +40,23 @@ _TEXT = ("recipe_code", "recipe_name", "comment_id", "user_id", "text")
 
 
 def recipe_reviews(path: Any) -> HIN:
-    """Recipe reviews: 13,812 users, 100 recipes, 18,182 reviews (17,393 pairs); 11,700 users have one review.
+    """Recipe reviews: 13,812 users, 100 recipes, 18,182 reviews (17,393 pairs); 11,700 users have
+    one review.
 
     path: the .csv, or a .zip with it, or a folder that holds one of them.
-    Types: user; recipe (name); review (text, rating, thumbs_up, thumbs_down, replies, reputation, imported);
-    ("user", "rates", "recipe") with rating 1-5, one row a review; ("user", "wrote", "review");
-    ("review", "about", "recipe"). Users and reviews keep their published ids, a recipe its code. Rows are sorted by user,
-    recipe and review. HTML entities in text are read. Names of users and `best_score`, the site's own order, are never
-    stored.
+    Types: user; recipe (name); review (text, rating, thumbs_up, thumbs_down, replies, reputation,
+    imported); ("user", "rates", "recipe") with rating 1-5, one row a review; ("user", "wrote",
+    "review"); ("review", "about", "recipe"). Users and reviews keep their published ids, a recipe
+    its code. Rows are sorted by user, recipe and review. HTML entities in text are read. Names of
+    users and `best_score`, the site's own order, are never stored.
 
-    Stars 0 mean "no rating given": null. `imported` (seconds) is no `time`: for 92 % of the rows it is one day, 3 June
-    2021, on which the site took over older reviews, so a split by it would be a split by chance. `reputation` is the
-    user's, as it stood beside this review (62 users have several), so it leaves with the review. Lineage is "row";
-    unknown for votes, replies and reputation, which others gave, some of it later.
-    Official address: https://archive.ics.uci.edu/dataset/911/recipe+reviews+and+user+feedback+dataset
+    Stars 0 mean "no rating given": null. `imported` (seconds) is no `time`: for 92 % of the rows it
+    is one day, 3 June 2021, on which the site took over older reviews, so a split by it would be a
+    split by chance. `reputation` is the user's, as it stood beside this review (62 users have
+    several), so it leaves with the review. Lineage is "row"; unknown for votes, replies and
+    reputation, which others gave, some of it later.
+    Official address:
+    https://archive.ics.uci.edu/dataset/911/recipe+reviews+and+user+feedback+dataset
     """
     file = _file(checks.folder(path, "recipe_reviews").expanduser())
     kinds = dict.fromkeys(NUMBERS, pa.int64())
@@ -59,9 +68,15 @@ def recipe_reviews(path: Any) -> HIN:
     stars = table["stars"].cast(pa.float32())
     rating = pc.if_else(pc.equal(stars, 0), pa.scalar(None, pa.float32()), stars)
     user, recipe, review = (table[c] for c in ("user_id", "recipe_code", "comment_id"))
-    text = pa.array([plain(t).strip() or None if t else None for t in table["text"].to_pylist()], pa.string())
+    text = pa.array(
+        [plain(t).strip() or None if t else None for t in table["text"].to_pylist()], pa.string()
+    )
     columns = {new: table[old] for old, new in NUMBERS.items()} | {"rating": rating}
-    names = table.group_by("recipe_code").aggregate([("recipe_name", "min")]).rename_columns(["id", "name"])
+    names = (
+        table.group_by("recipe_code")
+        .aggregate([("recipe_name", "min")])
+        .rename_columns(["id", "name"])
+    )
     nodes = {
         "user": in_order(pa.table({"id": pc.unique(user)}), "id"),
         "recipe": in_order(names, "id"),
@@ -81,10 +96,14 @@ def _file(path: Path) -> Path:
     if path.is_file():
         return path
     found = (
-        sorted(p for p in path.glob("*") if p.suffix in (".csv", ".zip") and "ecipe" in p.name) if path.is_dir() else []
+        sorted(p for p in path.glob("*") if p.suffix in (".csv", ".zip") and "ecipe" in p.name)
+        if path.is_dir()
+        else []
     )
     if not found:
-        raise FileNotFoundError(f"{path}: expected the recipe reviews as a .csv or .zip, as published at {ADDRESS}")
+        raise FileNotFoundError(
+            f"{path}: expected the recipe reviews as a .csv or .zip, as published at {ADDRESS}"
+        )
     return found[0]
 
 

@@ -16,9 +16,9 @@ _RAW = "raw/HEAD"  # a file of the repository's main branch, as it is
 class Source:
     """Where a data set is published.
 
-    address: the official one: a file or archive, or the page of the files in `parts`. files: patterns, one of which a
-    folder must match in full to count as found. md5: of files, where the publisher's are known. parts: address of each
-    file, where there is no archive.
+    address: the official one: a file or archive, or the page of the files in `parts`. files:
+    patterns, one of which a folder must match in full to count as found. md5: of files, where the
+    publisher's are known. parts: address of each file, where there is no archive.
     """
 
     address: str
@@ -32,7 +32,9 @@ class Source:
 def _split(repository: str, folder: str, terms: str, *names: str) -> Source:
     """A split of the LightGCN kind in a folder of a repository."""
     parts = tuple(f"{repository}/{_RAW}/{folder}/{name}" for name in names)
-    return Source(f"{repository}/tree/HEAD/{folder}", (names,), terms, "lightgcn_split", parts=parts)
+    return Source(
+        f"{repository}/tree/HEAD/{folder}", (names,), terms, "lightgcn_split", parts=parts
+    )
 
 
 def _hin(folder: str, split: str, reader: str, *names: str) -> Source:
@@ -62,7 +64,8 @@ SOURCES = {
     "amazon-musical-instruments": Source(
         "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/reviews_Musical_Instruments_5.json.gz",
         (("*.json.gz",), ("*.json",), ("*.jsonl*",), ("*.csv.zip",), ("*.csv",)),
-        "No terms stated by the publisher; cite He and McAuley (WWW 2016) and McAuley et al. (SIGIR 2015).",
+        "No terms stated by the publisher; cite He and McAuley (WWW 2016) and McAuley et al. "
+        "(SIGIR 2015).",
         "amazon_reviews",
     ),
     "recipe-reviews": Source(
@@ -86,15 +89,18 @@ SOURCES = {
     ),
     "gowalla": _split(
         _LIGHTGCN, "data/gowalla",
-        "No terms stated by the publishers; cite He et al. (SIGIR 2020) and Cho, Myers and Leskovec (KDD 2011).",
+        "No terms stated by the publishers; cite He et al. (SIGIR 2020) and Cho, Myers and "
+        "Leskovec (KDD 2011).",
         "train.txt", "test.txt",
     ),
     "lastfm-lightgcnpp": _split(
         _LIGHTGCNPP, "data/lastfm",
-        "Non-commercial use (HetRec 2011, Last.fm); cite Cantador et al. (2011) and Lee et al. (RecSys 2024).",
+        "Non-commercial use (HetRec 2011, Last.fm); cite Cantador et al. (2011) and Lee et al. "
+        "(RecSys 2024).",
         "train.txt", "valid.txt", "test.txt",
     ),
     "ml-1m-lightgcnpp": _split(
-        _LIGHTGCNPP, "data/ml-1m", _GROUPLENS + " Split: Lee et al. (RecSys 2024).", "train.txt", "valid.txt", "test.txt"
+        _LIGHTGCNPP, "data/ml-1m", _GROUPLENS + " Split: Lee et al. (RecSys "
+                                                "2024).", "train.txt", "valid.txt", "test.txt"
     ),
 }  # fmt: skip

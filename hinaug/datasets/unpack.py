@@ -32,7 +32,9 @@ def copy_from_wheel(target: Path) -> None:
             "--timeout",
             "10",
         ]
-        done = subprocess.run([*command, COPY, "-d", part], capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            [*command, COPY, "-d", part], capture_output=True, text=True, timeout=300, check=False
+        )
         wheels = list(Path(part).glob("recbole-*.whl"))
         if done.returncode or len(wheels) != 1:
             raise OSError(f"pip download failed: {(done.stderr or done.stdout).strip()[-300:]}")
@@ -60,14 +62,19 @@ def unpack(archive: zipfile.ZipFile, target: Path, under: str) -> None:
             continue
         to = (target / member.filename[len(under) :]).resolve()
         if not to.is_relative_to(target.resolve()):
-            raise OSError(f"the archive has a member {member.filename!r} that points outside its folder; not unpacked")
+            raise OSError(
+                f"the archive has a member {member.filename!r} that points outside its folder; "
+                "not unpacked"
+            )
         to.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as source, open(to, "wb") as out:
             shutil.copyfileobj(source, out)
 
 
 def publish(ready: Path, target: Path) -> None:
-    """`ready` becomes `target`; what stood there (half a folder from elsewhere) goes, at no moment half removed."""
+    """`ready` becomes `target`; what stood there (half a folder from elsewhere) goes, at no moment
+    half removed.
+    """
     with contextlib.suppress(OSError):
         target.rename(ready.with_name("old"))
     try:

@@ -1,7 +1,9 @@
 """Graph layers, losses, encoders and decoders in plain torch, for anyone to import.
 
-Nothing here imports anything else of hinaug: matrices are scipy's, vectors are tensors. Nothing touches the global random
-state: whatever is random takes a `torch.Generator`. notebooks/03_layers.ipynb trains with these layers in a plain loop.
+Nothing here imports anything else of hinaug: matrices are scipy's, vectors are tensors. Nothing
+touches the global random
+state: whatever is random takes a `torch.Generator`. notebooks/03_layers.ipynb trains with these
+layers in a plain loop.
 """
 
 from hinaug.nn.decoders import BilinearDecoder, CosineDecoder, DotDecoder

@@ -1,7 +1,8 @@
 """Decoders: from vectors of two node types to scores of pairs.
 
-Each has two methods: `forward` scores everything with everything, [n, d] x [m, d] -> [n, m], and `pairs` scores row by row,
-[n, d] x [n, d] -> [n]. To train on inner products of many pairs, `pair_dot` is cheaper than gathering both sides.
+Each has two methods: `forward` scores everything with everything, [n, d] x [m, d] -> [n, m], and
+`pairs` scores row by row, [n, d] x [n, d] -> [n]. To train on inner products of many pairs,
+`pair_dot` is cheaper than gathering both sides.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class DotDecoder(nn.Module):
 
 
 class CosineDecoder(nn.Module):
-    """<x, y> / (|x| |y| temperature): blind to length, hence to most of popularity. A zero vector scores 0.
+    """<x, y> / (|x| |y| temperature): blind to length, hence to most of popularity. A zero vector
+    scores 0.
 
     Args:
         temperature: > 0; 0.1 to 0.2 is usual before a softmax loss, 1 gives plain cosines.
@@ -57,16 +59,17 @@ class CosineDecoder(nn.Module):
 
 
 class BilinearDecoder(nn.Module):
-    """x^T W_r y for each relation r. A diagonal W_r is DistMult (Yang et al., ICLR 2015) and symmetric in x and y; a full one
-    is RESCAL (Nickel et al., ICML 2011). Every W_r starts as the identity, that is, as the inner product.
+    """x^T W_r y for each relation r. A diagonal W_r is DistMult (Yang et al., ICLR 2015) and
+    symmetric in x and y; a full one is RESCAL (Nickel et al., ICML 2011). Every W_r starts as the
+    identity, that is, as the inner product.
 
     Args:
         dim: d, the width of x and y.
         relations: number of relations.
         diagonal: DistMult, d parameters a relation; otherwise d x d.
 
-    Shapes:
-        x [n, d], y [m, d], relation an int -> [n, m]; `pairs`: x, y [n, d], relation an int or positions [n] -> [n].
+    Shapes: x [n, d], y [m, d], relation an int -> [n, m]; `pairs`: x, y [n, d], relation an int or
+        positions [n] -> [n].
 
     Example:
         >>> BilinearDecoder(3, relations=2)(torch.ones(2, 3), torch.ones(4, 3), relation=1).shape
@@ -85,12 +88,16 @@ class BilinearDecoder(nn.Module):
         return (x * w if self.diagonal else x @ w) @ y.T
 
     def pairs(self, x: Tensor, y: Tensor, relation: int | Tensor = 0) -> Tensor:
-        """Row by row: x [n, d], y [n, d] -> [n]; relation: one for all rows, or the position of each row's own [n]."""
+        """Row by row: x [n, d], y [n, d] -> [n]; relation: one for all rows, or the position of
+        each row's own [n].
+        """
         if self.diagonal:
             return (x * self.weight[relation] * y).sum(-1)
         if isinstance(relation, int):
             return (x @ self.weight[relation] * y).sum(-1)
-        out = x.new_zeros(len(x))  # one product a relation: gathering W_r for each pair would take [n, d, d]
+        out = x.new_zeros(
+            len(x)
+        )  # one product a relation: gathering W_r for each pair would take [n, d, d]
         for r in relation.unique().tolist():
             rows = (relation == r).nonzero().squeeze(1)
             out = out.index_add(0, rows, (x[rows] @ self.weight[r] * y[rows]).sum(-1))

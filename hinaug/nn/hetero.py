@@ -1,4 +1,6 @@
-"""A typed graph encoder: linear maps of what each type has, then layers of PyG that send messages along typed edges."""
+"""A typed graph encoder: linear maps of what each type has, then layers of PyG that send messages
+along typed edges.
+"""
 
 from __future__ import annotations
 
@@ -21,27 +23,28 @@ class HeteroEncoder(nn.Module):
 
         h_0 = W_type x + b_type,      h_{l+1} = h_l + relu(conv_l(h_l)),      out = V_type h_L
 
-    with one of PyG's convolutions (a node type that receives nothing keeps its h):
-        "sage": GraphSAGE (Hamilton et al., NeurIPS 2017) for each edge type, summed;
-        "rgcn": R-GCN (Schlichtkrull et al., ESWC 2018): W_0 h_i + sum over edge types of the mean of W_type h_j;
-        "hgt": Heterogeneous Graph Transformer (Hu et al., WWW 2020);
-        "han": Heterogeneous Graph Attention Network (Wang et al., WWW 2019), each edge type taken as a metapath.
+    with one of PyG's convolutions (a node type that receives nothing keeps its h): "sage":
+        GraphSAGE (Hamilton et al., NeurIPS 2017) for each edge type, summed; "rgcn": R-GCN
+        (Schlichtkrull et al., ESWC 2018): W_0 h_i + sum over edge types of the mean of W_type h_j;
+        "hgt": Heterogeneous Graph Transformer (Hu et al., WWW 2020); "han": Heterogeneous Graph
+        Attention Network (Wang et al., WWW 2019), each edge type taken as a metapath.
 
-    Args:
-        dims: {node type: width of its features}; 0 for none, its nodes then start alike.
-        edges: the edge types that messages go along.
-        hidden, out: widths. layers: number of convolutions. heads: of attention ("hgt", "han").
-        generator: source of all initial weights and of dropout; the global random state stays as it is.
+    Args: dims: {node type: width of its features}; 0 for none, its nodes then start alike. edges:
+        the edge types that messages go along. hidden, out: widths. layers: number of convolutions.
+        heads: of attention ("hgt", "han"). generator: source of all initial weights and of dropout;
+        the global random state stays as it is.
 
-    Shapes:
-        x {type: [n_type, dim]}, and for each layer edges {edge type: [2, e]} (source, receiver) -> {type: [n_type, out]}.
-        In a mini-batch a layer writes only the first n_out nodes of each type (see `NeighborSampler`).
+    Shapes: x {type: [n_type, dim]}, and for each layer edges {edge type: [2, e]} (source, receiver)
+        -> {type: [n_type, out]}. In a mini-batch a layer writes only the first n_out nodes of each
+        type (see `NeighborSampler`).
 
     Example:
         >>> likes, liked = ("user", "likes", "item"), ("item", "liked by", "user")
-        >>> net = HeteroEncoder({"user": 0, "item": 3}, [likes, liked], 8, 4, generator=torch.Generator().manual_seed(0))
+        >>> g = torch.Generator().manual_seed(0)
+        >>> net = HeteroEncoder({"user": 0, "item": 3}, [likes, liked], 8, 4, generator=g)
         >>> edges = {likes: torch.tensor([[0, 1], [0, 0]]), liked: torch.tensor([[0, 0], [0, 1]])}
-        >>> net({"user": torch.zeros(2, 0), "item": torch.ones(1, 3)}, [edges, edges])["user"].shape
+        >>> x = {"user": torch.zeros(2, 0), "item": torch.ones(1, 3)}
+        >>> net(x, [edges, edges])["user"].shape
         torch.Size([2, 4])
     """
 
@@ -64,7 +67,9 @@ class HeteroEncoder(nn.Module):
         self.generator, self.dropout = generator, dropout
         self.types = list(dims)
         self.names = {type: f"edge{k}" for k, type in enumerate(edges)}
-        self.enter = nn.ModuleDict({_key(t): linear(d, hidden, generator) for t, d in dims.items() if d})
+        self.enter = nn.ModuleDict(
+            {_key(t): linear(d, hidden, generator) for t, d in dims.items() if d}
+        )
         self.leave = nn.ModuleDict({_key(t): linear(hidden, out, generator) for t in dims})
         self.start = nn.ParameterDict({_key(t): nn.Parameter(torch.empty(hidden)) for t in dims})
         with torch.no_grad():
@@ -73,7 +78,9 @@ class HeteroEncoder(nn.Module):
         seed = int(torch.randint(2**31, (), generator=generator))
         with torch.random.fork_rng(devices=[]):  # PyG draws initial weights from the global state
             torch.manual_seed(seed)
-            self.convs = nn.ModuleList(_conv(conv, self.types, list(edges), hidden, heads) for _ in range(layers))
+            self.convs = nn.ModuleList(
+                _conv(conv, self.types, list(edges), hidden, heads) for _ in range(layers)
+            )
 
     def forward(
         self,
@@ -83,8 +90,8 @@ class HeteroEncoder(nn.Module):
     ) -> dict[str, Tensor]:
         """{type: x [n, d]} and one {edge type: edge_index [2, e]} a layer -> {type: [n, out]}.
 
-        n_out: {type: how many of the first nodes} the further layers need, one a layer (see `sample_hops`); the rest are
-            cut off.
+        n_out: {type: how many of the first nodes} the further layers need, one a layer (see
+            `sample_hops`); the rest are cut off.
         """
         h = {t: self._enter(t, v) for t, v in x.items()}
         for number, (conv, index) in enumerate(zip(self.convs, edges, strict=True)):
@@ -117,7 +124,9 @@ def _conv(conv: str, types: list[str], edges: list[EdgeType], hidden: int, heads
 
 
 class _Relational(nn.Module):
-    """Sum over the edge types of PyG's SAGEConv; root: one map of the node itself in place of one for each edge type."""
+    """Sum over the edge types of PyG's SAGEConv; root: one map of the node itself in place of one
+    for each edge type.
+    """
 
     def __init__(self, types: list[str], edges: list[EdgeType], hidden: int, root: bool) -> None:
         super().__init__()
@@ -127,10 +136,16 @@ class _Relational(nn.Module):
         self.sends = nn.ModuleDict(
             {name: SAGEConv(hidden, hidden, root_weight=not root) for name in self.names.values()}
         )
-        self.roots = nn.ModuleDict({_key(t): nn.Linear(hidden, hidden, bias=False) for t in types} if root else {})
+        self.roots = nn.ModuleDict(
+            {_key(t): nn.Linear(hidden, hidden, bias=False) for t in types} if root else {}
+        )
 
-    def forward(self, h: Mapping[str, Tensor], edges: Mapping[EdgeType, Tensor]) -> dict[str, Tensor]:
-        out: dict[str, Any] = {t: self.roots[_key(t)](v) for t, v in h.items()} if len(self.roots) else {}
+    def forward(
+        self, h: Mapping[str, Tensor], edges: Mapping[EdgeType, Tensor]
+    ) -> dict[str, Tensor]:
+        out: dict[str, Any] = (
+            {t: self.roots[_key(t)](v) for t, v in h.items()} if len(self.roots) else {}
+        )
         for edge, index in edges.items():
             sent = self.sends[self.names[edge]]((h[edge[0]], h[edge[2]]), index)
             out[edge[2]] = out[edge[2]] + sent if edge[2] in out else sent

@@ -12,23 +12,34 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-__all__ = ["bpr_loss", "gradient_penalty", "softmax_loss", "wasserstein_critic_loss", "wasserstein_generator_loss"]
+__all__ = [
+    "bpr_loss",
+    "gradient_penalty",
+    "softmax_loss",
+    "wasserstein_critic_loss",
+    "wasserstein_generator_loss",
+]
 
-BLOCK_ELEMENTS = 2**20  # logits held at once by softmax_loss: 4 MB in float32, about what a cache holds
+BLOCK_ELEMENTS = (
+    2**20
+)  # logits held at once by softmax_loss: 4 MB in float32, about what a cache holds
 GPU_ELEMENTS = 2**26  # the same on a GPU, which wants few large products: 256 MB
 
 
 def _weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
     """Mean of `losses` [n, ...] with one weight a row [n]."""
     if losses.numel() == 0:
-        raise ValueError("a loss needs at least one sample, and there is none; leave empty batches out")
+        raise ValueError(
+            "a loss needs at least one sample, and there is none; leave empty batches out"
+        )
     if weight is None:
         return losses.mean()
     if losses.ndim > 1:
         losses = losses.flatten(1).mean(1)
     if weight.shape != losses.shape:
         raise ValueError(
-            f"{len(losses)} samples need {len(losses)} weights, got shape {list(weight.shape)}; give one a row [n]"
+            f"{len(losses)} samples need {len(losses)} weights, got shape {list(weight.shape)}; "
+            "give one a row [n]"
         )
     return (weight * losses).sum() / _total(weight)
 
@@ -37,7 +48,8 @@ def _total(weight: Tensor) -> Tensor:
     total = weight.sum()
     if not bool(total > 0) or bool((weight < 0).any()):
         raise ValueError(
-            f"weights must not be negative, and at least one must be positive; the lowest is {weight.min():g} and "
+            "weights must not be negative, and at least one must be positive; the lowest is "
+            f"{weight.min():g} and "
             f"the sum {total:g}; clamp them, or leave the batch out"
         )
     return total
@@ -57,14 +69,17 @@ def bpr_loss(pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
     """
     if pos.ndim != 1 or neg.ndim not in (1, 2) or len(neg) != len(pos):
         raise ValueError(
-            f"bpr_loss needs pos [n] and neg [n] or [n, m], got {list(pos.shape)} and {list(neg.shape)}; give each positive a row"
+            f"bpr_loss needs pos [n] and neg [n] or [n, m], got {list(pos.shape)} and "
+            f"{list(neg.shape)}; give each positive a row"
         )
     gap = pos - neg if neg.ndim == 1 else pos[:, None] - neg
     return _weighted_mean(-F.logsigmoid(gap), weight)
 
 
 class _Softmax(torch.autograd.Function):
-    """Value and both gradients in one pass over blocks of users, so that logits [users, items] never exist as a whole."""
+    """Value and both gradients in one pass over blocks of users, so that logits [users, items]
+    never exist as a whole.
+    """
 
     @staticmethod
     def forward(
@@ -126,18 +141,19 @@ def softmax_loss(
     weight: Tensor | None = None,
     block: int | None = None,
 ) -> Tensor:
-    """Softmax over all items: the mean over positive pairs (u, i) of -log softmax_j(<users_u, items_j> / temperature)[i].
+    """Softmax over all items: the mean over positive pairs (u, i) of -log softmax_j(<users_u,
+    items_j> / temperature)[i].
 
-    Every item is a negative, none is sampled. Gradients for users and items are written by hand and computed together with
-    the value, a block of users at a time: time 3 matrix products, memory block x m logits. Differentiable once.
+    Every item is a negative, none is sampled. Gradients for users and items are written by hand and
+    computed together with
+    the value, a block of users at a time: time 3 matrix products, memory block x m logits.
+        Differentiable once.
 
-    Args:
-        users: [n, d].
-        items: [m, d].
-        positives: scipy sparse [n, m], whose values are the weights of the pairs (ones for none), or pairs of positions [2, p].
-        temperature: > 0; smaller looks harder at the strongest negatives. Tune it before anything else.
-        weight: of the pairs [p]; only where positives are given as pairs.
-        block: users a block; by default as many as keep the logits at about a million numbers (on a GPU 64 million), but 64 at least.
+    Args: users: [n, d]. items: [m, d]. positives: scipy sparse [n, m], whose values are the weights
+        of the pairs (ones for none), or pairs of positions [2, p]. temperature: > 0; smaller looks
+        harder at the strongest negatives. Tune it before anything else. weight: of the pairs [p];
+        only where positives are given as pairs. block: users a block; by default as many as keep
+        the logits at about a million numbers (on a GPU 64 million), but 64 at least.
 
     Example:
         >>> softmax_loss(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([[0, 1], [2, 3]]))  # log 4
@@ -145,48 +161,71 @@ def softmax_loss(
     """
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
         raise ValueError(
-            f"softmax_loss needs users [n, d] and items [m, d] of one width, got {list(users.shape)} and {list(items.shape)}"
+            "softmax_loss needs users [n, d] and items [m, d] of one width, got "
+            f"{list(users.shape)} and {list(items.shape)}"
         )
     if not temperature > 0:
-        raise ValueError(f"softmax_loss: temperature must be positive, such as 1.0; got {temperature}")
+        raise ValueError(
+            f"softmax_loss: temperature must be positive, such as 1.0; got {temperature}"
+        )
     indptr, cols, weight = _by_user(positives, weight, users, items)
     if cols.numel() == 0:
-        raise ValueError("a loss needs at least one sample, and `positives` has none; leave empty batches out")
+        raise ValueError(
+            "a loss needs at least one sample, and `positives` has none; leave empty batches out"
+        )
     if block is None:
-        block = max(64, (BLOCK_ELEMENTS if users.device.type == "cpu" else GPU_ELEMENTS) // items.shape[0])
+        block = max(
+            64, (BLOCK_ELEMENTS if users.device.type == "cpu" else GPU_ELEMENTS) // items.shape[0]
+        )
     share = weight / _total(weight)
-    return _Softmax.apply(users, items, indptr, cols, share, 1 / temperature, block, torch.is_grad_enabled())
+    return _Softmax.apply(
+        users, items, indptr, cols, share, 1 / temperature, block, torch.is_grad_enabled()
+    )
 
 
-def _by_user(positives: Any, weight: Tensor | None, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Positives as CSR tensors (row pointers, columns, weights) on the device and in the dtype of `users`."""
+def _by_user(
+    positives: Any, weight: Tensor | None, users: Tensor, items: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Positives as CSR tensors (row pointers, columns, weights) on the device and in the dtype of
+    `users`.
+    """
     shape = (len(users), len(items))
     if sp.issparse(positives):
         if weight is not None:
-            raise ValueError("a sparse matrix of positives holds the weights as its values; leave `weight` out")
+            raise ValueError(
+                "a sparse matrix of positives holds the weights as its values; leave `weight` out"
+            )
         if positives.shape != shape:
             raise ValueError(
-                f"positives must have shape {shape}, got {positives.shape}: one row a user, one column an item"
+                f"positives must have shape {shape}, got {positives.shape}: one row a user, one "
+                "column an item"
             )
         csr = sp.csr_array(positives)
-        parts = (csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data.astype(np.float64))
+        parts = (
+            csr.indptr.astype(np.int64),
+            csr.indices.astype(np.int64),
+            csr.data.astype(np.float64),
+        )
         indptr, cols, values = (torch.from_numpy(a).to(users.device) for a in parts)
         return indptr, cols, values.to(users.dtype)
     if positives.ndim != 2 or len(positives) != 2:
         raise ValueError(
-            f"pairs must have shape [2, p], got {list(positives.shape)}; torch.stack([users, items]) gives that"
+            f"pairs must have shape [2, p], got {list(positives.shape)}; torch.stack([users, "
+            "items]) gives that"
         )
     src, dst = positives[0].long(), positives[1].long()
     if weight is None:
         weight = users.new_ones(len(src))
     if weight.shape != src.shape:
         raise ValueError(
-            f"{len(src)} pairs need {len(src)} weights, got shape {list(weight.shape)}; give one a pair [p]"
+            f"{len(src)} pairs need {len(src)} weights, got shape {list(weight.shape)}; give one "
+            "a pair [p]"
         )
     for name, index, size in (("users", src, shape[0]), ("items", dst, shape[1])):
         if len(index) and not (int(index.min()) >= 0 and int(index.max()) < size):
             raise ValueError(
-                f"positions of {name} must lie in [0, {size}), got {int(index.min())} to {int(index.max())}; "
+                f"positions of {name} must lie in [0, {size}), got {int(index.min())} to "
+                f"{int(index.max())}; "
                 f"pass the vectors of all {name}, or count from their first"
             )
     order = src.argsort(stable=True)
@@ -198,9 +237,11 @@ def _by_user(positives: Any, weight: Tensor | None, users: Tensor, items: Tensor
 def wasserstein_critic_loss(
     real: Tensor, fake: Tensor, weight_real: Tensor | None = None, weight_fake: Tensor | None = None
 ) -> Tensor:
-    """What the critic minimises: mean(fake) - mean(real), for its scores [n] and [m] (Arjovsky et al., ICML 2017).
+    """What the critic minimises: mean(fake) - mean(real), for its scores [n] and [m] (Arjovsky et
+    al., ICML 2017).
 
-    Minus its value estimates the Wasserstein distance, when the critic is 1-Lipschitz: see `gradient_penalty`.
+    Minus its value estimates the Wasserstein distance, when the critic is 1-Lipschitz: see
+    `gradient_penalty`.
 
     Example:
         >>> wasserstein_critic_loss(torch.tensor([2.0, 4.0]), torch.tensor([1.0]))
@@ -226,10 +267,12 @@ def gradient_penalty(
     generator: torch.Generator,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """WGAN-GP (Gulrajani et al., NeurIPS 2017): the mean of (||grad_x critic(x)|| - 1)^2 at random points between real and fake.
+    """WGAN-GP (Gulrajani et al., NeurIPS 2017): the mean of (||grad_x critic(x)|| - 1)^2 at random
+    points between real and fake.
 
-    x = a real + (1 - a) fake with one a ~ U(0, 1) per row. The critic must score rows independently (no batch norm) and be
-    twice differentiable, so it may hold none of the once-differentiable products of this package.
+    x = a real + (1 - a) fake with one a ~ U(0, 1) per row. The critic must score rows independently
+    (no batch norm) and be twice differentiable, so it may hold none of the once-differentiable
+    products of this package.
 
     Args:
         critic: [n, ...] -> [n] or [n, 1].
@@ -238,14 +281,18 @@ def gradient_penalty(
         weight: per row [n].
 
     Example, a critic of slope 3 everywhere:
-        >>> gradient_penalty(lambda x: 3 * x[:, 0], torch.ones(4, 2), torch.zeros(4, 2), torch.Generator())
+        >>> real, fake = torch.ones(4, 2), torch.zeros(4, 2)
+        >>> gradient_penalty(lambda x: 3 * x[:, 0], real, fake, torch.Generator())
         tensor(4.)
     """
     if real.shape != fake.shape:
         raise ValueError(
-            f"real and fake must have one shape, got {list(real.shape)} and {list(fake.shape)}; draw as many of each"
+            f"real and fake must have one shape, got {list(real.shape)} and {list(fake.shape)}; "
+            "draw as many of each"
         )
-    a = torch.rand(len(real), generator=generator, device=generator.device, dtype=real.dtype).to(real.device)
+    a = torch.rand(len(real), generator=generator, device=generator.device, dtype=real.dtype).to(
+        real.device
+    )
     a = a.view(-1, *[1] * (real.ndim - 1))
     x = (a * real.detach() + (1 - a) * fake.detach()).requires_grad_()
     (grad,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)

@@ -1,4 +1,6 @@
-"""Propagation over a bipartite matrix: LightGCN's, and LightGCN++'s with lengths taken out and degrees weighed."""
+"""Propagation over a bipartite matrix: LightGCN's, and LightGCN++'s with lengths taken out and
+degrees weighed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ __all__ = ["BipartitePropagation", "ScaledPropagation"]
 
 
 class _Propagate(torch.autograd.Function):
-    """P x with P = sum_l w_l A^l. A is symmetric, hence P is, and the gradient of x is P g: no layer is kept for it."""
+    """P x with P = sum_l w_l A^l. A is symmetric, hence P is, and the gradient of x is P g: no
+    layer is kept for it.
+    """
 
     @staticmethod
     def forward(
@@ -46,22 +50,26 @@ def _polynomial(
 
 
 class BipartitePropagation(torch.nn.Module):
-    r"""The propagation of LightGCN (He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
-    Recommendation", SIGIR 2020).
+    r"""The propagation of LightGCN (He et al., "LightGCN: Simplifying and Powering Graph
+    Convolution Network for Recommendation", SIGIR 2020).
 
-    With A = D^{-1/2} [[0, R], [R^T, 0]] D^{-1/2}, where D holds the row sums of the block matrix (weighted degrees),
+    With A = D^{-1/2} [[0, R], [R^T, 0]] D^{-1/2}, where D holds the row sums of the block matrix
+    (weighted degrees),
 
         out = sum_{l=0..L} w_l A^l x.
 
-    A node without edges receives nothing: it keeps w_0 times its own vector. There are no parameters, and no gradient for
-    the edge weights. The backward pass is the same sparse product as the forward pass and is differentiable once only.
+    A node without edges receives nothing: it keeps w_0 times its own vector. There are no
+    parameters, and no gradient for the edge weights. The backward pass is the same sparse product
+    as the forward pass and is differentiable once only.
 
-    Args:
-        matrix: scipy sparse R [users, items]; its values are edge weights (say, confidences), ones for none. Not negative;
+    Args: matrix: scipy sparse R [users, items]; its values are edge weights (say, confidences),
+        ones for none. Not negative;
             repeated entries are summed.
         layers: L, the number of propagation steps.
-        combine: "mean" (every w_l = 1 / (L + 1), as in the paper), or the L + 1 weights w_0, ..., w_L.
-        dtype: of the vectors to propagate; `.to(dtype)` changes it later, at the precision of this one.
+        combine: "mean" (every w_l = 1 / (L + 1), as in the paper), or the L + 1 weights w_0, ...,
+            w_L.
+        dtype: of the vectors to propagate; `.to(dtype)` changes it later, at the precision of this
+            one.
 
     Shapes:
         users [n_users, d], items [n_items, d] -> the same two shapes.
@@ -88,7 +96,10 @@ class BipartitePropagation(torch.nn.Module):
                 raise ValueError(f'combine is "mean" or {layers + 1} weights, got {combine!r}')
             combine = [1 / (layers + 1)] * (layers + 1)
         if len(combine) != layers + 1:
-            raise ValueError(f"{layers} layers need {layers + 1} weights (layer 0 is the input), got {len(combine)}")
+            raise ValueError(
+                f"{layers} layers need {layers + 1} weights (layer 0 is the input), got "
+                f"{len(combine)}"
+            )
         self.layers = layers
         self.weights = tuple(float(w) for w in combine)
         self.matrix = SparseMatrix(_normalise(matrix), dtype)
@@ -107,23 +118,24 @@ class BipartitePropagation(torch.nn.Module):
 
 
 class ScaledPropagation(torch.nn.Module):
-    r"""The propagation of LightGCN++ (Lee et al., "Revisiting LightGCN: Unexpected Inflexibility, Inconsistency, and A Remedy
-    Towards Improved Recommendation", RecSys 2024).
+    r"""The propagation of LightGCN++ (Lee et al., "Revisiting LightGCN: Unexpected Inflexibility,
+    Inconsistency, and A Remedy Towards Improved Recommendation", RecSys 2024).
 
-    Each layer takes the lengths out of the vectors and weighs neighbours by their degrees d, both ways between the two sides:
+    Each layer takes the lengths out of the vectors and weighs neighbours by their degrees d, both
+    ways between the two sides:
 
         x_{l+1}(u) = d_u^-alpha sum over i of R_ui d_i^-beta x_l(i) / |x_l(i)|,
         out = gamma x_0 + (1 - gamma) mean over l = 1..L of x_l.
 
-    A user's length is then no more than a function of its degree, and beta below 0 trusts neighbours with many links more.
-    A node without edges receives nothing: it keeps gamma times its own vector. No parameters; differentiable once.
+    A user's length is then no more than a function of its degree, and beta below 0 trusts
+    neighbours with many links more.
+    A node without edges receives nothing: it keeps gamma times its own vector. No parameters;
+        differentiable once.
 
-    Args:
-        matrix: scipy sparse R [users, items]; its values are edge weights, ones for none; not negative.
-        layers: L, at least 1.
-        alpha, beta: how far a sum is shared out by the degree of the receiver and of the sender; LightGCN has 0.5 for both.
-        gamma: the share of the vectors that came in.
-        dtype: of the vectors to propagate.
+    Args: matrix: scipy sparse R [users, items]; its values are edge weights, ones for none; not
+        negative. layers: L, at least 1. alpha, beta: how far a sum is shared out by the degree of
+        the receiver and of the sender; LightGCN has 0.5 for both. gamma: the share of the vectors
+        that came in. dtype: of the vectors to propagate.
 
     Shapes:
         users [n_users, d], items [n_items, d] -> the same two shapes.
@@ -159,14 +171,19 @@ class ScaledPropagation(torch.nn.Module):
             degree = np.asarray(r.sum(axis=axis)).reshape(-1, 1)
             for name, exponent in (("out", alpha), ("in", beta)):
                 scale = np.power(degree, -exponent, out=np.zeros_like(degree), where=degree > 0)
-                self.register_buffer(f"{side}_{name}", torch.from_numpy(scale).to(dtype), persistent=False)
+                self.register_buffer(
+                    f"{side}_{name}", torch.from_numpy(scale).to(dtype), persistent=False
+                )
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Users [n, d] and items [m, d] -> the same shapes, after all layers."""
         share = (1 - self.gamma) / self.layers
         out_users, out_items = self.gamma * users, self.gamma * items
         for _ in range(self.layers):
-            from_users, from_items = F.normalize(users) * self.user_in, F.normalize(items) * self.item_in
+            from_users, from_items = (
+                F.normalize(users) * self.user_in,
+                F.normalize(items) * self.item_in,
+            )
             users = spmm(self.matrix, from_items) * self.user_out
             items = spmm(self.matrix, from_users, transpose=True) * self.item_out
             out_users, out_items = out_users + share * users, out_items + share * items
@@ -174,7 +191,9 @@ class ScaledPropagation(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
-        return f"layers={self.layers}, alpha={self.alpha:g}, beta={self.beta:g}, gamma={self.gamma:g}"
+        return (
+            f"layers={self.layers}, alpha={self.alpha:g}, beta={self.beta:g}, gamma={self.gamma:g}"
+        )
 
 
 def _weights(matrix: Any) -> sp.csr_array:

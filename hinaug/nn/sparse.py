@@ -1,9 +1,11 @@
-"""Sparse products with a constant matrix, and scores of pairs, whose gradients are sparse products too.
+"""Sparse products with a constant matrix, and scores of pairs, whose gradients are sparse products
+too.
 
-The kernel is `torch.nn.functional.embedding_bag` (sum mode, one weight per index), which reads a CSR matrix as it is: a bag
-is a row. On the CPU it is several times faster in float32 than scipy's or torch's own CSR product, and gives the same bytes
-at every run and number of threads. The backward passes are written by hand and are themselves not differentiable: a second
-derivative (a gradient penalty through one of these, say) raises.
+The kernel is `torch.nn.functional.embedding_bag` (sum mode, one weight per index), which reads a
+CSR matrix as it is: a bag is a row. On the CPU it is several times faster in float32 than scipy's
+or torch's own CSR product, and gives the same bytes at every run and number of threads. The
+backward passes are written by hand and are themselves not differentiable: a second derivative (a
+gradient penalty through one of these, say) raises.
 """
 
 from __future__ import annotations
@@ -25,12 +27,19 @@ def _product(indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor) -> Tens
     if indices.numel() == 0 or x.shape[1] == 0:
         return x.new_zeros(indptr.numel() - 1, x.shape[1])
     return embedding_bag(
-        indices, x.contiguous(), indptr, mode="sum", per_sample_weights=values, include_last_offset=True
+        indices,
+        x.contiguous(),
+        indptr,
+        mode="sum",
+        per_sample_weights=values,
+        include_last_offset=True,
     )
 
 
 def _group(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Row pointers [size + 1] and the stable order [n] that sorts `index` [n]: the CSR rows of a grouping."""
+    """Row pointers [size + 1] and the stable order [n] that sorts `index` [n]: the CSR rows of a
+    grouping.
+    """
     order = index.argsort(stable=True)
     indptr = index.new_zeros(size + 1)
     torch.cumsum(torch.bincount(index, minlength=size), 0, out=indptr[1:])
@@ -38,10 +47,12 @@ def _group(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 class SparseMatrix(torch.nn.Module):
-    """A constant sparse matrix A [n, m], prepared once (CSR of A and of its transpose) and multiplied many times.
+    """A constant sparse matrix A [n, m], prepared once (CSR of A and of its transpose) and
+    multiplied many times.
 
-    Being a module without parameters, it moves with `.to(device)`, changes its values with `.to(dtype)`, follows the module
-    that holds it, and leaves nothing in a state dict. Repeated entries are summed.
+    Being a module without parameters, it moves with `.to(device)`, changes its values with
+    `.to(dtype)`, follows the module that holds it, and leaves nothing in a state dict. Repeated
+    entries are summed.
 
     Args:
         matrix: any scipy sparse matrix or array [n, m].
@@ -69,9 +80,15 @@ class SparseMatrix(torch.nn.Module):
             # half the memory traffic; both arrays must have one integer type
             small = max(csr.nnz, *csr.shape) < 2**31
             integer = torch.int32 if small else torch.int64
-            self.register_buffer("indptr" + suffix, torch.from_numpy(csr.indptr).to(integer), persistent=False)
-            self.register_buffer("indices" + suffix, torch.from_numpy(csr.indices).to(integer), persistent=False)
-            self.register_buffer("values" + suffix, torch.from_numpy(csr.data).to(dtype), persistent=False)
+            self.register_buffer(
+                "indptr" + suffix, torch.from_numpy(csr.indptr).to(integer), persistent=False
+            )
+            self.register_buffer(
+                "indices" + suffix, torch.from_numpy(csr.indices).to(integer), persistent=False
+            )
+            self.register_buffer(
+                "values" + suffix, torch.from_numpy(csr.data).to(dtype), persistent=False
+            )
 
     def multiply(self, x: Tensor) -> Tensor:
         """A x [n, d] for x [m, d], outside autograd."""
@@ -85,9 +102,13 @@ class SparseMatrix(torch.nn.Module):
 
     def _check(self, x: Tensor, rows: int) -> None:
         if x.ndim != 2 or x.shape[0] != rows:
-            raise ValueError(f"a matrix of shape {self.shape} needs x of shape [{rows}, d], got {list(x.shape)}")
+            raise ValueError(
+                f"a matrix of shape {self.shape} needs x of shape [{rows}, d], got {list(x.shape)}"
+            )
         if x.dtype != self.values.dtype:
-            raise ValueError(f"x is {x.dtype} and the matrix {self.values.dtype}; use matrix.to({x.dtype})")
+            raise ValueError(
+                f"x is {x.dtype} and the matrix {self.values.dtype}; use matrix.to({x.dtype})"
+            )
 
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
@@ -103,11 +124,16 @@ class _SpMM(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.matrix.multiply(grad) if ctx.transpose else ctx.matrix.multiply_transposed(grad), None, None
+        return (
+            ctx.matrix.multiply(grad) if ctx.transpose else ctx.matrix.multiply_transposed(grad),
+            None,
+            None,
+        )
 
 
 def spmm(matrix: SparseMatrix, x: Tensor, transpose: bool = False) -> Tensor:
-    """A x [n, d] for a constant sparse A [n, m] and a dense x [m, d]; the gradient of x is A^T g (differentiable once).
+    """A x [n, d] for a constant sparse A [n, m] and a dense x [m, d]; the gradient of x is A^T g
+    (differentiable once).
 
     transpose: A^T x [m, d] for x [n, d] instead, from the same matrix.
 
@@ -148,11 +174,12 @@ class _PairDot(torch.autograd.Function):
 
 
 def pair_dot(x: Tensor, y: Tensor, src: Tensor, dst: Tensor, block: int = 2048) -> Tensor:
-    """Scores [n] of n pairs: the inner products <x[src], y[dst]>, for x [a, d], y [b, d] and positions src, dst [n].
+    """Scores [n] of n pairs: the inner products <x[src], y[dst]>, for x [a, d], y [b, d] and
+    positions src, dst [n].
 
-    Neither pass keeps an [n, d] array: the forward works in blocks of pairs, and the gradient of x is C y, with C the sparse
-    [a, b] matrix that holds the gradients of the scores (for y: C^T x). This is the inner step of pairwise losses such as
-    BPR. Differentiable once.
+    Neither pass keeps an [n, d] array: the forward works in blocks of pairs, and the gradient of x
+    is C y, with C the sparse [a, b] matrix that holds the gradients of the scores (for y: C^T x).
+    This is the inner step of pairwise losses such as BPR. Differentiable once.
 
     Example:
         >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
@@ -160,5 +187,8 @@ def pair_dot(x: Tensor, y: Tensor, src: Tensor, dst: Tensor, block: int = 2048) 
         tensor([0., 4.])
     """
     if src.ndim != 1 or src.shape != dst.shape:
-        raise ValueError(f"src and dst must be vectors of one length, got {list(src.shape)} and {list(dst.shape)}")
+        raise ValueError(
+            f"src and dst must be vectors of one length, got {list(src.shape)} and "
+            f"{list(dst.shape)}"
+        )
     return _PairDot.apply(x, y, src.long(), dst.long(), block)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 
 BLOCK = 8192  # links whose factors are gathered at once: they stay in the cache for all steps
 FOLD_IN, TOLERANCE = (
@@ -21,25 +22,30 @@ FOLD_IN, TOLERANCE = (
 
 @dataclass(eq=False)
 class ALS(LinkPredictor):
-    """iALS (Hu et al., "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008), as revisited by Rendle et al.
-    ("Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022): factors W, H that minimise
+    """iALS (Hu et al., "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008), as
+    revisited by Rendle et al. ("Revisiting the Performance of iALS on Item Recommendation
+    Benchmarks", RecSys 2022): factors W, H that minimise
 
         sum over links (u, i) of c_ui (<w_u, h_i> - 1)^2  +  unobserved * sum over all (u, i) of <w_u, h_i>^2
         + l2 * (sum_u (n_u + unobserved * items) |w_u|^2  +  sum_i (n_i + unobserved * sources) |h_i|^2)
 
-    with n the (weighted) counts of links; score(u, i) = <w_u, h_i>. The sides take turns, each by a few conjugate gradient
-    steps from where it was (Takacs et al., RecSys 2011): far cheaper than exact solutions, and as good after some rounds.
+    with n the (weighted) counts of links; score(u, i) = <w_u, h_i>. The sides take turns, each by a
+    few conjugate gradient steps from where it was (Takacs et al., RecSys 2011): far cheaper than
+    exact solutions, and as good after some rounds.
 
     relation: the edge type whose links are scored.
     dim: width of the factors; the more the better, up to the rank that the data can bear.
-    l2, unobserved: what matters; tune them together by factors of three. These were the best on MovieLens 1M; the more
-        items and the fewer links, the less of both (0.001 and 0.03 on gowalla): the ridge counts every item.
+    l2, unobserved: what matters; tune them together by factors of three. These were the best on
+        MovieLens 1M; the more items and the fewer links, the less of both (0.001 and 0.03 on
+        gowalla): the ridge counts every item.
     rounds: 16 as in the paper; `steps`: of conjugate gradients, a side and round.
-    weight: a numeric edge column as the c of a link, at least 0; "confidence" weighs generated edges by what they say.
+    weight: a numeric edge column as the c of a link, at least 0; "confidence" weighs generated
+        edges by what they say.
 
-    Learned: `items_`. The factors of a source are solved for from its history in the graph that is scored on, so a new user
-    with history is served. NaN for a source without history among the fitted items, and for an item that nobody had.
-    Time O(rounds x steps x links x dim), memory O((sources + items) x dim + links).
+    Learned: `items_`. The factors of a source are solved for from its history in the graph that is
+    scored on, so a new user with history is served. NaN for a source without history among the
+    fitted items, and for an item that nobody had. Time O(rounds x steps x links x dim), memory
+    O((sources + items) x dim + links).
     """
 
     dim: int = 64
@@ -53,7 +59,10 @@ class ALS(LinkPredictor):
         x = interactions(hin, self.relation, self.weight)
         self._check(x)
         xt = x.T.tocsr()
-        users, items = ((rng.normal(size=(n, self.dim)) * 0.1 / np.sqrt(self.dim)).astype(np.float32) for n in x.shape)
+        users, items = (
+            (rng.normal(size=(n, self.dim)) * 0.1 / np.sqrt(self.dim)).astype(np.float32)
+            for n in x.shape
+        )
         self.known_ = xt.sum(axis=1) > 0
         items[~self.known_] = 0
         with threadpool_limits(1, "blas"):
@@ -76,16 +85,27 @@ class ALS(LinkPredictor):
             if getattr(self, name) < 1:
                 raise ValueError(f"ALS: {name}={getattr(self, name)!r}; at least 1")
         if not (self.l2 > 0 and self.unobserved >= 0):
-            raise ValueError(f"ALS: l2 is above 0 and unobserved at least 0; got {self.l2} and {self.unobserved}")
+            raise ValueError(
+                f"ALS: l2 is above 0 and unobserved at least 0; got {self.l2} and {self.unobserved}"
+            )
         if (x.data < 0).any():
-            raise ValueError(f"ALS: weights are at least 0; column {self.weight!r} has negative ones")
+            raise ValueError(
+                f"ALS: weights are at least 0; column {self.weight!r} has negative ones"
+            )
 
     def _improve(
-        self, rows: np.ndarray, x: sp.csr_array, columns: np.ndarray, steps: int, tolerance: float = 1e-6
+        self,
+        rows: np.ndarray,
+        x: sp.csr_array,
+        columns: np.ndarray,
+        steps: int,
+        tolerance: float = 1e-6,
     ) -> None:
-        """Conjugate gradient steps, in place, for the factors of the rows of x, given those of its columns.
+        """Conjugate gradient steps, in place, for the factors of the rows of x, given those of its
+        columns.
 
-        Rows of about as many links are solved together, padded to the longest with links of weight 0.
+        Rows of about as many links are solved together, padded to the longest with links of weight
+        0.
         """
         shared = np.float32(self.unobserved) * (columns.T @ columns)
         ridge = np.float32(self.l2) * (x.sum(axis=1) + np.float32(self.unobserved * x.shape[1]))
@@ -103,16 +123,28 @@ class ALS(LinkPredictor):
             link = np.arange(degree[these[-1]])
             there = link < degree[these, None]
             at = np.where(there, x.indptr[these, None] + link, 0)
-            h = np.take(columns, x.indices[at.ravel()], axis=0, out=gathered[: at.size], mode="clip")
+            h = np.take(
+                columns, x.indices[at.ravel()], axis=0, out=gathered[: at.size], mode="clip"
+            )
             h, c = h.reshape(*at.shape, self.dim), x.data[at] * there
-            rows[these] = conjugate_gradients(rows[these], h, c, shared, ridge[these, None], steps, tolerance)
+            rows[these] = conjugate_gradients(
+                rows[these], h, c, shared, ridge[these, None], steps, tolerance
+            )
             start = stop
 
 
 def conjugate_gradients(
-    w: np.ndarray, h: np.ndarray, c: np.ndarray, shared: np.ndarray, ridge: np.ndarray, steps: int, tolerance: float
+    w: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    shared: np.ndarray,
+    ridge: np.ndarray,
+    steps: int,
+    tolerance: float,
 ) -> np.ndarray:
-    """Steps from w [n, d] toward the solutions of (shared + ridge + sum_l c_l h_l h_l^T) w = sum_l c_l h_l, h [n, links, d]."""
+    """Steps from w [n, d] toward the solutions of (shared + ridge + sum_l c_l h_l h_l^T) w = sum_l
+    c_l h_l, h [n, links, d].
+    """
 
     def pulled(v: np.ndarray) -> np.ndarray:  # sum_l v_l h_l
         return np.matmul(v[:, None, :], h)[:, 0]
@@ -130,7 +162,9 @@ def conjugate_gradients(
         if not going.any():
             break
         turned = pulled(c * dots(way)) + way @ shared + ridge * way
-        step = np.divide(size, np.vecdot(way, turned)[:, None], out=np.zeros_like(size), where=going)
+        step = np.divide(
+            size, np.vecdot(way, turned)[:, None], out=np.zeros_like(size), where=going
+        )
         w = w + step * way
         rest = rest - step * turned
         new = np.vecdot(rest, rest)[:, None]

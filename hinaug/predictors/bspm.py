@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 from hinaug.predictors.gfcf import BLOCK, columns, low_pass, normalised, smooth, spreading
 
 ORDERS = {"euler": 1, "rk4": 4}
@@ -20,26 +21,30 @@ ORDERS = {"euler": 1, "rk4": 4}
 class BSPM(LinkPredictor):
     """Blurring-sharpening process models (Choi et al., SIGIR 2023, the variant with early merge).
 
-    With R, V and D_i as in `GFCF` and P = R^T R, a row s of scores that starts as history(u) follows two equations:
+    With R, V and D_i as in `GFCF` and P = R^T R, a row s of scores that starts as history(u)
+    follows two equations:
 
         blurring      ds/dt = s (P - I)     for the time `blur`, by Euler's method,
         merging       s + beta * history(u) D_i^-1/2 V V^T D_i^1/2,
         sharpening    ds/dt = -s P          for the time `sharpen`, by `solver`.
 
-    Blurring spreads a history over the graph (one Euler step of time 1 is GF-CF's linear filter); sharpening takes back what
-    is common to all, so that personal differences stand out.
+    Blurring spreads a history over the graph (one Euler step of time 1 is GF-CF's linear filter);
+    sharpening takes back what is common to all, so that personal differences stand out.
 
     relation: the edge type whose links are scored.
-    dim, beta: of the ideal low pass, as `dim` and `alpha` of `GFCF`. With `sharpen`, these defaults were the best on validation
-        pairs of gowalla (30,000 sources, 41,000 items, 0.07 % linked); where links are dense take fewer dimensions.
+    dim, beta: of the ideal low pass, as `dim` and `alpha` of `GFCF`. With `sharpen`, these defaults
+        were the best on validation pairs of gowalla (30,000 sources, 41,000 items, 0.07 % linked);
+        where links are dense take fewer dimensions.
     blur, sharpen: times. A sharpening of 0 leaves GF-CF. blur_steps, sharpen_steps: of the solvers.
     solver: "rk4"; or "euler", four times cheaper, for times below 1: past that it overshoots.
-    weight: a numeric edge column as the values of the links; "confidence" weighs generated edges by what they say.
+    weight: a numeric edge column as the values of the links; "confidence" weighs generated edges by
+        what they say.
 
-    The history is read from the graph that is scored on, so a new user with history is served. NaN for a source without
-    history among the fitted items, and for an item that nobody had at fit time.
-    Time: GFCF's to fit; to score, at most 2 links multiplications a source and Euler step, four times that for "rk4".
-    Memory O(items x dim + links): no item-item matrix is built.
+    The history is read from the graph that is scored on, so a new user with history is served. NaN
+    for a source without history among the fitted items, and for an item that nobody had at fit
+    time.
+    Time: GFCF's to fit; to score, at most 2 links multiplications a source and Euler step, four
+    times that for "rk4". Memory O(items x dim + links): no item-item matrix is built.
     """
 
     dim: int = 448
@@ -54,15 +59,23 @@ class BSPM(LinkPredictor):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.solver not in ORDERS:
             raise ValueError(f"BSPM: solver={self.solver!r}; expected one of {list(ORDERS)}")
-        if min(self.dim, self.blur_steps, self.sharpen_steps) < 1 or min(self.beta, self.blur, self.sharpen) < 0:
-            raise ValueError(f"BSPM: dim and steps are at least 1, beta and times at least 0; got {self!r}")
+        if (
+            min(self.dim, self.blur_steps, self.sharpen_steps) < 1
+            or min(self.beta, self.blur, self.sharpen) < 0
+        ):
+            raise ValueError(
+                f"BSPM: dim and steps are at least 1, beta and times at least 0; got {self!r}"
+            )
         x = interactions(hin, self.relation, self.weight)
         self.graph_, self.degree_ = normalised(x)
         self.basis_ = low_pass(self.graph_, self.dim, rng)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         history = self._history(hin, src, self.weight)
-        spread, scores = spreading(self.graph_), np.float32(self.beta) * smooth(history, self.basis_, self.degree_)
+        spread, scores = (
+            spreading(self.graph_),
+            np.float32(self.beta) * smooth(history, self.basis_, self.degree_),
+        )
         for at in range(0, len(src), BLOCK):
             rows = slice(at, at + BLOCK)
             scores[rows] = self._filtered(history[rows], scores[rows], spread).T
@@ -73,14 +86,26 @@ class BSPM(LinkPredictor):
     def _filtered(
         self, rows: sp.csr_array, merged: np.ndarray, spread: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """Scores of some sources, [items, len(rows)]: products with a sparse matrix from the left run along memory."""
-        s = follow(lambda s: spread(s) - s, columns(rows), self.blur, self.blur_steps, ORDERS["euler"]) + merged.T
-        return follow(lambda s: -spread(s), s, self.sharpen, self.sharpen_steps, ORDERS[self.solver])
+        """Scores of some sources, [items, len(rows)]: products with a sparse matrix from the left
+        run along memory.
+        """
+        s = (
+            follow(
+                lambda s: spread(s) - s, columns(rows), self.blur, self.blur_steps, ORDERS["euler"]
+            )
+            + merged.T
+        )
+        return follow(
+            lambda s: -spread(s), s, self.sharpen, self.sharpen_steps, ORDERS[self.solver]
+        )
 
 
-def follow(slope: Callable[[np.ndarray], np.ndarray], s: np.ndarray, time: float, steps: int, order: int) -> np.ndarray:
-    """Solve ds/dt = slope(s), linear in s and the same at all times: there the Runge-Kutta method of order 4 is the Taylor
-    series to order 4, and Euler's method the one to order 1."""
+def follow(
+    slope: Callable[[np.ndarray], np.ndarray], s: np.ndarray, time: float, steps: int, order: int
+) -> np.ndarray:
+    """Solve ds/dt = slope(s), linear in s and the same at all times: there the Runge-Kutta method
+    of order 4 is the Taylor series to order 4, and Euler's method the one to order 1.
+    """
     if not time:
         return s
     for _ in range(steps):

@@ -11,46 +11,56 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
-from hinaug.predictors.features import Column, Features
+from hinaug.features.columns import Column, Features
+from hinaug.features.similarity import nearest_rows
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 
 BLOCK = 1024
 
-SMALL = 4096  # items below which a second BLAS thread gains a little when idle, and costs a hundredfold when the cores are shared
+# items below which a second BLAS thread gains a little when idle, and costs a hundredfold when the
+# cores are shared
+SMALL = 4096
 
 
 @dataclass(eq=False)
 class EASE(LinkPredictor):
-    """Embarrassingly shallow autoencoders (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019).
+    """Embarrassingly shallow autoencoders (Steck, "Embarrassingly Shallow Autoencoders for Sparse
+    Data", WWW 2019).
 
-    With X the links [sources, items], the item-item weights B with zero diagonal that minimise |X - X B|^2 + l2 |B|^2 are
+    With X the links [sources, items], the item-item weights B with zero diagonal that minimise |X -
+    X B|^2 + l2 |B|^2 are
 
         P = (X^T X + l2 I)^-1,      B_ij = -P_ij / P_jj,      score(u, .) = history(u) B.
 
-    Two kinds of side information leave it in closed form. `side` puts attributes of the sources beside X, as items that
-    nobody asks for (Jeunen et al., "Closed-Form Models for Collaborative Filtering with Side-Information", RecSys 2020).
-    `prior` replaces l2 |B|^2 by l2 |B - c/l2 S|^2, with S the cosines of each item with those nearest to it by its features
-    and c the `prior_weight`: where links say little, B falls back on S instead of 0. With Q = c P S,
+    Two kinds of side information leave it in closed form. `side` puts attributes of the sources
+    beside X, as items that nobody asks for (Jeunen et al., "Closed-Form Models for Collaborative
+    Filtering with Side-Information", RecSys 2020). `prior` replaces l2 |B|^2 by l2 |B - c/l2 S|^2,
+    with S the cosines of each item with those nearest to it by its features and c the
+    `prior_weight`: where links say little, B falls back on S instead of 0. With Q = c P S,
 
         B_ij = Q_ij - P_ij (1 + Q_jj) / P_jj.
 
     relation: the edge type whose links are scored.
-    l2: the hyperparameter that matters, worth tuning by decades: the sparser the data, the larger, relative to the counts.
-    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what they say, at fit and in
-        the history that is scored.
-    side: columns of the source type (see `Features`), such as ["age", "job"] or ("review", "x"), the mean vector of the
-        source's reviews. side_weight: how long the rows of a column are beside those of X; tune it by factors of three.
-    constant: a number beside every row of X, with or without side columns; it brings popularity. Try 1 where links are few
-        and tastes alike, and compare side columns with this alone.
-    prior: columns of the target type, such as "x" or ("review", "x"). prior_weight: in units of common sources, as if items of
-        cosine 1 had met so many more; tune it by factors of three. prior_k: neighbours of an item; ten to some dozens do.
+    l2: the hyperparameter that matters, worth tuning by decades: the sparser the data, the larger,
+        relative to the counts.
+    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what
+        they say, at fit and in the history that is scored.
+    side: columns of the source type (see `Features`), such as ["age", "job"] or ("review", "x"),
+        the mean vector of the source's reviews. side_weight: how long the rows of a column are
+        beside those of X; tune it by factors of three.
+    constant: a number beside every row of X, with or without side columns; it brings popularity.
+        Try 1 where links are few and tastes alike, and compare side columns with this alone.
+    prior: columns of the target type, such as "x" or ("review", "x"). prior_weight: in units of
+        common sources, as if items of cosine 1 had met so many more; tune it by factors of three.
+        prior_k: neighbours of an item; ten to some dozens do.
 
-    The history and side columns are read from the graph that is scored on, so a new user with either is served. NaN for a
-    source without history among the fitted items and without side columns, and for an item that nobody had at fit time,
-    unless it has neighbours in the prior.
-    Memory 4 items^2 bytes, with side columns 8 (items + width)^2: float32, factorised and inverted in place; refused with
-    MemoryError where that is not there. Time O((items + width)^3).
+    The history and side columns are read from the graph that is scored on, so a new user with
+    either is served. NaN for a source without history among the fitted items and without side
+    columns, and for an item that nobody had at fit time, unless it has neighbours in the prior.
+    Memory 4 items^2 bytes, with side columns 8 (items + width)^2: float32, factorised and inverted
+    in place; refused with MemoryError where that is not there. Time O((items + width)^3).
     """
 
     l2: float = 300.0
@@ -64,7 +74,9 @@ class EASE(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if not self.l2 > 0:
-            raise ValueError(f"EASE: l2 is above 0 (the matrix may not be invertible without it); got {self.l2}")
+            raise ValueError(
+                f"EASE: l2 is above 0 (the matrix may not be invertible without it); got {self.l2}"
+            )
         x = interactions(hin, self.relation, self.weight)
         self.side_ = None if self.side is None else Features(self.relation[0], self.side).fit(hin)
         z = self._side(hin)
@@ -133,33 +145,22 @@ def fill_gram(out: np.ndarray, x: sp.csr_array) -> None:
         out[at : at + BLOCK] = (xt[at : at + BLOCK] @ x).toarray()
 
 
-def nearest_rows(rows: np.ndarray, k: int) -> sp.csr_array:
-    """The k largest positive products of each row with the others, CSR [n, n]; in blocks."""
-    n = len(rows)
-    k = max(0, min(k, n - 1))
-    column, value = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-    for at in range(0, n, BLOCK):
-        block = rows[at : at + BLOCK] @ rows.T
-        block[np.arange(len(block)), np.arange(at, at + len(block))] = 0
-        column[at : at + BLOCK] = np.argsort(-block, axis=1, kind="stable")[:, :k]
-        value[at : at + BLOCK] = np.take_along_axis(block, column[at : at + BLOCK], axis=1)
-    out = sp.csr_array((value.ravel(), column.ravel(), np.arange(n + 1) * k), shape=(n, n))
-    out.data[out.data < 1e-6] = 0  # the cosine of rows that have nothing in common, up to rounding
-    out.eliminate_zeros()
-    return out
-
-
 def invert_in_place(matrix: np.ndarray) -> None:
-    """The inverse of a symmetric positive definite float32 matrix [n, n], written over it (Cholesky)."""
+    """The inverse of a symmetric positive definite float32 matrix [n, n], written over it
+    (Cholesky).
+    """
     if not len(matrix):
         return
     turned = matrix.T  # LAPACK counts by columns: what it calls lower is our upper triangle
     for name, step in (("factorise", lapack.spotrf), ("invert", lapack.spotri)):
         # both write over their argument, which is float32 and contiguous by columns
-        result, info = step(turned, lower=1, **{"overwrite_a" if name == "factorise" else "overwrite_c": 1})
+        result, info = step(
+            turned, lower=1, **{"overwrite_a" if name == "factorise" else "overwrite_c": 1}
+        )
         if info != 0:
             raise np.linalg.LinAlgError(
-                f"could not {name} the matrix (LAPACK info {info}); a larger l2 makes it better conditioned"
+                f"could not {name} the matrix (LAPACK info {info}); a larger l2 makes it better "
+                "conditioned"
             )
         if not np.shares_memory(result, matrix):
             turned[...] = result
@@ -171,23 +172,30 @@ def invert_in_place(matrix: np.ndarray) -> None:
 
 
 def check_memory(n_items: int, name: str, copies: int = 1) -> None:
-    """MemoryError when square float32 matrices over the items, with a tenth to spare, are more than there is."""
+    """MemoryError when square float32 matrices over the items, with a tenth to spare, are more than
+    there is.
+    """
     need, there = 4.4 * copies * n_items**2, available_memory()
     if there is not None and need > there:
         raise MemoryError(
-            f"{name} needs {need / 2**30:.1f} GiB for a matrix over {n_items:,} items, and {there / 2**30:.1f} GiB are free; "
+            f"{name} needs {need / 2**30:.1f} GiB for a matrix over {n_items:,} items, and "
+            f"{there / 2**30:.1f} GiB are free; "
             "drop rare items first, or use a method with sparse weights such as SLIM"
         )
 
 
 def available_memory() -> int | None:
-    """Bytes that can still be used, from the kernel and from the limit of a container; None where neither is told."""
+    """Bytes that can still be used, from the kernel and from the limit of a container; None where
+    neither is told.
+    """
     found = []
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+        used = dict(
+            line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
+        )
         if limit != "max":
             found.append(int(limit) - int(used["anon"]))
     except (OSError, ValueError, KeyError):

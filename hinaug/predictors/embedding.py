@@ -1,4 +1,6 @@
-"""What LightGCN, XSimGCL and MF share: one vector a node, trained on all links at every step, and when to stop."""
+"""What LightGCN, XSimGCL and MF share: one vector a node, trained on all links at every step, and
+when to stop.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,21 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
-from hinaug.predictors.objectives import BPR, Cosine, DrawPrior, Objective, SampledSoftmax, Softmax, rows_alike
-from hinaug.predictors.training import Validation, torch_threads
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
+from hinaug.training.objectives import (
+    BPR,
+    Cosine,
+    DrawPrior,
+    Objective,
+    SampledSoftmax,
+    Softmax,
+    rows_alike,
+)
+from hinaug.training.threads import torch_threads
+from hinaug.training.validation import Validation
 
 SMALL = 50_000_000  # links x dim below which a second thread costs more than it gives
 
@@ -24,13 +36,15 @@ SMALL = 50_000_000  # links x dim below which a second thread costs more than it
 class Network(nn.Module):
     """The vectors of sources and targets, E [n, dim], and what a model makes of them.
 
-    `forward` gives final vectors (users, items). While training it may leave a loss of its own in `extra`.
+    `forward` gives final vectors (users, items). While training it may leave a loss of its own in
+    `extra`.
     """
 
     def __init__(self, shape: tuple[int, int], dim: int, rng: np.random.Generator) -> None:
         super().__init__()
         self.users, self.items = (
-            nn.Parameter(torch.from_numpy(0.1 * rng.standard_normal((n, dim), np.float32))) for n in shape
+            nn.Parameter(torch.from_numpy(0.1 * rng.standard_normal((n, dim), np.float32)))
+            for n in shape
         )
         self.extra: Tensor | float = 0.0
 
@@ -40,31 +54,40 @@ class Network(nn.Module):
 
 @dataclass(eq=False)
 class EmbeddingPredictor(LinkPredictor):
-    """Full-batch training of a `Network`: a subclass says which one in `_network(hin, links, rng)`, and its DEFAULTS.
+    """Full-batch training of a `Network`: a subclass says which one in `_network(hin, links, rng)`,
+    and its DEFAULTS.
 
-    loss: "bpr", -log sigmoid(<z_u, z_i - z_j>) with j drawn anew for each link and step from what u has not (Rendle et al.,
-        UAI 2009); "softmax", -log softmax over all targets of <z_u, .> / temperature; or "sampled", the same with the sum
-        over all targets estimated from `negatives` of them.
-    power: of "sampled": targets are drawn in proportion to their links^power, links counted as the loss weighs them. 0,
-        uniformly, estimates the softmax; 1 draws as often as the negatives of a batch of links would, and ranked best on
-        gowalla, with cosines.
-    cosine: the softmaxes are of cosines (Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item Recommendation",
-        TOIS 2024). Scores stay inner products, which ranked better than cosines on gowalla. Try it where targets are
-        many: there it learned in a fraction of the steps; on a small catalogue it lost. l2 is 0 then where it is None. Tune
-        the temperature first.
+    loss: "bpr", -log sigmoid(<z_u, z_i - z_j>) with j drawn anew for each link and step from what u
+        has not (Rendle et al., UAI 2009); "softmax", -log softmax over all targets of <z_u, .> /
+        temperature; or "sampled", the same with the sum over all targets estimated from `negatives`
+        of them.
+    power: of "sampled": targets are drawn in proportion to their links^power, links counted as the
+        loss weighs them. 0, uniformly, estimates the softmax; 1 draws as often as the negatives of
+        a batch of links would, and ranked best on gowalla, with cosines.
+    cosine: the softmaxes are of cosines (Wu et al., "On the Effectiveness of Sampled Softmax Loss
+        for Item Recommendation", TOIS 2024). Scores stay inner products, which ranked better than
+        cosines on gowalla. Try it where targets are many: there it learned in a fraction of the
+        steps; on a small catalogue it lost. l2 is 0 then where it is None. Tune the temperature
+        first.
     temperature: of the softmaxes; None takes 1, or 0.1 for cosines.
-    mean_over: "links", or "sources": the mean over sources of the mean over their links, as where batches draw a source first
-        and then a link of it.
-    dim: width of the embeddings. lr: of Adam. l2: the precision of a normal prior on every parameter, l2 / (2 n_links) |E|^2.
-    prior: "nodes", as just said, or for "bpr" "draws": l2 / 2 times the mean of |e_u|^2 + |e_i|^2 + |e_j|^2 over what the loss
-        draws (the negatives by their mean, 1 / targets each), so that popular nodes are held shorter; l2 None is 1e-4 then.
-        BPR as published code has it is mean_over="sources", prior="draws".
+    mean_over: "links", or "sources": the mean over sources of the mean over their links, as where
+        batches draw a source first and then a link of it.
+    dim: width of the embeddings. lr: of Adam. l2: the precision of a normal prior on every
+        parameter, l2 / (2 n_links) |E|^2.
+    prior: "nodes", as just said, or for "bpr" "draws": l2 / 2 times the mean of |e_u|^2 + |e_i|^2 +
+        |e_j|^2 over what the loss draws (the negatives by their mean, 1 / targets each), so that
+        popular nodes are held shorter; l2 None is 1e-4 then. BPR as published code has it is
+        mean_over="sources", prior="draws".
     steps: at most; None takes the default of the loss, as for lr and l2.
-    check_every, patience: with `valid`, NDCG@20 is measured every `check_every` steps, training ends when `patience`
-        measures in a row bring nothing new, and the best embeddings are kept. `refit` then trains for as many steps.
-    weight: a numeric edge column as weights of the links; "confidence" weighs generated edges by what they say.
-    threads: of torch. None takes one where the graph is small, since a second would spin for nothing, and else all.
-    device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU either way.
+    check_every, patience: with `valid`, NDCG@20 is measured every `check_every` steps, training
+        ends when `patience` measures in a row bring nothing new, and the best embeddings are kept.
+        `refit` then trains for as many steps.
+    weight: a numeric edge column as weights of the links; "confidence" weighs generated edges by
+        what they say.
+    threads: of torch. None takes one where the graph is small, since a second would spin for
+        nothing, and else all.
+    device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU
+        either way.
 
     Learned: final vectors `users_`, `items_`; `steps_`; `curve_`, the measures on `valid`.
     """
@@ -99,22 +122,30 @@ class EmbeddingPredictor(LinkPredictor):
             if self._setting(name) < 1:
                 raise ValueError(f"{who}: {name}={self._setting(name)!r}; at least 1")
         if self.cosine and self.loss == "bpr":
-            raise ValueError(f'{who}: cosine=True is for the softmaxes; take loss="softmax" or "sampled" with it')
+            raise ValueError(
+                f'{who}: cosine=True is for the softmaxes; take loss="softmax" or "sampled" with it'
+            )
         if self.mean_over not in ("links", "sources"):
             raise ValueError(f'{who}: mean_over={self.mean_over!r}; expected "links" or "sources"')
         if self.prior not in ("nodes", "draws"):
             raise ValueError(f'{who}: prior={self.prior!r}; expected "nodes" or "draws"')
         if self.prior == "draws" and self.loss != "bpr":
-            raise ValueError(f'{who}: prior="draws" is for loss="bpr", and the loss is {self.loss!r}')
+            raise ValueError(
+                f'{who}: prior="draws" is for loss="bpr", and the loss is {self.loss!r}'
+            )
         if not 0 <= self.power < np.inf:
             raise ValueError(f"{who}: power={self.power!r}; at least 0")
         if self.power and self.loss != "sampled":
-            raise ValueError(f'{who}: power={self.power!r} is for loss="sampled", and the loss is {self.loss!r}')
+            raise ValueError(
+                f'{who}: power={self.power!r} is for loss="sampled", and the loss is {self.loss!r}'
+            )
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"{who}: temperature={self.temperature!r}; above 0")
         if hin.n(self.relation) == 0:
             raise ValueError(f"{who}: there are no {self.relation} links to learn from")
-        measure = None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
+        measure = (
+            None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
+        )
         self._train(hin, rng, self._setting("steps"), measure)
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
@@ -139,7 +170,9 @@ class EmbeddingPredictor(LinkPredictor):
         )
         return Cosine(softmax) if self.cosine else softmax
 
-    def _train(self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None) -> None:
+    def _train(
+        self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None
+    ) -> None:
         links = interactions(hin, self.relation, self.weight)
         threads = self.threads or (1 if links.nnz * self.dim < SMALL else None)
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")

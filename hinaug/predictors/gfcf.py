@@ -11,8 +11,9 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 
 BLOCK = 64  # sources whose dense columns are filtered at once: what is gathered stays in the cache
 
@@ -21,23 +22,26 @@ BLOCK = 64  # sources whose dense columns are filtered at once: what is gathered
 class GFCF(LinkPredictor):
     """GF-CF (Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021).
 
-    With X the links [sources, items], D_s and D_i the degrees of sources and items, R = D_s^-1/2 X D_i^-1/2, and V the
-    right singular vectors of R for its `dim` largest singular values,
+    With X the links [sources, items], D_s and D_i the degrees of sources and items, R = D_s^-1/2 X
+    D_i^-1/2, and V the right singular vectors of R for its `dim` largest singular values,
 
         score(u, .) = history(u) (R^T R + alpha D_i^-1/2 V V^T D_i^1/2):
 
-    a linear filter of the item-item graph, plus an ideal low-pass filter that keeps the smoothest signals.
+    a linear filter of the item-item graph, plus an ideal low-pass filter that keeps the smoothest
+    signals.
 
     relation: the edge type whose links are scored.
-    dim: singular vectors of the low pass. 256 is the authors'; the smaller and sparser the data, the fewer.
-    alpha: weight of the low pass; 0.3 is the authors', for sparse data; where links are dense the low pass is worth more.
-    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what they say, at fit and in
-        the history that is scored.
+    dim: singular vectors of the low pass. 256 is the authors'; the smaller and sparser the data,
+        the fewer.
+    alpha: weight of the low pass; 0.3 is the authors', for sparse data; where links are dense the
+        low pass is worth more.
+    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what
+        they say, at fit and in the history that is scored.
 
-    The history is read from the graph that is scored on, so a new user with history is served. NaN for a source without
-    history among the fitted items, and for an item that nobody had at fit time.
-    Time O((links + items x dim) x dim) and a few rounds of that to fit, and at most O(links) for each source that is scored;
-    memory O(items x dim + links): no item-item matrix is built.
+    The history is read from the graph that is scored on, so a new user with history is served. NaN
+    for a source without history among the fitted items, and for an item that nobody had at fit
+    time. Time O((links + items x dim) x dim) and a few rounds of that to fit, and at most O(links)
+    for each source that is scored; memory O(items x dim + links): no item-item matrix is built.
     """
 
     dim: int = 256
@@ -46,14 +50,20 @@ class GFCF(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.dim < 1 or self.alpha < 0:
-            raise ValueError(f"GFCF: dim is at least 1 and alpha at least 0; got dim={self.dim}, alpha={self.alpha}")
+            raise ValueError(
+                f"GFCF: dim is at least 1 and alpha at least 0; got dim={self.dim}, "
+                f"alpha={self.alpha}"
+            )
         x = interactions(hin, self.relation, self.weight)
         self.graph_, self.degree_ = normalised(x)
         self.basis_ = low_pass(self.graph_, self.dim, rng)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         history = self._history(hin, src, self.weight)
-        spread, scores = spreading(self.graph_), np.float32(self.alpha) * smooth(history, self.basis_, self.degree_)
+        spread, scores = (
+            spreading(self.graph_),
+            np.float32(self.alpha) * smooth(history, self.basis_, self.degree_),
+        )
         for at in range(0, len(src), BLOCK):
             scores[at : at + BLOCK] += spread(columns(history[at : at + BLOCK])).T
         scores[:, self.degree_ == 0] = np.nan
@@ -67,14 +77,15 @@ def normalised(x: sp.csr_array) -> tuple[sp.csr_array, np.ndarray]:
     if (x.data < 0).any():
         raise ValueError("a graph filter takes weights of at least 0; there are negative ones")
     left, right = (
-        np.divide(1, np.sqrt(d), out=np.zeros(len(d), np.float32), where=d > 0) for d in (of_source, of_item)
+        np.divide(1, np.sqrt(d), out=np.zeros(len(d), np.float32), where=d > 0)
+        for d in (of_source, of_item)
     )
     return (sp.diags_array(left) @ x @ sp.diags_array(right)).tocsr(), of_item.astype(np.float32)
 
 
 def spreading(graph: sp.csr_array) -> Callable[[np.ndarray], np.ndarray]:
-    """Multiplication by P = R^T R of dense columns [items, b]. By torch, whose product takes a third of the time of scipy's
-    where b is 64; P itself would be far larger than R.
+    """Multiplication by P = R^T R of dense columns [items, b]. By torch, whose product takes a
+    third of the time of scipy's where b is 64; P itself would be far larger than R.
     """
     import torch
 
@@ -90,9 +101,11 @@ def columns(history: sp.csr_array) -> np.ndarray:
 
 
 def low_pass(graph: sp.csr_array, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """The right singular vectors [items, dim] of the largest singular values: the smoothest signals on the item graph.
+    """The right singular vectors [items, dim] of the largest singular values: the smoothest signals
+    on the item graph.
 
-    Exact (Lanczos): a randomized SVD with its usual seven rounds finds another subspace, and with it other scores.
+    Exact (Lanczos): a randomized SVD with its usual seven rounds finds another subspace, and with
+    it other scores.
     """
     short = min(graph.shape)
     if not graph.nnz:

@@ -1,4 +1,6 @@
-"""HeteroGNN: an inductive graph network over attributes, text and typed edges, for nodes never seen in training as well."""
+"""HeteroGNN: an inductive graph network over attributes, text and typed edges, for nodes never seen
+in training as well.
+"""
 
 from __future__ import annotations
 
@@ -15,48 +17,61 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from hinaug import tables as tb
-from hinaug.base import LinkPredictor
-from hinaug.hin import HIN, EdgeType
+from hinaug.features.columns import MOST_CATEGORIES, Features
+from hinaug.graph import arrow as tb
+from hinaug.graph.evidence import touching
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 from hinaug.nn.hetero import CONVS, HeteroEncoder
 from hinaug.nn.losses import softmax_loss
 from hinaug.nn.sampling import NeighborSampler
+from hinaug.predictors.base import LinkPredictor
 from hinaug.predictors.embedding import SMALL
-from hinaug.predictors.features import MOST_CATEGORIES, Features
-from hinaug.predictors.objectives import BPR, Gap
-from hinaug.predictors.training import Validation, torch_threads
 from hinaug.progress import track
-from hinaug.split import touching
+from hinaug.training.objectives import BPR, Gap
+from hinaug.training.threads import torch_threads
+from hinaug.training.validation import Validation
 
 BACK = "back: "  # the name of an edge type walked the other way
 
 
 @dataclass(eq=False)
 class HeteroGNN(LinkPredictor):
-    """score(u, i) = <z_u, z_i>, z from a typed graph network (`hinaug.nn.HeteroEncoder`) over all that the graph says.
+    """score(u, i) = <z_u, z_i>, z from a typed graph network (`hinaug.nn.HeteroEncoder`) over all
+    that the graph says.
 
-    A node enters with its own columns (vectors, numbers, categories; see `Features`) and the logarithms of its degrees, and
-    hears from its neighbours along every edge type, in both directions. Nothing is learned for a single node unless `ids`
-    asks for it, so users and items that came later are scored from the graph at hand.
+    A node enters with its own columns (vectors, numbers, categories; see `Features`) and the
+    logarithms of its degrees, and hears from its neighbours along every edge type, in both
+    directions. Nothing is learned for a single node unless `ids` asks for it, so users and items
+    that came later are scored from the graph at hand.
 
-    In each step a share `hold` of the links, drawn anew, leaves the graph that messages go along, and these are what is
-    predicted: a model that hears from the very link that it predicts would learn to copy. What witnesses a held link
-    leaves with it: the edges of `evidence` nodes, and the pair under any other edge type. A share `unseen` of the nodes at
-    each end is new for the step: it loses all such links, what witnesses them, and its vector of `ids`. So the network
-    learns what to make of a user or an item that has none, which hardly happens otherwise (Volkovs et al., "DropoutNet:
-    Addressing Cold Start in Recommender Systems", NeurIPS 2017). Take 0 where all that is ranked has links:
-    `benchmarks/README.md` has what it brings and costs.
+    In each step a share `hold` of the links, drawn anew, leaves the graph that messages go along,
+    and these are what is
+    predicted: a model that hears from the very link that it predicts would learn to copy. What
+        witnesses a held link
+    leaves with it: the edges of `evidence` nodes, and the pair under any other edge type. A share
+        `unseen` of the nodes at
+    each end is new for the step: it loses all such links, what witnesses them, and its vector of
+    `ids`. So the network learns what to make of a user or an item that has none, which hardly
+    happens otherwise (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems",
+    NeurIPS 2017). Take 0 where all that is ranked has links: `benchmarks/README.md` has what it
+    brings and costs.
 
-    conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable column of every type.
+    conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable
+        column of every type.
     evidence: node types that witness a link, such as ("review",).
-    ids: learned vectors for the nodes of the two ends beside all else, with l2 on them; nodes that came later have none.
+    ids: learned vectors for the nodes of the two ends beside all else, with l2 on them; nodes that
+        came later have none.
     loss: "softmax" over all targets, or "bpr". hidden, dim, layers, heads, dropout: of the network.
-    batch: None trains on the whole graph at each step. A number takes so many links a step, with `fanout` neighbours of each
-        node and edge type drawn anew in each layer: for graphs that do not fit. An epoch is then links / batch steps.
-    steps, lr, l2, check_every, patience, threads: as in `LightGCN`; l2 counts the ids alone. device: None takes a GPU,
-        where sums are added up in any order: two fits with one seed then differ in the last digits.
+    batch: None trains on the whole graph at each step. A number takes so many links a step, with
+        `fanout` neighbours of each node and edge type drawn anew in each layer: for graphs that do
+        not fit. An epoch is then links / batch steps.
+    steps, lr, l2, check_every, patience, threads: as in `LightGCN`; l2 counts the ids alone.
+        device: None takes a GPU, where sums are added up in any order: two fits with one seed then
+        differ in the last digits.
 
-    Learned: `weights_`, `features_`, `steps_`, `curve_`. NaN for a source and a target that say nothing: no column and no edge.
+    Learned: `weights_`, `features_`, `steps_`, `curve_`. NaN for a source and a target that say
+    nothing: no column and no edge.
     """
 
     conv: str = "sage"
@@ -85,12 +100,15 @@ class HeteroGNN(LinkPredictor):
         within = 0 < self.hold < 1 and 0 <= self.unseen < 1
         if self.conv not in CONVS or self.loss not in ("softmax", "bpr") or not within:
             raise ValueError(
-                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', hold above 0 and unseen from 0, both below 1; "
+                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', hold above 0 and "
+                "unseen from 0, both below 1; "
                 f"got {self!r}"
             )
         if hin.n(self.relation) == 0:
             raise ValueError(f"HeteroGNN: there are no {self.relation} links to learn from")
-        measure = None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
+        measure = (
+            None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
+        )
         self._train(hin, rng, self.steps, measure)
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
@@ -99,14 +117,20 @@ class HeteroGNN(LinkPredictor):
     def _threads(self, hin: HIN) -> int | None:
         return self.threads or (1 if sum(map(hin.n, hin.edges)) * self.hidden < SMALL else None)
 
-    # ---- training ------------------------------------------------------------------------------------------------
+    # ---- training --------------------------------------------------------------------------------
 
-    def _train(self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None) -> None:
-        self.features_ = {t: Features(t, list(c)).fit(hin) for t, c in self._usable(hin).items() if c}
+    def _train(
+        self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None
+    ) -> None:
+        self.features_ = {
+            t: Features(t, list(c)).fit(hin) for t, c in self._usable(hin).items() if c
+        }
         self.edges_ = _both_ways(hin.edges)
         graph = _Graph(self, hin)
         self.centre_ = {t: x.mean(axis=0) for t, x in graph.degrees.items() if len(x)}
-        self.scale_ = {t: np.maximum(x.std(axis=0), 0.1) for t, x in graph.degrees.items() if len(x)}
+        self.scale_ = {
+            t: np.maximum(x.std(axis=0), 0.1) for t, x in graph.degrees.items() if len(x)
+        }
         self.dims_ = {t: x.shape[1] for t, x in graph.inputs(self).items()}
         self.seed_ = int(rng.integers(2**62))
         links = BPR(hin.adjacency(self.relation), rng)
@@ -133,7 +157,9 @@ class HeteroGNN(LinkPredictor):
         self.weights_ = _arrays(network) if kept is None else kept
         self.__dict__.pop("_last", None)
 
-    def _loss(self, network: _Network, graph: _Graph, links: BPR, rng: np.random.Generator) -> Tensor:
+    def _loss(
+        self, network: _Network, graph: _Graph, links: BPR, rng: np.random.Generator
+    ) -> Tensor:
         n = len(links.src)
         size = max(1, min(self.batch or round(self.hold * n), n - 1)) if n > 1 else 1
         held = np.zeros(n, bool)
@@ -151,14 +177,16 @@ class HeteroGNN(LinkPredictor):
             users, src = np.unique(src, return_inverse=True)
             items, both = np.unique(np.concatenate([pos, neg]), return_inverse=True)
             pos, neg = both[: len(pos)], both[len(pos) :]
-            z_src, z_dst = network(graph, *graph.batch(users, items, gone, self.layers, self.fanout, rng), new)
+            z_src, z_dst = network(
+                graph, *graph.batch(users, items, gone, self.layers, self.fanout, rng), new
+            )
         at = [torch.from_numpy(np.ascontiguousarray(a)).to(z_src.device) for a in (src, pos, neg)]
         weight = weight.to(z_src.device)
         if self.loss == "bpr":
             return weight @ softplus(-Gap.apply(z_src, z_dst, *at))
         return softmax_loss(z_src, z_dst, torch.stack(at[:2]), weight=weight)
 
-    # ---- scoring -------------------------------------------------------------------------------------------------
+    # ---- scoring ---------------------------------------------------------------------------------
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         last = self.__dict__.get("_last")
@@ -192,7 +220,9 @@ class HeteroGNN(LinkPredictor):
                 values = tb.one_chunk(table[name])
                 if pa.types.is_dictionary(values.type):
                     values = values.dictionary_decode()
-                few = tb.is_text(values.type) and len(values.unique()) <= min(MOST_CATEGORIES, len(values) / 2)
+                few = tb.is_text(values.type) and len(values.unique()) <= min(
+                    MOST_CATEGORIES, len(values) / 2
+                )
                 if name != "id" and (tb.is_vector(values.type) or tb.is_number(values.type) or few):
                     found.setdefault(type, []).append(name)
         return found
@@ -229,9 +259,15 @@ class _Network(torch.nn.Module):
         for type, at in nodes.items():
             part = torch.from_numpy(graph.rows(self.model, type, at, degrees[type])).to(device)
             if f"type {type}" in self.ids:
-                rows = graph.known[type][at] if new is None else np.where(new[type][at], -1, graph.known[type][at])
+                rows = (
+                    graph.known[type][at]
+                    if new is None
+                    else np.where(new[type][at], -1, graph.known[type][at])
+                )
                 known = torch.from_numpy(rows).to(device)
-                table = torch.cat([self.ids[f"type {type}"], torch.zeros(1, self.model.hidden, device=device)])
+                table = torch.cat(
+                    [self.ids[f"type {type}"], torch.zeros(1, self.model.hidden, device=device)]
+                )
                 part = torch.cat([part, table[known]], 1)
             x[type] = part
         layers = [{e: torch.from_numpy(i).to(device) for e, i in layer.items()} for layer in edges]
@@ -240,7 +276,9 @@ class _Network(torch.nn.Module):
 
 
 class _Graph:
-    """A graph as arrays: features, degrees, and for every edge the link that it would give away (-1: none)."""
+    """A graph as arrays: features, degrees, and for every edge the link that it would give away
+    (-1: none).
+    """
 
     def __init__(self, model: HeteroGNN, hin: HIN) -> None:
         self.layers, self.relation = model.layers, model.relation
@@ -248,18 +286,27 @@ class _Graph:
         self.features = {t: f.encode(hin)[0] for t, f in model.features_.items() if t in hin.nodes}
         self.described = {t: f.encode(hin)[1] for t, f in model.features_.items() if t in hin.nodes}
         ends = (model.relation[0], model.src_ids_), (model.relation[2], model.dst_ids_)
-        self.known = {t: tb.lookup(ids, hin.nodes[t]["id"].chunk(0)).astype(np.int64) for t, ids in ends}
+        self.known = {
+            t: tb.lookup(ids, hin.nodes[t]["id"].chunk(0)).astype(np.int64) for t, ids in ends
+        }
         missing = [e for e in model.edges_ if e[0] not in self.n or e[2] not in self.n]
         if missing:
-            raise ValueError(f"HeteroGNN was fitted on a graph with {missing[0]} edges; this one lacks the node type")
+            raise ValueError(
+                f"HeteroGNN was fitted on a graph with {missing[0]} edges; this one lacks the "
+                "node type"
+            )
         links = hin.adjacency(model.relation).sorted_indices()
         rows = np.repeat(np.arange(links.shape[0]), np.diff(links.indptr))
         codes = rows * links.shape[1] + links.indices
-        witness = {t: _witness(hin, t, model.relation, codes, links.shape[1]) for t in model.evidence}
+        witness = {
+            t: _witness(hin, t, model.relation, codes, links.shape[1]) for t in model.evidence
+        }
         self.matrix: dict[EdgeType, sp.csr_array] = {}
         self.link: dict[EdgeType, np.ndarray] = {}
         for edge in model.edges_:
-            forward = (edge[2], edge[1].removeprefix(BACK), edge[0]) if edge[1].startswith(BACK) else edge
+            forward = (
+                (edge[2], edge[1].removeprefix(BACK), edge[0]) if edge[1].startswith(BACK) else edge
+            )
             if forward in hin.edges:
                 src, dst = hin.links(forward)
             else:
@@ -276,13 +323,17 @@ class _Graph:
             order = np.argsort(b, kind="stable")
             indptr = np.concatenate([[0], np.cumsum(np.bincount(b, minlength=self.n[edge[2]]))])
             shape = (self.n[edge[2]], self.n[edge[0]])
-            self.matrix[edge] = sp.csr_array((np.ones(len(a), np.float32), a[order], indptr), shape=shape)
+            self.matrix[edge] = sp.csr_array(
+                (np.ones(len(a), np.float32), a[order], indptr), shape=shape
+            )
             self.link[edge] = link[order]
         self.sampler = NeighborSampler(self.matrix)
         self.degrees = self._degrees(None)
 
     def _degrees(self, gone: np.ndarray | None) -> dict[str, np.ndarray]:
-        """log(1 + edges of each type that reach a node), without those that give links away that are gone."""
+        """log(1 + edges of each type that reach a node), without those that give links away that
+        are gone.
+        """
         out: dict[str, list[np.ndarray]] = {t: [] for t in self.n}
         for edge, matrix in self.matrix.items():
             receiver = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
@@ -304,17 +355,30 @@ class _Graph:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def messages(self, gone: np.ndarray | None) -> tuple[Any, ...]:
-        """The whole graph without what gives links away that are gone: nodes, degrees, edges of each layer, None."""
+        """The whole graph without what gives links away that are gone: nodes, degrees, edges of
+        each layer, None.
+        """
         edges = {}
         for edge, matrix in self.matrix.items():
             receiver = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
             index = np.stack([matrix.indices.astype(np.int64), receiver])
             edges[edge] = index if gone is None else index[:, self._stays(edge, gone)]
         nodes = {t: np.arange(n) for t, n in self.n.items()}
-        return nodes, self.degrees if gone is None else self._degrees(gone), [edges] * self.layers, None
+        return (
+            nodes,
+            self.degrees if gone is None else self._degrees(gone),
+            [edges] * self.layers,
+            None,
+        )
 
     def batch(
-        self, users: np.ndarray, items: np.ndarray, gone: np.ndarray, layers: int, fanout: int, rng: np.random.Generator
+        self,
+        users: np.ndarray,
+        items: np.ndarray,
+        gone: np.ndarray,
+        layers: int,
+        fanout: int,
+        rng: np.random.Generator,
     ) -> tuple[Any, ...]:
         """The same for a mini-batch that writes these users and items."""
         seeds = {self.relation[0]: users, self.relation[2]: items}

@@ -1,4 +1,6 @@
-"""LightGCN: embeddings propagated over the graph, trained on all links at every step; with side information if asked."""
+"""LightGCN: embeddings propagated over the graph, trained on all links at every step; with side
+information if asked.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,19 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from hinaug.hin import HIN
+from hinaug.features.axes import Source, nearest_graph, principal_axes
+from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, SparseMatrix, spmm
-from hinaug.predictors.axes import Source, nearest_graph, principal_axes
 from hinaug.predictors.embedding import EmbeddingPredictor, Network
 
 
 @dataclass(eq=False)
 class LightGCN(EmbeddingPredictor):
-    """LightGCN (He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation", SIGIR 2020).
+    """LightGCN (He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
+    Recommendation", SIGIR 2020).
 
-    Embeddings E of sources and targets are propagated over the links (`hinaug.nn.BipartitePropagation`),
+    Embeddings E of sources and targets are propagated over the links
+    (`hinaug.nn.BipartitePropagation`),
 
         z = mean over l = 0..layers of A^l E,      score(u, i) = <z_u, z_i>,
 
@@ -29,35 +33,40 @@ class LightGCN(EmbeddingPredictor):
 
         mean over links (u, i) of loss(u, i) + l2 / (2 n_links) |E|^2.
 
-    loss: "bpr", "softmax" or "sampled", see `EmbeddingPredictor`. Tune them: none wins everywhere. "sampled" is for
-        catalogues whose whole softmax costs too much.
-    layers, lr, l2, steps: None takes 2, 0.014, 0.2, 240 for "bpr" and 3, 0.1, 2.0, 150 for the softmaxes. For "bpr" a third
-        layer helps where links are few and hurts where they are many. l2 is the precision of a normal prior on E and
-        matters most. As the prior counts each embedding once, however many links it has, one value served
-        MovieLens 100K, thinned or whole; the larger the graph, the less of it: with "bpr" 0.03 on lastfm, 0.004 on gowalla,
+    loss: "bpr", "softmax" or "sampled", see `EmbeddingPredictor`. Tune them: none wins everywhere.
+        "sampled" is for catalogues whose whole softmax costs too much.
+    layers, lr, l2, steps: None takes 2, 0.014, 0.2, 240 for "bpr" and 3, 0.1, 2.0, 150 for the
+        softmaxes. For "bpr" a third layer helps where links are few and hurts where they are many.
+        l2 is the precision of a normal prior on E and matters most. As the prior counts each
+        embedding once, however many links it has, one value served MovieLens 100K, thinned or
+        whole; the larger the graph, the less of it: with "bpr" 0.03 on lastfm, 0.004 on gowalla,
         and there three layers, lr 0.03 and a thousand steps. Tune it by factors of three.
-    mean_over, prior: with "bpr", "sources" lifted LightGCN and MF by 5 % on held-out links of MovieLens 1M, where some users
-        have many times the links of others, and changed nothing on lastfm. On gowalla LightGCN passes its published figures
-        with "sources", "draws", l2 1e-4, three layers, dim 128, lr 0.03 and 2,000 steps, and comes within .003 of them with
-        the published dim of 64. Measure rarely where learning is that slow: the curve is noisy, and four measures without a
-        gain, 50 steps apart, ended it at half of that. On lastfm "draws" lost.
+    mean_over, prior: with "bpr", "sources" lifted LightGCN and MF by 5 % on held-out links of
+        MovieLens 1M, where some users have many times the links of others, and changed nothing on
+        lastfm. On gowalla LightGCN passes its published figures with "sources", "draws", l2 1e-4,
+        three layers, dim 128, lr 0.03 and 2,000 steps, and comes within .003 of them with the
+        published dim of 64. Measure rarely where learning is that slow: the curve is noisy, and
+        four measures without a gain, 50 steps apart, ended it at half of that. On lastfm "draws"
+        lost.
     temperature: together with l2 it is one knob too many: leave it at 1, but for cosines.
     weight: the weights count in the propagation and in the loss.
 
-    Side information, in the form that lifted a tuned LightGCN by 5 % on a thinned MovieLens 100K, and by nothing that could be
-    shown on two Amazon graphs:
-    features: what to read of the targets, see `principal_axes`, such as ["x", ("genre",), ("review", "x")]. With F the features and W
-        learned, targets start from E + feature_scale * F W; and after the propagation z += smooth * S z, with S the graph of the
-        10 targets nearest by F. source_features: S of the sources alone (their F W did not help). smooth: 0.1 to 0.2, or 0
-        for no S.
-    feature_scale: how fast and how far F W may go beside E. Adam moves each entry of W as fast as those of E, and F W sums over
-        all columns of F: at 1 it overtakes E in a few steps. On three data sets 0.3 was best or near it on held-out links,
-        and lost 0 to 6 % with permuted features, where 1 lost 13 to 25 %. Tune it, from 0.03 to 1.
+    Side information, in the form that lifted a tuned LightGCN by 5 % on a thinned MovieLens 100K,
+    and by nothing that could be shown on two Amazon graphs:
+    features: what to read of the targets, see `principal_axes`, such as ["x", ("genre",),
+        ("review", "x")]. With F the features and W learned, targets start from E + feature_scale *
+        F W; and after the propagation z += smooth * S z, with S the graph of the 10 targets nearest
+        by F. source_features: S of the sources alone (their F W did not help). smooth: 0.1 to 0.2,
+        or 0 for no S.
+    feature_scale: how fast and how far F W may go beside E. Adam moves each entry of W as fast as
+        those of E, and F W sums over all columns of F: at 1 it overtakes E in a few steps. On three
+        data sets 0.3 was best or near it on held-out links, and lost 0 to 6 % with permuted
+        features, where 1 lost 13 to 25 %. Tune it, from 0.03 to 1.
     Features are made of the graph that `fit` is given, so that no held-out review is in a mean.
 
-    Learned: final embeddings `users_`, `items_`; `steps_`; `curve_`, the measures on `valid`. Transductive: NaN for what
-    had no link at fit time. A step costs O(links x dim) for "bpr" and O(sources x targets x dim) for "softmax"; memory
-    O((sources + targets) x dim + links).
+    Learned: final embeddings `users_`, `items_`; `steps_`; `curve_`, the measures on `valid`.
+    Transductive: NaN for what had no link at fit time. A step costs O(links x dim) for "bpr" and
+    O(sources x targets x dim) for "softmax"; memory O((sources + targets) x dim + links).
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -74,13 +83,18 @@ class LightGCN(EmbeddingPredictor):
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
         layers = self._setting("layers")
-        return _Propagated(links, self.dim, layers, self._sides(hin), self.smooth, self.feature_scale, rng)
+        return _Propagated(
+            links, self.dim, layers, self._sides(hin), self.smooth, self.feature_scale, rng
+        )
 
     def _sides(self, hin: HIN) -> list[np.ndarray | None]:
         """Features of sources and of targets, or None where none are read."""
         return [
             principal_axes(hin, type, names) if names else None
-            for type, names in ((self.relation[0], self.source_features), (self.relation[2], self.features))
+            for type, names in (
+                (self.relation[0], self.source_features),
+                (self.relation[2], self.features),
+            )
         ]
 
 
@@ -99,7 +113,8 @@ class _Propagated(Network):
         self.propagate = BipartitePropagation(links, layers)
         self.smooth, self.scale = smooth, scale
         self.near = nn.ModuleList(
-            nn.Identity() if f is None or not smooth else SparseMatrix(nearest_graph(f)) for f in sides
+            nn.Identity() if f is None or not smooth else SparseMatrix(nearest_graph(f))
+            for f in sides
         )
         self.map: nn.Parameter | None = None
         if sides[1] is not None:
@@ -108,7 +123,9 @@ class _Propagated(Network):
             self.map = nn.Parameter(torch.zeros(sides[1].shape[1], dim))
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        items = self.items if self.map is None else self.items + self.scale * (self.features @ self.map)
+        items = (
+            self.items if self.map is None else self.items + self.scale * (self.features @ self.map)
+        )
         both = self.propagate(self.users, items)
         users, items = (
             z + self.smooth * spmm(near, z) if isinstance(near, SparseMatrix) else z

@@ -9,24 +9,27 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
 from hinaug.nn import ScaledPropagation
 from hinaug.predictors.embedding import EmbeddingPredictor, Network
 
 
 @dataclass(eq=False)
 class LightGCNPP(EmbeddingPredictor):
-    """LightGCN++ (Lee et al., "Revisiting LightGCN: Unexpected Inflexibility, Inconsistency, and A Remedy Towards Improved
-    Recommendation", RecSys 2024). With d the degrees, the embeddings x_0 of sources and targets are propagated by
+    """LightGCN++ (Lee et al., "Revisiting LightGCN: Unexpected Inflexibility, Inconsistency, and A
+    Remedy Towards Improved Recommendation", RecSys 2024). With d the degrees, the embeddings x_0 of
+    sources and targets are propagated by
 
         x_{l+1}(u) = d_u^-alpha sum over neighbours i of d_i^-beta x_l(i) / |x_l(i)|,
         z = gamma x_0 + (1 - gamma) mean over l = 1..layers of x_l,      score(u, i) = <z_u, z_i>,
 
     see `hinaug.nn.ScaledPropagation`, and trained as those of `LightGCN`.
 
-    alpha, beta, gamma: 0.6, -0.1 and 0.2, as the authors take on four of their five data sets (0.5, 0, 0 on MovieLens 1M). Made
-        for thin data: on MovieLens 1M these stayed a fifth below LightGCN under our softmax, and 0.4 for both came nearest.
-    Other fields as in `EmbeddingPredictor`; layers, lr, l2, steps: None takes 2, 0.014, 0.02, 400 for "bpr" and 2, 0.1, 2.0, 150
+    alpha, beta, gamma: 0.6, -0.1 and 0.2, as the authors take on four of their five data sets (0.5,
+        0, 0 on MovieLens 1M). Made for thin data: on MovieLens 1M these stayed a fifth below
+        LightGCN under our softmax, and 0.4 for both came nearest.
+    Other fields as in `EmbeddingPredictor`; layers, lr, l2, steps: None takes 2, 0.014, 0.02, 400
+    for "bpr" and 2, 0.1, 2.0, 150
     for the softmaxes. Transductive: NaN for what had no link at fit time.
     """
 
@@ -42,7 +45,9 @@ class LightGCNPP(EmbeddingPredictor):
     gamma: float = 0.2
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
-        return _Scaled(links, self.dim, self._setting("layers"), self.alpha, self.beta, self.gamma, rng)
+        return _Scaled(
+            links, self.dim, self._setting("layers"), self.alpha, self.beta, self.gamma, rng
+        )
 
 
 class _Scaled(Network):

@@ -8,21 +8,25 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
 from hinaug.predictors.embedding import EmbeddingPredictor, Network
 
 
 @dataclass(eq=False)
 class MF(EmbeddingPredictor):
-    """Matrix factorisation (Koren et al., "Matrix Factorization Techniques for Recommender Systems", IEEE Computer 2009),
+    """Matrix factorisation (Koren et al., "Matrix Factorization Techniques for Recommender
+    Systems", IEEE Computer 2009),
 
         score(u, i) = <e_u, e_i>,
 
-    trained for ranking: by BPR (Rendle et al., UAI 2009) or by softmax over all or some targets. It is LightGCN without a
-    graph, and the control that says what the propagation brings. A popular item needs a long vector: there are no biases.
+    trained for ranking: by BPR (Rendle et al., UAI 2009) or by softmax over all or some targets. It
+    is LightGCN without a graph, and the control that says what the propagation brings. A popular
+    item needs a long vector: there are no biases.
 
-    Fields as in `EmbeddingPredictor`; lr, l2, steps: None takes 0.014, 0.3, 400 for "bpr", 0.1, 2.0, 150 for "softmax" and
-    "sampled". Transductive: NaN for what had no link at fit time. A step costs O(links x dim) for "bpr".
+    Fields as in `EmbeddingPredictor`; lr, l2, steps: None takes 0.014, 0.3, 400 for "bpr", 0.1,
+    2.0, 150 for "softmax" and
+    "sampled". Transductive: NaN for what had no link at fit time. A step costs O(links x dim) for
+    "bpr".
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {

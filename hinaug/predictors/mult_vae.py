@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
-from hinaug.predictors.axes import Source, principal_axes
-from hinaug.predictors.training import Validation, torch_threads
+from hinaug.features.axes import Source, principal_axes
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
+from hinaug.training.threads import torch_threads
+from hinaug.training.validation import Validation
 
 
 @dataclass(eq=False)
@@ -26,17 +28,22 @@ class MultVAE(LinkPredictor):
 
     x are the links of a source, c its features if there are any; scores are the logits at z = mu.
 
-    latent, hidden: 64 numbers from 300, for some thousand items; the paper's 200 from 600 for tens of thousands.
+    latent, hidden: 64 numbers from 300, for some thousand items; the paper's 200 from 600 for tens
+        of thousands.
     kl: the final beta; the paper's 0.2. dropout: of x and c, 0.5 as in the paper.
-    features: what to read of the sources beside their links, see `principal_axes`, such as ["age", ("review", "x")]: a mean
-        text vector says something of a source with few links. Of sources never seen at fit time they count as unknown.
-    epochs, batch, lr: of Adam. check_every, patience: in epochs; with `valid`, training ends when `patience` measures of
-        NDCG@20 in a row bring nothing new, and the best weights are kept; `refit` then trains for as many epochs.
-    weight: a numeric edge column as the values of x; "confidence" weighs generated edges by what they say.
+    features: what to read of the sources beside their links, see `principal_axes`, such as ["age",
+        ("review", "x")]: a mean text vector says something of a source with few links. Of sources
+        never seen at fit time they count as unknown.
+    epochs, batch, lr: of Adam. check_every, patience: in epochs; with `valid`, training ends when
+        `patience` measures of NDCG@20 in a row bring nothing new, and the best weights are kept;
+        `refit` then trains for as many epochs.
+    weight: a numeric edge column as the values of x; "confidence" weighs generated edges by what
+        they say.
     device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU.
 
-    Inductive on sources: a source that was not there at fit time is scored by its links in the graph at hand. NaN for a
-    source without links and for targets that had none at fit time. An epoch costs O(sources x targets x hidden).
+    Inductive on sources: a source that was not there at fit time is scored by its links in the
+    graph at hand. NaN for a source without links and for targets that had none at fit time. An
+    epoch costs O(sources x targets x hidden).
     Learned: `weights_`, `epochs_`, `curve_`.
     """
 
@@ -61,13 +68,17 @@ class MultVAE(LinkPredictor):
             raise ValueError(f"MultVAE: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}")
         if hin.n(self.relation) == 0:
             raise ValueError(f"MultVAE: there are no {self.relation} links to learn from")
-        measure = None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
+        measure = (
+            None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
+        )
         self._train(hin, rng, self.epochs, measure)
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._train(hin, rng, self.epochs_, None)
 
-    def _train(self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None) -> None:
+    def _train(
+        self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None
+    ) -> None:
         import torch
         from torch.nn import functional as F
 
@@ -93,7 +104,9 @@ class MultVAE(LinkPredictor):
                     rows = order[at : at + self.batch]
                     x = links[rows]
                     shown = SparseMatrix(_thinned(x, self.dropout, rng)).to(device)
-                    c = dropout(torch.from_numpy(self.features_[rows]), self.dropout, random).to(device)
+                    c = dropout(torch.from_numpy(self.features_[rows]), self.dropout, random).to(
+                        device
+                    )
                     items, sides, out, bias1, w2, bias2, v1, bias3 = network
                     hidden = torch.tanh(spmm(shown, items) + c @ sides + bias1)
                     mu, logvar = F.linear(hidden, w2, bias2).split(self.latent, 1)
@@ -122,9 +135,13 @@ class MultVAE(LinkPredictor):
         w, m = self.weights_, links.shape[1]
         x = _unit(links)
         hidden = x @ w["encoder1"][:m] + w["encoder1_bias"]
-        hidden += np.where(rows[:, None] >= 0, self.features_[rows], np.float32(0)) @ w["encoder1"][m:]
+        hidden += (
+            np.where(rows[:, None] >= 0, self.features_[rows], np.float32(0)) @ w["encoder1"][m:]
+        )
         mu = (np.tanh(hidden) @ w["encoder2"] + w["encoder2_bias"])[:, : self.latent]
-        logits = np.tanh(mu @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+        logits = (
+            np.tanh(mu @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+        )
         logits[:, ~self.known_] = np.nan
         return logits
 
@@ -148,10 +165,12 @@ def _thinned(links: sp.csr_array, p: float, rng: np.random.Generator) -> sp.csr_
 
 
 def _network(m: int, width: int, hidden: int, latent: int, random: Any) -> Any:
-    """The weights of the four layers, those at both ends with a row an item, as sparse products and `softmax_loss` take them.
+    """The weights of the four layers, those at both ends with a row an item, as sparse products and
+    `softmax_loss` take them.
 
-    In order: first layer, items [m, hidden] and features [width, hidden]; last layer [m, hidden + 1], the biases in its last
-    column; bias of the first; weights and bias of the second and of the third.
+    In order: first layer, items [m, hidden] and features [width, hidden]; last layer [m, hidden +
+    1], the biases in its last column; bias of the first; weights and bias of the second and of the
+    third.
     """
     from torch import cat, nn
 
@@ -161,12 +180,16 @@ def _network(m: int, width: int, hidden: int, latent: int, random: Any) -> Any:
     first, second, third, last = (linear(*shape, random) for shape in shapes)
     table = first.weight.detach().T
     ends = table[:m], table[m:], cat([last.weight.detach(), last.bias.detach()[:, None]], 1)
-    return nn.ParameterList([*(t.contiguous() for t in ends), first.bias, *second.parameters(), *third.parameters()])
+    return nn.ParameterList(
+        [*(t.contiguous() for t in ends), first.bias, *second.parameters(), *third.parameters()]
+    )
 
 
 def _arrays(network: Any) -> dict[str, np.ndarray]:
     """Weights [in, out] and biases of the four layers."""
-    items, sides, out, bias1, w2, bias2, v1, bias3 = (p.detach().cpu().numpy().copy() for p in network)
+    items, sides, out, bias1, w2, bias2, v1, bias3 = (
+        p.detach().cpu().numpy().copy() for p in network
+    )
     return {
         "encoder1": np.concatenate([items, sides]),
         "encoder1_bias": bias1,

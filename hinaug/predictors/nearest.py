@@ -9,28 +9,34 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 
 
 @dataclass(eq=False)
 class NearestNeighbors(LinkPredictor):
-    """Content-based ranking over a vector column of the items, such as text or image features (Rocchio's profile).
+    """Content-based ranking over a vector column of the items, such as text or image features
+    (Rocchio's profile).
 
-        profile(u) = weighted mean of v_i over i in history(u),        score(u, j) = cosine(profile(u), v_j)
+        profile(u) = weighted mean of v_i over i in history(u),        score(u, j) =
+        cosine(profile(u), v_j)
 
     relation: the edge type whose links are scored.
     column: the vector column of the target type; with `through`, of the nodes between.
-    through: a node type next to the targets, such as "review": a target's vector is then the mean of its neighbours' of
-        that type, in the graph at hand. That is an aggregate, so it is made here and not stored: a column with it, computed
-        before a split, would hold the held-out reviews.
-    centre: take the mean vector of the fitted items off first. On by default: features of language models share one long
-        common direction, which would make all cosines alike.
-    weight: a numeric edge column as the weights of the mean; "confidence" weighs generated edges by what they say.
+    through: a node type next to the targets, such as "review": a target's vector is then the mean
+        of its neighbours' of that type, in the graph at hand. That is an aggregate, so it is made
+        here and not stored: a column with it, computed before a split, would hold the held-out
+        reviews.
+    centre: take the mean vector of the fitted items off first. On by default: features of language
+        models share one long common direction, which would make all cosines alike.
+    weight: a numeric edge column as the weights of the mean; "confidence" weighs generated edges by
+        what they say.
 
-    Inductive on both sides: vectors and history are read from the graph that is scored on, so an item that nobody had at fit
-    time, or that did not exist, is scored like any other. NaN for an item without a vector (null), and for a source whose
-    history holds none with a vector. `fit` learns the mean alone. Time O(sources x items x d) to score; memory O(items x d).
+    Inductive on both sides: vectors and history are read from the graph that is scored on, so an
+    item that nobody had at fit time, or that did not exist, is scored like any other. NaN for an
+    item without a vector (null), and for a source whose history holds none with a vector. `fit`
+    learns the mean alone. Time O(sources x items x d) to score; memory O(items x d).
     """
 
     column: str = "x"
@@ -51,13 +57,16 @@ class NearestNeighbors(LinkPredictor):
         return _unit(profile) @ unit.T
 
     def _prepared(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
-        """Centred vectors with 0 for null rows, and their directions with NaN; kept for the graph last scored on."""
+        """Centred vectors with 0 for null rows, and their directions with NaN; kept for the graph
+        last scored on.
+        """
         last = self.__dict__.get("_last")
         if last is None or last[0]() is not hin:
             vectors, there = self._vectors(hin)
             if vectors.shape[1] != len(self.mean_):
                 raise ValueError(
-                    f"column {self.column!r} of {self.relation[2]!r} has {vectors.shape[1]} numbers a vector here and had "
+                    f"column {self.column!r} of {self.relation[2]!r} has {vectors.shape[1]} "
+                    "numbers a vector here and had "
                     f"{len(self.mean_)} in the graph that was fitted on"
                 )
             vectors = np.where(there[:, None], vectors - self.mean_, np.float32(0))
@@ -80,4 +89,6 @@ class NearestNeighbors(LinkPredictor):
 def _unit(rows: np.ndarray) -> np.ndarray:
     """Rows of length 1; a row without direction becomes NaN."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.full(rows.shape, np.nan, np.float32), where=length > 1e-12)
+    return np.divide(
+        rows, length, out=np.full(rows.shape, np.nan, np.float32), where=length > 1e-12
+    )

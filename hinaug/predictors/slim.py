@@ -9,8 +9,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from hinaug.base import LinkPredictor, interactions
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.predictors.base import LinkPredictor
 from hinaug.predictors.item_knn import ItemKNN
 
 BLOCK_NUMBERS = 2**21  # numbers in a block of Gram matrices
@@ -18,24 +19,27 @@ BLOCK_NUMBERS = 2**21  # numbers in a block of Gram matrices
 
 @dataclass(eq=False)
 class SLIM(LinkPredictor):
-    """Sparse linear weights (Ning and Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011), with
-    a ridge in place of the lasso: the neighbours N(j) of an item are chosen first, then its weights minimise
+    """Sparse linear weights (Ning and Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender
+    Systems", ICDM 2011), with
+    a ridge in place of the lasso: the neighbours N(j) of an item are chosen first, then its weights
+        minimise
 
-        |x_j - X_N b_j|^2 + l2 |b_j|^2,      b_j = (X_N^T X_N + l2 I)^-1 X_N^T x_j,      score(u, j) = sum of b_ij over history(u).
+        |x_j - X_N b_j|^2 + l2 |b_j|^2,      b_j = (X_N^T X_N + l2 I)^-1 X_N^T x_j,      score(u, j)
+        = sum of b_ij over history(u).
 
-    N(j) holds the k items of the largest cosine with j; where fewer have met j, the most popular others fill it up. With all
-    items as neighbours this is exactly `EASE`.
+    N(j) holds the k items of the largest cosine with j; where fewer have met j, the most popular
+    others fill it up. With all items as neighbours this is exactly `EASE`.
 
     relation: the edge type whose links are scored.
     k: neighbours of an item, the more the better and the dearer.
     l2: as in `EASE`, and as worth tuning.
     shrinkage: of the cosine, as in `ItemKNN`.
-    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what they say, at fit and in
-        the history that is scored.
+    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what
+        they say, at fit and in the history that is scored.
 
-    The history is read from the graph that is scored on, so a new user with history is served. NaN for a source without
-    history among the fitted items, and for an item that nobody had at fit time.
-    Memory O(items x k + links); time O(items x k^3), and the links of each item's neighbours.
+    The history is read from the graph that is scored on, so a new user with history is served. NaN
+    for a source without history among the fitted items, and for an item that nobody had at fit
+    time. Memory O(items x k + links); time O(items x k^3), and the links of each item's neighbours.
     """
 
     k: int = 100
@@ -45,7 +49,10 @@ class SLIM(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if not self.l2 > 0:
-            raise ValueError(f"SLIM: l2 is above 0 (the matrices may not be invertible without it); got {self.l2}")
+            raise ValueError(
+                "SLIM: l2 is above 0 (the matrices may not be invertible without it); got "
+                f"{self.l2}"
+            )
         x = interactions(hin, self.relation, self.weight)
         xt = x.T.tocsr()
         count = xt.sum(axis=1)
@@ -71,7 +78,9 @@ class SLIM(LinkPredictor):
 
 
 def neighbours(similar: sp.csr_array, count: np.ndarray, k: int) -> np.ndarray:
-    """k other items for each item [n, min(k, n - 1)]: those of its row of `similar`, then the most popular ones."""
+    """k other items for each item [n, min(k, n - 1)]: those of its row of `similar`, then the most
+    popular ones.
+    """
     n = len(count)
     k = max(0, min(k, n - 1))
     popular = np.argsort(-count, kind="stable")[
@@ -94,13 +103,16 @@ def neighbours(similar: sp.csr_array, count: np.ndarray, k: int) -> np.ndarray:
 
 
 def ridge(xt: sp.csr_array, items: np.ndarray, near: np.ndarray, l2: float) -> np.ndarray:
-    """Weights [len(items), k] of each item's neighbours. One sparse product gives all Gram matrices of a block: the links of
-    the item and its neighbours are given sources of their own, so that items of the block never meet."""
+    """Weights [len(items), k] of each item's neighbours. One sparse product gives all Gram matrices
+    of a block: the links of the item and its neighbours are given sources of their own, so that
+    items of the block never meet.
+    """
     n, k = near.shape
     rows = xt[np.concatenate([items[:, None], near], axis=1).ravel()]
     owner = np.repeat(np.repeat(np.arange(n), k + 1), np.diff(rows.indptr))
     apart = sp.csr_array(
-        (rows.data, owner * xt.shape[1] + rows.indices, rows.indptr), shape=(n * (k + 1), n * xt.shape[1])
+        (rows.data, owner * xt.shape[1] + rows.indices, rows.indptr),
+        shape=(n * (k + 1), n * xt.shape[1]),
     )
     met = (apart @ apart.T).tocoo()
     at, to = met.coords

@@ -11,31 +11,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hinaug.hin import HIN
+from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation
 from hinaug.predictors.embedding import EmbeddingPredictor, Network
 
 
 @dataclass(eq=False)
 class XSimGCL(EmbeddingPredictor):
-    """XSimGCL (Yu et al., "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for Recommendation", TKDE 2023).
+    """XSimGCL (Yu et al., "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for
+    Recommendation", TKDE 2023).
 
     While training, every layer gets noise of length `eps` in the orthant of its vectors,
 
-        x_l = A x_{l-1} + eps sign(A x_{l-1}) * noise / |noise|,      z = mean over l = 1..layers of x_l,
+        x_l = A x_{l-1} + eps sign(A x_{l-1}) * noise / |noise|,      z = mean over l = 1..layers of
+        x_l,
 
-    and a node's final vector has to find its own vector at layer `contrast` among those of other nodes (InfoNCE):
+    and a node's final vector has to find its own vector at layer `contrast` among those of other
+    nodes (InfoNCE):
 
-        loss = loss(links) + cl / 2 sum over both sides of mean -log softmax_v(cos(z_u, x^c_v) / tau)[u].
+        loss = loss(links) + cl / 2 sum over both sides of mean -log softmax_v(cos(z_u, x^c_v) /
+        tau)[u].
 
-    The contrast spreads vectors evenly over the sphere, which helps what is rare. Without noise for scores.
+    The contrast spreads vectors evenly over the sphere, which helps what is rare. Without noise for
+    scores.
 
-    layers, eps, contrast, cl, tau: 3, 0.1, 1, 0.1, 0.15: between the authors' settings for their three data sets; cl is the
-        one to tune. On gowalla cl 0.2 and eps 0.2 were best on held-out links, with "bpr", mean_over="sources",
-        prior="draws", lr 0.03 and 1,000 steps.
-    sample: nodes of each side that are contrasted in a step, drawn anew; all of them would cost O(nodes^2 x dim). The
-        authors contrast those of a batch of 2,048 links.
-    Other fields as in `EmbeddingPredictor`; lr, l2, steps: None takes 0.014, 0.2, 300 for "bpr" and 0.05, 2.0, 150 for
+    layers, eps, contrast, cl, tau: 3, 0.1, 1, 0.1, 0.15: between the authors' settings for their
+        three data sets; cl is the one to tune. On gowalla cl 0.2 and eps 0.2 were best on held-out
+        links, with "bpr", mean_over="sources", prior="draws", lr 0.03 and 1,000 steps.
+    sample: nodes of each side that are contrasted in a step, drawn anew; all of them would cost
+        O(nodes^2 x dim). The authors contrast those of a batch of 2,048 links.
+    Other fields as in `EmbeddingPredictor`; lr, l2, steps: None takes 0.014, 0.2, 300 for "bpr" and
+    0.05, 2.0, 150 for
     the softmaxes. Transductive: NaN for what had no link at fit time.
     """
 
@@ -55,7 +61,8 @@ class XSimGCL(EmbeddingPredictor):
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
         if not 1 <= self.contrast <= self.layers:
             raise ValueError(
-                f"XSimGCL: contrast={self.contrast!r}: a layer from 1 to layers={self.layers!r}, to set against the final vectors"
+                f"XSimGCL: contrast={self.contrast!r}: a layer from 1 to layers={self.layers!r}, "
+                "to set against the final vectors"
             )
         return _Noisy(self, links, rng)
 
@@ -83,7 +90,8 @@ class _Noisy(Network):
         users, items = (t / self.model.layers for t in total)
         if self.training:
             self.extra = self.model.cl * sum(
-                self._info_nce(z, x, there) for z, x, there in zip((users, items), contrast, self.there, strict=True)
+                self._info_nce(z, x, there)
+                for z, x, there in zip((users, items), contrast, self.there, strict=True)
             )
         return users, items
 
@@ -92,6 +100,8 @@ class _Noisy(Network):
         return x + self.model.eps * torch.sign(x.detach()) * F.normalize(noise)
 
     def _info_nce(self, z: Tensor, x: Tensor, there: Tensor) -> Tensor:
-        pick = there[torch.randperm(len(there), generator=self.random)[: self.model.sample]].to(z.device)
+        pick = there[torch.randperm(len(there), generator=self.random)[: self.model.sample]].to(
+            z.device
+        )
         logits = F.normalize(z[pick]) @ F.normalize(x[pick]).T / self.model.tau
         return 0.5 * F.cross_entropy(logits, torch.arange(len(pick), device=z.device))

@@ -6,7 +6,7 @@ from typing import Any
 
 from hinaug.report.read import Run
 from hinaug.report.svg import WIDTH, Svg, cut, signed, ticks
-from hinaug.show import ARMS
+from hinaug.report.terminal import ARMS
 
 FEW = 20  # users; the interval of a smaller slice may not stretch the axis for all others
 
@@ -16,8 +16,12 @@ def bars(run: Run, regime: str, metric: str, name: str) -> str:
     left, right, row = 78, 232, 19
     cells = {(m, arm): run.mean(regime, m, arm, metric) for m in run.models for arm in ARMS}
     top = max(mean + half for mean, half in cells.values()) or 1.0
-    told = "; ".join(f"{m}, {arm}: {mean:.4f} ± {half:.4f}" for (m, arm), (mean, half) in cells.items())
-    picture = Svg(name, WIDTH, 24 + 92 * len(run.models), f"{metric} by model and data, {regime}", told)
+    told = "; ".join(
+        f"{m}, {arm}: {mean:.4f} ± {half:.4f}" for (m, arm), (mean, half) in cells.items()
+    )
+    picture = Svg(
+        name, WIDTH, 24 + 92 * len(run.models), f"{metric} by model and data, {regime}", told
+    )
     picture.text(284, 11, metric, "small", "end")
     picture.text(WIDTH, 11, "p", "small italic", "end")
     y = 24.0
@@ -26,7 +30,9 @@ def bars(run: Run, regime: str, metric: str, name: str) -> str:
         y += 14
         for arm in ARMS:
             mean, half = cells[model, arm]
-            low, high = (left + (right - left) * max(v, 0) / top for v in (mean - half, mean + half))
+            low, high = (
+                left + (right - left) * max(v, 0) / top for v in (mean - half, mean + half)
+            )
             picture.text(0, y + row / 2 + 4, arm)
             width = max((right - left) * mean / top, 0)
             picture.add("rect", cls=f"bar {arm}", x=left, y=y + 2.5, width=width, height=row - 5)
@@ -42,20 +48,25 @@ def bars(run: Run, regime: str, metric: str, name: str) -> str:
 
 
 def gains(run: Run, regime: str, model: str, name: str) -> str:
-    """augmented - plain, of all users and of each slice: a point and its 95 % interval about a line at zero."""
+    """augmented - plain, of all users and of each slice: a point and its 95 % interval about a line
+    at zero.
+    """
     left, right, row = 118, 274, 22
     whole = {arm: run.pair(regime, model, f"{arm} - plain") for arm in ("augmented", "random")}
     slices = {"all users": whole, **whole["augmented"]["slices"]}
     metric = run.pair(regime, model, "augmented - plain")["metric"]
     reach = _reach(run, regime)
     told = "; ".join(
-        f"{by}, {label}: {signed(p['difference'], 4)} [{signed(p['low'], 4)}, {signed(p['high'], 4)}], {p['users']} users"
+        f"{by}, {label}: {signed(p['difference'], 4)} [{signed(p['low'], 4)}, "
+        f"{signed(p['high'], 4)}], {p['users']} users"
         for by, parts in slices.items()
         for label, p in parts.items()
     )
     rows = sum(len(parts) for parts in slices.values())
     height = 12 + 24 * len(slices) + row * rows + 42
-    picture = Svg(name, WIDTH, height, f"{metric}, augmented minus plain, by slice: {model}, {regime}", told)
+    picture = Svg(
+        name, WIDTH, height, f"{metric}, augmented minus plain, by slice: {model}, {regime}", told
+    )
     marks = ticks(-reach, reach)
 
     def at(value: float) -> float:
@@ -71,12 +82,28 @@ def gains(run: Run, regime: str, model: str, name: str) -> str:
         picture.text(0, y + 12, by if parts is whole else f"by {cut(by, 24)}", "strong halo")
         y += 24
         for label, p in parts.items():
-            _point(picture, label, p, at, (left, right), y + row / 2 - 3, "dot random" if label == "random" else "dot")
+            _point(
+                picture,
+                label,
+                p,
+                at,
+                (left, right),
+                y + row / 2 - 3,
+                "dot random" if label == "random" else "dot",
+            )
             y += row
     return str(picture)
 
 
-def _point(picture: Svg, label: str, p: dict[str, Any], at: Any, ends: tuple[float, float], y: float, dot: str) -> None:
+def _point(
+    picture: Svg,
+    label: str,
+    p: dict[str, Any],
+    at: Any,
+    ends: tuple[float, float],
+    y: float,
+    dot: str,
+) -> None:
     left, right = ends
     picture.text(0, y + 4, cut(label.replace("-", "–"), 13))
     picture.text(left - 8, y + 4, f"{p['users']:,}", "small", "end")
@@ -99,6 +126,12 @@ def _reach(run: Run, regime: str) -> float:
         for labels in run.pair(regime, model, "augmented - plain")["slices"].values()
         for p in labels.values()
     ]
-    parts += [run.pair(regime, model, f"{arm} - plain") for model in run.models for arm in ("augmented", "random")]
+    parts += [
+        run.pair(regime, model, f"{arm} - plain")
+        for model in run.models
+        for arm in ("augmented", "random")
+    ]
     wide = [p for p in parts if p["users"] >= FEW] or parts
-    return max((abs(p[bound]) for p in wide for bound in ("low", "high")), default=0.0) * 1.05 or 0.01
+    return (
+        max((abs(p[bound]) for p in wide for bound in ("low", "high")), default=0.0) * 1.05 or 0.01
+    )

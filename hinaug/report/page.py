@@ -7,7 +7,7 @@ from hinaug.report.pieces import data, named, pairs, typeset
 from hinaug.report.read import Run
 from hinaug.report.style import STYLE
 from hinaug.report.svg import clean
-from hinaug.show import ARMS
+from hinaug.report.terminal import ARMS
 
 FOUND = {  # how the sentence of a verdict begins, and how short it can be said
     "the augmentation does not help": "no difference could be shown",
@@ -32,7 +32,8 @@ def page(run: Run) -> str:
     }
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, (title, _) in parts.items())
     body = "\n".join(
-        f'<section id="{name}" aria-labelledby="{name}-head"><div class="about"><h2 id="{name}-head">{title}</h2>{about}</div>'
+        f'<section id="{name}" aria-labelledby="{name}-head"><div class="about"><h2 '
+        f'id="{name}-head">{title}</h2>{about}</div>'
         f"<div>{body}</div></section>"
         for name, (title, (about, body)) in parts.items()
     )
@@ -66,10 +67,13 @@ def _head(run: Run) -> str:
     said = {regime: run.verdict(regime, model) for regime in run.regimes}
     short = "".join(f"<span>{clean(line)}</span>" for line in _headline(said))
     full = "".join(
-        f'<p class="lead">{data(named(regime))}, {data(model)}: {typeset(text)}.</p>' for regime, text in said.items()
+        f'<p class="lead">{data(named(regime))}, {data(model)}: {typeset(text)}.</p>'
+        for regime, text in said.items()
     )
     seeds = len(facts["seeds"])
-    users = {regime: run.pair(regime, model, f"{ARMS[2]} - {ARMS[0]}")["users"] for regime in run.regimes}
+    users = {
+        regime: run.pair(regime, model, f"{ARMS[2]} - {ARMS[0]}")["users"] for regime in run.regimes
+    }
     tested = ", ".join(f"{n:,} users ({data(regime)})" for regime, n in users.items())
     rows = [
         ("Data", data(facts["data"])),
@@ -77,12 +81,17 @@ def _head(run: Run) -> str:
         ("Terms", data(facts["terms"]) if facts.get("terms") else ""),
         ("Links", data(" ".join(run.relation))),
         ("Notes", "<br/>".join(map(data, facts.get("notes", ())))),
-        ("Tested on", f"{seeds} seed{'s' * (seeds != 1)} ({', '.join(map(clean, facts['seeds']))}); {tested}"),
+        (
+            "Tested on",
+            f"{seeds} seed{'s' * (seeds != 1)} ({', '.join(map(clean, facts['seeds']))}); {tested}",
+        ),
     ]
     return (
-        f'<p class="eyebrow">{data(facts["data"])} · {data(model)} with augmentation against the same without</p>'
+        f'<p class="eyebrow">{data(facts["data"])} · {data(model)} with augmentation against the '
+        "same without</p>"
         f"<h1>{short}</h1>{full}{pairs(rows)}"
-        '<p class="key">Throughout the page <span class="made">this colour</span> stands for what was generated; '
+        '<p class="key">Throughout the page <span class="made">this colour</span> stands for what '
+        "was generated; "
         "grey is what was observed, or the comparison without it.</p>"
     )
 

@@ -11,7 +11,9 @@ from hinaug.report.svg import clean
 
 def typeset(text: str) -> str:
     """A sentence of the terminal with real arrows and minus signs."""
-    text = clean(text).replace("-&gt;", "→").replace("p = ", "p\u00a0=\u00a0").replace(" %", "\u00a0%")
+    text = (
+        clean(text).replace("-&gt;", "→").replace("p = ", "p\u00a0=\u00a0").replace(" %", "\u00a0%")
+    )
     return re.sub(r"(?<=\d)%", "\u00a0%", re.sub(r"(?<![\w.])-(?=\d)", "−", text))
 
 
@@ -38,14 +40,16 @@ def data(text: Any) -> str:
 
 def figure(panels: list[tuple[str, str]], caption: str) -> str:
     shown = "".join(
-        f'<div class="panel">{f"<h3>{data(title)}</h3>" if title else ""}{picture}</div>' for title, picture in panels
+        f'<div class="panel">{f"<h3>{data(title)}</h3>" if title else ""}{picture}</div>'
+        for title, picture in panels
     )
     return f'<figure><div class="panels">{shown}</div><figcaption>{clean(caption)}</figcaption></figure>'
 
 
 def legend(marks: dict[str, str]) -> str:
     keys = "".join(
-        f'<li><svg viewBox="0 0 34 12" aria-hidden="true">{mark}</svg>{name}</li>' for name, mark in marks.items()
+        f'<li><svg viewBox="0 0 34 12" aria-hidden="true">{mark}</svg>{name}</li>'
+        for name, mark in marks.items()
     )
     return f'<ul class="legend">{keys}</ul>'
 
@@ -54,10 +58,13 @@ def table(caption: str, head: Iterable[tuple[str, str]], bodies: Iterable[str]) 
     """A table in a box of its own, which scrolls where the page is narrower."""
     columns = "".join(f'<th scope="col" class="{cls}">{clean(name)}</th>' for name, cls in head)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{clean(caption)}"><table><caption>{data(caption)}</caption>'
+        '<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{clean(caption)}"><table><caption>{data(caption)}</caption>'
         f"<thead><tr>{columns}</tr></thead>{''.join(bodies)}</table></div>"
     )
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> str:
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in rows if value)}</dl>"
+    return (
+        f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in rows if value)}</dl>"
+    )

@@ -7,14 +7,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hinaug.evaluation import Comparison
-from hinaug.hin import HIN, EdgeType
-from hinaug.io import load
-from hinaug.show import ARMS, METRICS, verdict
+from hinaug.errors import ReportError
+from hinaug.evaluation.compare import Comparison
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.io.store import load
+from hinaug.report.terminal import ARMS, METRICS, verdict
 
 PAIRS = ("random - plain", "augmented - plain", "augmented - random")
 _NUMBER = (int, float)
-_FIGURES = dict.fromkeys(("users", "before", "difference", "low", "high", "wins", "losses"), _NUMBER)
+_FIGURES = dict.fromkeys(
+    ("users", "before", "difference", "low", "high", "wins", "losses"), _NUMBER
+)
 _NEED: dict[str, dict[str, Any]] = {  # the keys that the page reads, and what they hold
     "run": {"data": str, "relation": list, "seeds": list, "versions": dict},
     "means": {"regime": str, "model": str, "arm": str, "figures": dict},
@@ -28,17 +32,21 @@ _NEED: dict[str, dict[str, Any]] = {  # the keys that the page reads, and what t
                        "edges": int, "surest": list},
     "end": {"seconds": _NUMBER},
 }  # fmt: skip
-_ITEM = {"rank": int, "title": str, "score": _NUMBER, "confidence": (*_NUMBER, type(None)), "fans": int}
+_ITEM = {
+    "rank": int,
+    "title": str,
+    "score": _NUMBER,
+    "confidence": (*_NUMBER, type(None)),
+    "fans": int,
+}
 _GUESS = {"title": str, "confidence": _NUMBER}
-
-
-class ReportError(ValueError):
-    """A folder of which no report can be made: says what is missing or broken, and what to do."""
 
 
 @dataclass
 class Run:
-    """Everything the page tells: the lines of results.jsonl by kind, and the augmented graph of each regime."""
+    """Everything the page tells: the lines of results.jsonl by kind, and the augmented graph of
+    each regime.
+    """
 
     lines: dict[str, list[dict[str, Any]]]
     graphs: dict[str, HIN]
@@ -70,7 +78,9 @@ class Run:
     def pair(self, regime: str, model: str, pair: str) -> dict[str, Any]:
         """The comparison line of one pair, such as "augmented - plain"."""
         where = (regime, model, pair)
-        return next(c for c in self.lines["comparison"] if (c["regime"], c["model"], c["pair"]) == where)
+        return next(
+            c for c in self.lines["comparison"] if (c["regime"], c["model"], c["pair"]) == where
+        )
 
     def verdict(self, regime: str, model: str) -> str:
         """The sentence that the terminal printed."""
@@ -79,14 +89,17 @@ class Run:
 
 
 def read(folder: Path) -> Run:
-    """The run that wrote `folder`. Raises ReportError, or StoreError for a store that cannot be read."""
+    """The run that wrote `folder`. Raises ReportError, or StoreError for a store that cannot be
+    read.
+    """
     path = folder / "results.jsonl"
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ReportError(
-            f"cannot read {path}: {reason}; a report is made from the folder of a finished run (hinaug demo, or hinaug evaluate --run)"
+            f"cannot read {path}: {reason}; a report is made from the folder of a finished run "
+            "(hinaug demo, or hinaug evaluate --run)"
         ) from error
     lines: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _NEED}
     for n, line in enumerate(text.splitlines(), 1):
@@ -96,7 +109,9 @@ def read(folder: Path) -> Run:
         except json.JSONDecodeError as error:
             raise ReportError(f"{where} is not JSON ({error.msg}); run the demo again") from error
         if not isinstance(row, dict) or "kind" not in row:
-            raise ReportError(f"{where}: every line is an object with a 'kind', this is {line[:60]!r}")
+            raise ReportError(
+                f"{where}: every line is an object with a 'kind', this is {line[:60]!r}"
+            )
         if row["kind"] in _NEED:
             _check(row, where)
             lines[row["kind"]].append(row)
@@ -110,7 +125,9 @@ def read(folder: Path) -> Run:
 
 def _check(row: dict[str, Any], where: str) -> None:
     _holds(row, _NEED[row["kind"]], f"{where} ({row['kind']})")
-    if row["kind"] == "run" and (len(row["relation"]) != 3 or not all(isinstance(t, str) for t in row["relation"])):
+    if row["kind"] == "run" and (
+        len(row["relation"]) != 3 or not all(isinstance(t, str) for t in row["relation"])
+    ):
         raise ReportError(f"{where} (run): 'relation' is three names, this is {row['relation']!r}")
     if row["kind"] == "run" and "stores" in row:
         _holds(row, {"stores": dict}, f"{where} (run)")
@@ -118,9 +135,14 @@ def _check(row: dict[str, Any], where: str) -> None:
     if row["kind"] == "means":
         for metric in METRICS:
             told = row["figures"].get(metric)
-            if not (isinstance(told, list) and len(told) == 3 and all(isinstance(b, _NUMBER) for b in told)):
+            if not (
+                isinstance(told, list)
+                and len(told) == 3
+                and all(isinstance(b, _NUMBER) for b in told)
+            ):
                 raise ReportError(
-                    f"{where} (means): 'figures' has no [mean, low, high] of {metric}; run the demo again"
+                    f"{where} (means): 'figures' has no [mean, low, high] of {metric}; run the "
+                    "demo again"
                 )
     for members in row["members"].values() if row["kind"] == "chosen" else ():
         _holds({"members": members}, {"members": dict}, where)
@@ -139,16 +161,25 @@ def _check(row: dict[str, Any], where: str) -> None:
 def _holds(row: dict[str, Any], need: dict[str, Any], where: str) -> None:
     for key, kind in need.items():
         if key not in row:
-            raise ReportError(f"{where} has no {key!r}: another version of hinaug wrote it; run the demo again")
+            raise ReportError(
+                f"{where} has no {key!r}: another version of hinaug wrote it; run the demo again"
+            )
         if not isinstance(row[key], kind) or isinstance(row[key], bool):
-            raise ReportError(f"{where}: {key!r} is {row[key]!r}, which a run does not write; run the demo again")
+            raise ReportError(
+                f"{where}: {key!r} is {row[key]!r}, which a run does not write; run the demo again"
+            )
 
 
 def _complete(run: Run, path: Path) -> None:
-    for kind, what in (("run", "what was run"), ("means", "any result"), ("comparison", "any comparison")):
+    for kind, what in (
+        ("run", "what was run"),
+        ("means", "any result"),
+        ("comparison", "any comparison"),
+    ):
         if not run.lines[kind]:
             raise ReportError(
-                f"{path} does not say {what} (no line of kind {kind!r}): the run did not finish; run it again"
+                f"{path} does not say {what} (no line of kind {kind!r}): the run did not finish; "
+                "run it again"
             )
     results = {(r["regime"], r["model"], r["arm"]) for r in run.lines["means"]}
     pairs = {(c["regime"], c["model"], c["pair"]) for c in run.lines["comparison"]}
@@ -157,18 +188,23 @@ def _complete(run: Run, path: Path) -> None:
             missing = [arm for arm in ARMS if (regime, model, arm) not in results]
             missing += [pair for pair in PAIRS if (regime, model, pair) not in pairs]
             if missing:
-                raise ReportError(f"{path}: {regime}, {model} lacks {missing}: the run did not finish; run it again")
+                raise ReportError(
+                    f"{path}: {regime}, {model} lacks {missing}: the run did not finish; run it "
+                    "again"
+                )
 
 
 def _graph(folder: Path, relation: EdgeType) -> HIN:
     graph = load(folder)
     if not isinstance(graph, HIN) or not graph.deltas:
         raise ReportError(
-            f"{folder} holds {type(graph).__name__} without a delta; the demo saves an augmented graph there"
+            f"{folder} holds {type(graph).__name__} without a delta; the demo saves an augmented "
+            "graph there"
         )
     if relation not in graph.edges:
         raise ReportError(
-            f"{folder} has no {relation} edges; it has {list(graph.edges)}; results and store do not match"
+            f"{folder} has no {relation} edges; it has {list(graph.edges)}; results and store do "
+            "not match"
         )
     return graph
 

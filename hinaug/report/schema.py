@@ -6,19 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hinaug.hin import HIN, EdgeType
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 from hinaug.report.svg import Svg, cut, number
 
 
 def draw(hin: HIN, name: str) -> str:
-    """Node types as circles on a ring, edge types as arrows, with the counts of observed and (+) generated rows."""
+    """Node types as circles on a ring, edge types as arrows, with the counts of observed and (+)
+    generated rows.
+    """
     types: Sequence[str] = list(hin.nodes)
     n = len(types)
     radius = 40 if n < 6 else 30
     ring = 0.0 if n == 1 else max(132.0, radius * n * 0.62)
     width = 2 * (ring + radius) + 96
-    tall = 0.0 if n <= 2 else ring * (1 + np.cos(np.pi / n)) if n % 2 else 2 * ring * np.cos(np.pi / n)
-    crowded = len({frozenset((a, b)) for a, _, b in hin.edges}) < len(hin.edges)  # then arrows bend outward
+    tall = (
+        0.0 if n <= 2 else ring * (1 + np.cos(np.pi / n)) if n % 2 else 2 * ring * np.cos(np.pi / n)
+    )
+    crowded = len({frozenset((a, b)) for a, _, b in hin.edges}) < len(
+        hin.edges
+    )  # then arrows bend outward
     height = tall + 2 * radius + (90 if crowded or n <= 2 else 57)
     turn = np.pi if n == 2 else -np.pi / 2 if n % 2 else -np.pi / 2 - np.pi / n
     middle = height / 2 if n <= 2 else 45 + radius + (ring if n % 2 else ring * np.cos(np.pi / n))
@@ -37,7 +44,12 @@ def draw(hin: HIN, name: str) -> str:
     for (first, _), edges in pairs.items():
         for i, edge in enumerate(edges):
             bend = 62 * (i - (len(edges) - 1) / 2)
-            labels.append((edge, _arrow(picture, places, edge, bend if edge[0] == first else -bend, radius, i)))
+            labels.append(
+                (
+                    edge,
+                    _arrow(picture, places, edge, bend if edge[0] == first else -bend, radius, i),
+                )
+            )
     for type in types:
         x, y = places[type]
         picture.add("circle", cls="node", cx=x, cy=y, r=radius)
@@ -56,13 +68,22 @@ def draw(hin: HIN, name: str) -> str:
 
 
 def _arrow(
-    picture: Svg, places: dict[str, np.ndarray], edge: EdgeType, bend: float, radius: float, nth: int
+    picture: Svg,
+    places: dict[str, np.ndarray],
+    edge: EdgeType,
+    bend: float,
+    radius: float,
+    nth: int,
 ) -> tuple[float, float]:
     """Draws one edge type and says where its label goes."""
     a, b = places[edge[0]], places[edge[2]]
     if edge[0] == edge[2]:  # a loop above its circle
         x, y, wide = *a, radius * (0.5 + 0.3 * nth)
-        start, end, lift = np.array([x - wide / 2, y - radius]), np.array([x + wide / 2, y - radius]), 60 + 30 * nth
+        start, end, lift = (
+            np.array([x - wide / 2, y - radius]),
+            np.array([x + wide / 2, y - radius]),
+            60 + 30 * nth,
+        )
         one, two = start - np.array([wide, lift]), end + np.array([wide, -lift])
         label = (float(x), float(y - radius - 0.75 * lift - 16))
     else:
@@ -77,9 +98,15 @@ def _arrow(
     side = np.array([-tip[1], tip[0]])
     base = end - 9 * tip
     points = [start, one, two, base]
-    picture.add("path", cls="edge", d="M{} {}C{} {} {} {} {} {}".format(*(number(v) for p in points for v in p)))
+    picture.add(
+        "path",
+        cls="edge",
+        d="M{} {}C{} {} {} {} {} {}".format(*(number(v) for p in points for v in p)),
+    )
     head = [end, base + 4.5 * side, base - 4.5 * side]
-    picture.add("path", cls="mark", d="M{} {}L{} {} {} {}z".format(*(number(v) for p in head for v in p)))
+    picture.add(
+        "path", cls="mark", d="M{} {}L{} {} {} {}z".format(*(number(v) for p in head for v in p))
+    )
     return label
 
 

@@ -1,10 +1,13 @@
-"""How much is linked, and how sure the generators are: degrees, popularity and confidence, observed against generated."""
+"""How much is linked, and how sure the generators are: degrees, popularity and confidence, observed
+against generated.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hinaug.hin import HIN, EdgeType
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 from hinaug.report.svg import WIDTH, Svg, diamond, log_ticks, ticks
 
 POINTS = 80  # most points of a curve
@@ -46,7 +49,9 @@ def curves(name: str, title: str, axes: tuple[str, str], real: Curve, made: Curv
     xs, ys = (np.concatenate([real[i], made[i]]) for i in (0, 1))
     if not len(xs):
         xs = ys = np.ones(1)
-    (x0, x1), (y0, y1) = ((min(v.min(), b / 10), max(v.max(), b)) for v, b in ((xs, 1.0), (ys, float(ys.max()))))
+    (x0, x1), (y0, y1) = (
+        (min(v.min(), b / 10), max(v.max(), b)) for v, b in ((xs, 1.0), (ys, float(ys.max())))
+    )
     x0 = 1.0 if xs.min() >= 1 else x0
     x1 = max(x1, x0 * 10)
     told = f"{axes[1]} against {axes[0]}. {_told('observed', real)}; {_told('generated', made)}"
@@ -72,14 +77,18 @@ def curves(name: str, title: str, axes: tuple[str, str], real: Curve, made: Curv
         if len(curve[0]):
             picture.curve(across(curve[0]), down(curve[1]), f"curve {kind}")
             for x, y in zip(
-                across(curve[0])[:: 1 + len(curve[0]) // 8], down(curve[1])[:: 1 + len(curve[0]) // 8], strict=True
+                across(curve[0])[:: 1 + len(curve[0]) // 8],
+                down(curve[1])[:: 1 + len(curve[0]) // 8],
+                strict=True,
             ):
                 _mark(picture, float(x), float(y), kind)
     return str(picture)
 
 
 def _thinned(curve: Curve) -> Curve:
-    """As many points as the eye needs, evenly spread over the log axis, the first and the last among them."""
+    """As many points as the eye needs, evenly spread over the log axis, the first and the last
+    among them.
+    """
     x, y = curve
     if len(x) <= POINTS:
         return curve
@@ -105,7 +114,10 @@ def confidences(hin: HIN) -> dict[str, np.ndarray]:
     """{origin: confidence of each of its rows}, over all deltas and parts."""
     found: dict[str, list[np.ndarray]] = {}
     for _, _, table in (row for delta in hin.deltas for row in delta.tables()):
-        origin, confidence = np.asarray(table["origin"].to_pylist(), object), table["confidence"].to_numpy()
+        origin, confidence = (
+            np.asarray(table["origin"].to_pylist(), object),
+            table["confidence"].to_numpy(),
+        )
         for name in dict.fromkeys(origin.tolist()):
             found.setdefault(name, []).append(confidence[origin == name])
     return {name: np.concatenate(found[name]) for name in sorted(found)}
@@ -115,7 +127,9 @@ def histogram(name: str, title: str, values: np.ndarray) -> str:
     """Rows by confidence, in twenty bins from 0 to 1."""
     left, right, top, foot = 46, 334, 28, 150
     count, edges = np.histogram(values, BINS, (0, 1))
-    there = ", ".join(f"{a:.2f}–{b:.2f}: {n:,}" for a, b, n in zip(edges, edges[1:], count, strict=False) if n)
+    there = ", ".join(
+        f"{a:.2f}–{b:.2f}: {n:,}" for a, b, n in zip(edges, edges[1:], count, strict=False) if n
+    )
     picture = Svg(name, WIDTH, 194, title, f"rows by confidence: {there}")
     scale = (foot - top) / max(count.max(), 1)
     for mark in ticks(0, float(count.max()), 3):
@@ -126,11 +140,22 @@ def histogram(name: str, title: str, values: np.ndarray) -> str:
     for i, n in enumerate(count.tolist()):
         if n:
             picture.add(
-                "rect", cls="bar augmented", x=left + i * step + 1, y=foot - scale * n, width=step - 2, height=scale * n
+                "rect",
+                cls="bar augmented",
+                x=left + i * step + 1,
+                y=foot - scale * n,
+                width=step - 2,
+                height=scale * n,
             )
     picture.line(left, foot, right, foot, "axis")
     for mark in (0.0, 0.25, 0.5, 0.75, 1.0):
-        picture.text(left + (right - left) * mark, foot + 17, f"{mark:g}", "small", "end" if mark == 1 else "middle")
+        picture.text(
+            left + (right - left) * mark,
+            foot + 17,
+            f"{mark:g}",
+            "small",
+            "end" if mark == 1 else "middle",
+        )
     picture.text(right, foot + 36, "confidence", "small", "end")
     picture.text(0, 12, "rows", "small")
     return str(picture)

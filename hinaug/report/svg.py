@@ -1,4 +1,6 @@
-"""A few lines of inline SVG: text is escaped, numbers are short, colours are left to the page's style sheet."""
+"""A few lines of inline SVG: text is escaped, numbers are short, colours are left to the page's
+style sheet.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import numpy as np
 WIDTH = 340  # of a picture in pixels: a phone shows it whole
 
 # characters that no document may hold, and those that turn the direction of the text after them
-_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNFIT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def clean(text: Any) -> str:
@@ -25,7 +29,9 @@ def cut(text: str, most: int) -> str:
 
 
 def number(value: float) -> str:
-    """One decimal at most: a tenth of a pixel is enough, and keeps the page small and the same on every machine."""
+    """One decimal at most: a tenth of a pixel is enough, and keeps the page small and the same on
+    every machine.
+    """
     short = f"{float(value):.1f}".removesuffix(".0")
     return "0" if short == "-0" else short
 
@@ -38,13 +44,18 @@ def signed(value: float, digits: int) -> str:
 class Svg:
     """One picture with a title and a description for readers who do not see it.
 
-    name: unique on the page. width, height: in pixels at its natural size; it shrinks with its column.
+    name: unique on the page. width, height: in pixels at its natural size; it shrinks with its
+    column.
     """
 
-    def __init__(self, name: str, width: float, height: float, title: str, description: str) -> None:
+    def __init__(
+        self, name: str, width: float, height: float, title: str, description: str
+    ) -> None:
         self.head = (
-            f'<svg viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" role="img" '
-            f'aria-labelledby="{name}-title {name}-what"><title id="{name}-title">{clean(title)}</title>'
+            f'<svg viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" '
+            'role="img" '
+            f'aria-labelledby="{name}-title {name}-what"><title '
+            f'id="{name}-title">{clean(title)}</title>'
             f'<desc id="{name}-what">{clean(description)}</desc>'
         )
         self.parts: list[str] = []
@@ -56,10 +67,14 @@ class Svg:
             f' {name.replace("_", "-")}="{clean(value) if isinstance(value, str) else number(value)}"'
             for name, value in given.items()
         )
-        self.parts.append(f"<{tag}{told}/>" if text is None else f"<{tag}{told}>{clean(text)}</{tag}>")
+        self.parts.append(
+            f"<{tag}{told}/>" if text is None else f"<{tag}{told}>{clean(text)}</{tag}>"
+        )
 
     def text(self, x: float, y: float, text: Any, cls: str = "", anchor: str = "start") -> None:
-        self.add("text", text, cls, x=x, y=y, **({} if anchor == "start" else {"text_anchor": anchor}))
+        self.add(
+            "text", text, cls, x=x, y=y, **({} if anchor == "start" else {"text_anchor": anchor})
+        )
 
     def line(self, x1: float, y1: float, x2: float, y2: float, cls: str = "rule") -> None:
         self.add("path", cls=cls, d=f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}")
@@ -91,7 +106,9 @@ def ticks(low: float, high: float, n: int = 4) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten from low to high; where there are fewer than three, also their doubles and fives."""
+    """Powers of ten from low to high; where there are fewer than three, also their doubles and
+    fives.
+    """
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for steps in ((1,), (1, 2, 5)):
         found = [float(f"{m * 10.0**p:.12g}") for p in powers for m in steps]

@@ -54,7 +54,14 @@ def test_every_form_of_2014_gives_the_same_graph(tmp_path):
     assert hin.ids("user").to_pylist() == ["A", "B"]
     assert hin.ids("review").to_pylist() == ["A/i1", "A/i2", "B/i2"]
     assert hin.nodes["review"].drop_columns(["id"]).to_pylist()[1:] == [
-        {"text": None, "summary": "NA", "rating": 2.0, "time": 1363392000, "helpful_yes": 0, "helpful_total": 0},
+        {
+            "text": None,
+            "summary": "NA",
+            "rating": 2.0,
+            "time": 1363392000,
+            "helpful_yes": 0,
+            "helpful_total": 0,
+        },
         {
             "text": "Works & sounds\nfine",
             "summary": "good",
@@ -103,7 +110,13 @@ def test_repeated_rows_are_dropped_and_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", ["{not a dict", '["a", "list"]', '{"asin": "i1"}', '{"reviewerID": "A", "asin": "i", "overall": "many"}']
+    "bad",
+    [
+        "{not a dict",
+        '["a", "list"]',
+        '{"asin": "i1"}',
+        '{"reviewerID": "A", "asin": "i", "overall": "many"}',
+    ],
 )
 def test_unreadable_lines(tmp_path, bad):
     path = lines(tmp_path / "r.json", ROWS)
@@ -137,7 +150,9 @@ def test_unreadable_csv_and_archives(tmp_path):
 
 
 def test_folder_errors(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"does not exist; expected a review file.*snap\.stanford"):
+    with pytest.raises(
+        FileNotFoundError, match=r"does not exist; expected a review file.*snap\.stanford"
+    ):
         amazon_reviews(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="found none among"):
         amazon_reviews(tmp_path)
@@ -170,7 +185,8 @@ def test_metadata(tmp_path, year):
             {"asin": "i1", "title": "Strings & Co", "price": "$9.50", "brand": "by\n   Acme",
              "category": ["Music", "Strings"], "also_buy": ["i2"], "also_view": ["i2"], "description": ["Nickel", ""]},
             {"asin": "i1", "title": "again"},
-            {"asin": "i2", "title": "var aPageStart = (new Date()).getTime();", "price": "$1.00 - $2.00",
+            {"asin": "i2", "title": "var aPageStart = (new "
+                                    "Date()).getTime();", "price": "$1.00 - $2.00",
              "brand": "", "category": []},
         ]  # fmt: skip
         meta = lines(tmp_path / "meta_x.json", rows)
@@ -184,7 +200,9 @@ def test_metadata(tmp_path, year):
     assert hin.ids("category").to_pylist() == ["Music", "Strings"]
     for name in ("also_bought", "also_viewed"):
         assert [x.tolist() for x in hin.links(("item", name, "item"))] == [[0], [1]]
-        assert hin.schema.edge_lineage["item", name, "item"] is None  # may know the held-out purchases
+        assert (
+            hin.schema.edge_lineage["item", name, "item"] is None
+        )  # may know the held-out purchases
     assert hin.schema.edge_lineage["item", "made_by", "brand"] == "row"
     assert report["metadata_repeated"] == 1
     assert report["metadata_items"] == (1 if year == 2014 else 2)

@@ -1,4 +1,6 @@
-"""Amazon files that we have not seen: the form of 2023, nested and missing values, odd ids, odd files."""
+"""Amazon files that we have not seen: the form of 2023, nested and missing values, odd ids, odd
+files.
+"""
 
 import codecs
 import gzip
@@ -11,8 +13,18 @@ import pytest
 from hinaug.datasets import amazon_reviews
 from hinaug.datasets.amazon import ABOUT, RATES
 
-NEW = {"user_id": "A", "asin": "v1", "parent_asin": "p1", "rating": 5.0, "title": "good &amp; loud", "text": "Great<br />",
-       "timestamp": 1588687728923, "images": [{"small": "x"}], "helpful_vote": 3, "verified_purchase": True}  # fmt: skip
+NEW = {
+    "user_id": "A",
+    "asin": "v1",
+    "parent_asin": "p1",
+    "rating": 5.0,
+    "title": "good &amp; loud",
+    "text": "Great<br />",
+    "timestamp": 1588687728923,
+    "images": [{"small": "x"}],
+    "helpful_vote": 3,
+    "verified_purchase": True,
+}
 OLD = {"reviewerID": "A", "asin": "i1", "overall": 4.0, "reviewText": "fine", "unixReviewTime": 100}
 
 
@@ -30,17 +42,37 @@ def meta(tmp_path, *rows):
 
 def linked(hin, type):
     src, dst = hin.links(type)
-    return list(zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True))
+    return list(
+        zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True)
+    )
 
 
 def test_2023(tmp_path):
     rows = [
         NEW,
-        {**NEW, "user_id": "B", "parent_asin": None, "timestamp": 1588687728, "helpful_vote": 0, "title": None},
+        {
+            **NEW,
+            "user_id": "B",
+            "parent_asin": None,
+            "timestamp": 1588687728,
+            "helpful_vote": 0,
+            "title": None,
+        },
     ]
-    about = {"parent_asin": "p1", "title": "Strings", "features": ["steel", "six"], "description": ["Nickel"], "price": "12.5",
-             "store": "Acme", "categories": ["Music", "Strings"], "main_category": "Instruments", "bought_together": ["v1"],
-             "details": {"Brand": "no", "Rank": {"x": 1}}, "average_rating": 4.5, "rating_number": 99}  # fmt: skip
+    about = {
+        "parent_asin": "p1",
+        "title": "Strings",
+        "features": ["steel", "six"],
+        "description": ["Nickel"],
+        "price": "12.5",
+        "store": "Acme",
+        "categories": ["Music", "Strings"],
+        "main_category": "Instruments",
+        "bought_together": ["v1"],
+        "details": {"Brand": "no", "Rank": {"x": 1}},
+        "average_rating": 4.5,
+        "rating_number": 99,
+    }
     hin = read(tmp_path, *rows, metadata=meta(tmp_path, about))
     assert linked(hin, RATES) == [("A", "p1"), ("B", "v1")]  # the parent where there is one
     assert hin.nodes["review"].to_pylist() == [
@@ -56,7 +88,11 @@ def test_2023(tmp_path):
         "text": "Strings Nickel steel six",
     }
     assert linked(hin, ("item", "made_by", "brand")) == [("p1", "Acme")]
-    assert [c for _, c in linked(hin, ("item", "in", "category"))] == ["Instruments", "Music", "Strings"]
+    assert [c for _, c in linked(hin, ("item", "in", "category"))] == [
+        "Instruments",
+        "Music",
+        "Strings",
+    ]
     assert linked(hin, ("item", "bought_together", "item")) == [("p1", "v1")]
     assert hin.schema.edge_lineage["item", "bought_together", "item"] is None
 
@@ -71,22 +107,37 @@ def test_2023_as_csv(tmp_path):
 
 
 def test_a_product_title_beside_an_old_review_is_not_its_summary(tmp_path):
-    hin = read(tmp_path, {**OLD, "title": "Guitar", "text": "page", "rating": 1, "unknown": {"x": [1]}})
-    assert hin.nodes["review"].to_pylist() == [{"id": "A/i1", "text": "fine", "rating": 4.0, "time": 100}]
+    hin = read(
+        tmp_path, {**OLD, "title": "Guitar", "text": "page", "rating": 1, "unknown": {"x": [1]}}
+    )
+    assert hin.nodes["review"].to_pylist() == [
+        {"id": "A/i1", "text": "fine", "rating": 4.0, "time": 100}
+    ]
 
 
 def test_columns_that_the_file_does_not_have_are_not_there(tmp_path):
     hin = read(
-        tmp_path, {"reviewerID": "A", "asin": "i", "helpful": [None, None], "vote": float("nan"), "reviewText": " "}
+        tmp_path,
+        {
+            "reviewerID": "A",
+            "asin": "i",
+            "helpful": [None, None],
+            "vote": float("nan"),
+            "reviewText": " ",
+        },
     )
     assert hin.nodes["review"].column_names == ["id"]
     assert hin.edges[RATES].column_names == ["src", "dst"]
 
 
-@pytest.mark.parametrize(("value", "name"), [(0, "0"), (5, "5"), (5.0, "5"), ("007", "007"), (" ü漢 ", "ü漢")])
+@pytest.mark.parametrize(
+    ("value", "name"), [(0, "0"), (5, "5"), (5.0, "5"), ("007", "007"), (" ü漢 ", "ü漢")]
+)
 def test_ids(tmp_path, value, name):
     hin = read(
-        tmp_path, {**OLD, "asin": value, "reviewerID": value}, metadata=meta(tmp_path, {"asin": value, "title": 7})
+        tmp_path,
+        {**OLD, "asin": value, "reviewerID": value},
+        metadata=meta(tmp_path, {"asin": value, "title": 7}),
     )
     assert hin.ids("item").to_pylist() == hin.ids("user").to_pylist() == [name]
     assert hin.nodes["item"]["title"].to_pylist() == ["7"]
@@ -110,16 +161,34 @@ def test_what_is_no_id(tmp_path, value):
 
 
 def test_review_ids_are_unique_whatever_the_ids_hold(tmp_path):
-    pairs = list(itertools.product(["a", "a/b", "a#2", "a%2F", "x"], ["c", "b/c", "x", "x#2", "x%232", "2Fc"]))
-    rows = [{**OLD, "reviewerID": u, "asin": i, "reviewText": t} for u, i in pairs for t in ("one", "two")]
+    pairs = list(
+        itertools.product(
+            ["a", "a/b", "a#2", "a%2F", "x"], ["c", "b/c", "x", "x#2", "x%232", "2Fc"]
+        )
+    )
+    rows = [
+        {**OLD, "reviewerID": u, "asin": i, "reviewText": t}
+        for u, i in pairs
+        for t in ("one", "two")
+    ]
     hin = read(tmp_path, *rows)
     assert hin.n("review") == len(set(hin.ids("review").to_pylist())) == 2 * len(pairs)
     assert sorted(set(linked(hin, RATES))) == sorted(pairs)
     assert dict(linked(hin, ABOUT))["a%2Fb/x%232#2"] == "x#2"
 
 
-TIMES = [(100, 100), ("100", 100), (100.7, 100), (1400000000000, 1400000000), (1400000000999, 1400000000), (0, 0),
-         (None, 1393545600), ("", 1393545600), (float("nan"), 1393545600), (-86400, -86400)]  # fmt: skip
+TIMES = [
+    (100, 100),
+    ("100", 100),
+    (100.7, 100),
+    (1400000000000, 1400000000),
+    (1400000000999, 1400000000),
+    (0, 0),
+    (None, 1393545600),
+    ("", 1393545600),
+    (float("nan"), 1393545600),
+    (-86400, -86400),
+]
 
 
 @pytest.mark.parametrize(("stamp", "seconds"), TIMES)
@@ -131,7 +200,8 @@ def test_times(tmp_path, stamp, seconds):
 @pytest.mark.parametrize(
     ("field", "value", "why"),
     [("overall", [5], "the rating is '.5.'"), ("overall", {"a": 1}, "the rating"), ("unixReviewTime", "May", "the time stamp is 'May'"),
-     ("unixReviewTime", 1e17, "expected seconds or milliseconds"), ("vote", "some", "the number of votes"),
+     ("unixReviewTime", 1e17, "expected seconds or "
+                              "milliseconds"), ("vote", "some", "the number of votes"),
      ("helpful", [1, 2, 3], "expected .yes, all."), ("unixReviewTime", None, "day is out of range")],
 )  # fmt: skip
 def test_odd_numbers_are_named(tmp_path, field, value, why):
@@ -141,8 +211,17 @@ def test_odd_numbers_are_named(tmp_path, field, value, why):
     assert "Jane" not in str(error.value)
 
 
-VOTES = [([2, 3], 2, 3), (["2", "3"], 2, 3), ("[2, 3]", 2, 3), ("2.0, 3.0", 2, 3), ([], None, None), ("[]", None, None),
-         (None, None, None), ({"yes": 1}, None, None), ([float("nan")] * 2, None, None)]  # fmt: skip
+VOTES = [
+    ([2, 3], 2, 3),
+    (["2", "3"], 2, 3),
+    ("[2, 3]", 2, 3),
+    ("2.0, 3.0", 2, 3),
+    ([], None, None),
+    ("[]", None, None),
+    (None, None, None),
+    ({"yes": 1}, None, None),
+    ([float("nan")] * 2, None, None),
+]
 
 
 @pytest.mark.parametrize(("helpful", "yes", "total"), VOTES)
@@ -157,11 +236,16 @@ def test_helpful(tmp_path, helpful, yes, total):
      ("[sic]", "[sic]"), ("NaN", "NaN"), (float("nan"), None)],
 )  # fmt: skip
 def test_text_in_odd_places(tmp_path, value, said):
-    assert read(tmp_path, {**OLD, "reviewText": value}).nodes["review"].to_pylist()[0].get("text") == said
+    assert (
+        read(tmp_path, {**OLD, "reviewText": value}).nodes["review"].to_pylist()[0].get("text")
+        == said
+    )
 
 
 def test_the_same_review_twice(tmp_path):
-    """It may differ in votes, name, style and the order of its fields; the file's order does not matter."""
+    """It may differ in votes, name, style and the order of its fields; the file's order does not
+    matter.
+    """
     row = {**OLD, "reviewerName": "Jane", "helpful": [1, 2], "style": {"Size": "L"}}
     rows = [row, {**row, "helpful": [4, 6]}, dict(reversed({**row, "reviewerName": "J."}.items())), {**row, "helpful": None},
             {**row, "overall": 1.0}, {**row, "verified": True}]  # fmt: skip
@@ -180,7 +264,8 @@ def test_metadata_in_odd_places(tmp_path):
     rows = [
         {"asin": "i1", "related": None, "brand": ["by Acme", "Beta", "Acme"], "categories": [[["a", "b"], ["c"]], [None, "a"]],
          "also_buy": "i2", "also_view": {"i3": 4, "i1": 2}, "bought_together": {"x": ["i2"], "y": "zz"}, "price": float("nan")},
-        {"asin": "i2", "related": "{'also_bought': ['i3'], 'also_viewed': []}", "also_buy": [], "also_view": [None, "i2", 3],
+        {"asin": "i2", "related": "{'also_bought': ['i3'], 'also_viewed': "
+                                  "[]}", "also_buy": [], "also_view": [None, "i2", 3],
          "description": {"a": "short", "b": ["long"]}, "brand": {}, "price": "$1 - $2"},
         {"asin": "none of the graph", "also_buy": ["i1"]},
     ]  # fmt: skip
@@ -200,7 +285,11 @@ def test_metadata_in_odd_places(tmp_path):
 
 def test_metadata_of_another_category_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        hin = read(tmp_path, OLD, metadata=meta(tmp_path, {"asin": "other", "title": "x", "also_buy": ["i1"]}))
+        hin = read(
+            tmp_path,
+            OLD,
+            metadata=meta(tmp_path, {"asin": "other", "title": "x", "also_buy": ["i1"]}),
+        )
     assert "no item of the reviews is in it" in caplog.text
     assert hin.nodes["item"].column_names == ["id"]
     assert list(hin.nodes) == ["user", "item", "review"]
@@ -208,7 +297,9 @@ def test_metadata_of_another_category_is_said(tmp_path, caplog):
 
 def test_metadata_as_csv_beside_the_reviews(tmp_path):
     (tmp_path / "r.jsonl").write_text(json.dumps(OLD) + "\n")
-    (tmp_path / "meta_r.csv").write_text("asin,title,categories\ni1,Guitar,\"['Music', ['Strings']]\"\n")
+    (tmp_path / "meta_r.csv").write_text(
+        "asin,title,categories\ni1,Guitar,\"['Music', ['Strings']]\"\n"
+    )
     (tmp_path / ".r.jsonl").write_text("hidden")
     assert amazon_reviews(tmp_path).nodes["item"].column_names == ["id"]
     hin = amazon_reviews(tmp_path, metadata=tmp_path)
@@ -235,11 +326,20 @@ def test_forms_of_files(tmp_path, name):
 
 
 BROKEN = {
-    "cut.json": (json.dumps(OLD) + "\n\n" + json.dumps(NEW)[:-9], "line 3: neither JSON nor a Python dict"),
-    "cut_list.json": ("[" + json.dumps(OLD) + ",\n" + json.dumps(NEW)[:-9], "starts as a JSON list .* line 2"),
+    "cut.json": (
+        json.dumps(OLD) + "\n\n" + json.dumps(NEW)[:-9],
+        "line 3: neither JSON nor a Python dict",
+    ),
+    "cut_list.json": (
+        "[" + json.dumps(OLD) + ",\n" + json.dumps(NEW)[:-9],
+        "starts as a JSON list .* line 2",
+    ),
     "mixed_list.json": (json.dumps([OLD, 3]), "record 2: not a dict"),
     "deep.json": (json.dumps(OLD) + "\n" + "[" * 100_000, "line 2: neither JSON"),
-    "latin.json": (b'{"reviewerID": "Andr\xe9", "asin": "i"}', "line 1: neither JSON nor a Python dict in UTF-8"),
+    "latin.json": (
+        b'{"reviewerID": "Andr\xe9", "asin": "i"}',
+        "line 1: neither JSON nor a Python dict in UTF-8",
+    ),
     "name.json": (json.dumps(OLD) + '\n{"asin": "i", "reviewerName": "Jane', "line 2"),
     "empty.json": ("[]", "no reviews in it"),
     "r.csv": ("reviewerID,asin,reviewerName\nA,i,x\nB,i\nJane\n", "cannot be read"),

@@ -1,4 +1,6 @@
-"""Downloads from a server on this machine that cuts connections, changes its files, or knows no ranges."""
+"""Downloads from a server on this machine that cuts connections, changes its files, or knows no
+ranges.
+"""
 
 import contextlib
 import hashlib
@@ -33,7 +35,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(s.content) - 1}/{len(s.content)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(s.content) - 1}/{len(s.content)}"
+            )
         self.send_header("Content-Length", str(len(s.content) - start))
         if s.mark:
             self.send_header("ETag", s.mark)
@@ -50,7 +54,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     yield server
     server.shutdown()
@@ -83,7 +89,9 @@ def test_whole(get, server, tmp_path):
 def test_a_cut_download_goes_on_where_it_stopped(get, server, tmp_path):
     server.cut = 300_000
     for have in (300_000, 600_000):
-        with pytest.raises(OSError, match=f"cut off after {have:,} of {len(DATA):,} bytes; ask again"):
+        with pytest.raises(
+            OSError, match=f"cut off after {have:,} of {len(DATA):,} bytes; ask again"
+        ):
             get()
         assert left(tmp_path) == [".part-set/a.json.gz.known", ".part-set/a.json.gz.partial"]
     server.cut = None
@@ -93,7 +101,9 @@ def test_a_cut_download_goes_on_where_it_stopped(get, server, tmp_path):
     assert (tmp_path / "set/a.json.gz").read_bytes() == DATA
 
 
-@pytest.mark.parametrize("change", ["another file", "no ranges", "no mark", "weak mark", "other address"])
+@pytest.mark.parametrize(
+    "change", ["another file", "no ranges", "no mark", "weak mark", "other address"]
+)
 def test_only_the_same_file_goes_on(get, server, tmp_path, change):
     server.cut = 1000
     server.mark = {"no mark": None, "weak mark": 'W/"one"'}.get(change, server.mark)
@@ -147,7 +157,9 @@ def test_errors_are_in_words(get, server, tmp_path, monkeypatch):
         download_to(["http://127.0.0.1:9/x"], tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(download, "CONNECT", 0.01)
-    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *a, **k: threading.Event().wait(1))
+    monkeypatch.setattr(
+        download.urllib.request, "urlopen", lambda *a, **k: threading.Event().wait(1)
+    )
     with pytest.raises(OSError, match=r"no answer within .* is this computer online"):
         download_to(["http://127.0.0.1:9/x"], tmp_path / "set")
 

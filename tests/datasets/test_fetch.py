@@ -1,4 +1,6 @@
-"""Where data is looked for, in which order, and that nothing half done is left. No network is touched."""
+"""Where data is looked for, in which order, and that nothing half done is left. No network is
+touched.
+"""
 
 import hashlib
 import io
@@ -15,8 +17,12 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("HINAUG_DATA", raising=False)
     monkeypatch.delitem(fetch.SOURCES["ml-100k"].md5, "u.data")  # the files here are made up
-    monkeypatch.setattr(download, "_open", lambda address, headers=None: (_ for _ in ()).throw(OSError("offline")))
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 1, "", "no index"))
+    monkeypatch.setattr(
+        download, "_open", lambda address, headers=None: (_ for _ in ()).throw(OSError("offline"))
+    )
+    monkeypatch.setattr(
+        subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 1, "", "no index")
+    )
 
 
 class Answer(io.BytesIO):
@@ -76,7 +82,9 @@ def test_download_unpacks_and_is_found_again(ml_100k, monkeypatch):
     monkeypatch.setattr(download, "_open", lambda address, headers=None: Answer(zipped(ml_100k)))
     found = find("ml-100k")
     assert found.source.startswith("downloaded from https://files.grouplens.org")
-    assert sorted(p.name for p in found.folder.iterdir()) == sorted(p.name for p in ml_100k.iterdir())
+    assert sorted(p.name for p in found.folder.iterdir()) == sorted(
+        p.name for p in ml_100k.iterdir()
+    )
     assert [p.name for p in found.folder.parent.iterdir()] == ["ml-100k"]
     monkeypatch.setattr(download, "_open", lambda address, headers=None: pytest.fail("asked again"))
     assert find("ml-100k").source.startswith("the cache")
@@ -101,8 +109,12 @@ def test_a_bad_download_leaves_nothing(ml_100k, tmp_path, monkeypatch, fault):
     with pytest.raises(FileNotFoundError, match=words):
         find("ml-100k")
     assert not list(tmp_path.rglob("evil"))
-    assert [p.name for p in fetch.cache_folder().glob(".part-*")] == ([".part-ml-100k"] if fault == "cut" else [])
-    monkeypatch.setattr(download, "_open", lambda address, headers=None: (_ for _ in ()).throw(OSError("offline")))
+    assert [p.name for p in fetch.cache_folder().glob(".part-*")] == (
+        [".part-ml-100k"] if fault == "cut" else []
+    )
+    monkeypatch.setattr(
+        download, "_open", lambda address, headers=None: (_ for _ in ()).throw(OSError("offline"))
+    )
     with pytest.raises(FileNotFoundError, match="offline"):  # what is left of it is no data set
         find("ml-100k")
 
@@ -110,7 +122,8 @@ def test_a_bad_download_leaves_nothing(ml_100k, tmp_path, monkeypatch, fault):
 def test_the_copy_in_the_wheel(ml_100k_copy, tmp_path, monkeypatch):
     prefix = unpack.COPY_FOLDER
     wheel = archive(
-        **{prefix + p.name: p.read_bytes() for p in ml_100k_copy.iterdir()}, **{"recbole/__init__.py": "boo"}
+        **{prefix + p.name: p.read_bytes() for p in ml_100k_copy.iterdir()},
+        **{"recbole/__init__.py": "boo"},
     )
 
     def pip(command, **options):
@@ -125,7 +138,13 @@ def test_the_copy_in_the_wheel(ml_100k_copy, tmp_path, monkeypatch):
     monkeypatch.setattr(unpack, "COPY_SHA256", hashlib.sha256(wheel).hexdigest())
     found = find("ml-100k")
     assert "the copy in the PyPI package recbole==1.2.1" in found.source
-    assert {p.suffix for p in found.folder.iterdir()} == {".inter", ".user", ".item", ".link", ".kg"}
+    assert {p.suffix for p in found.folder.iterdir()} == {
+        ".inter",
+        ".user",
+        ".item",
+        ".link",
+        ".kg",
+    }
     assert load("ml-100k", freebase=True).n("entity") == 3
     assert "from the PyPI package" in find("ml-100k").source
 
@@ -133,7 +152,9 @@ def test_the_copy_in_the_wheel(ml_100k_copy, tmp_path, monkeypatch):
 def test_files_that_are_not_as_published_are_not_used(ml_100k, monkeypatch):
     monkeypatch.setitem(fetch.SOURCES["ml-100k"].md5, "u.data", "0" * 32)
     monkeypatch.setattr(download, "_open", lambda address, headers=None: Answer(zipped(ml_100k)))
-    with pytest.raises(FileNotFoundError, match=r"the md5 of u\.data is .*, expected 0000.* not used"):
+    with pytest.raises(
+        FileNotFoundError, match=r"the md5 of u\.data is .*, expected 0000.* not used"
+    ):
         find("ml-100k")
     assert not list(fetch.cache_folder().iterdir())
 
@@ -158,7 +179,8 @@ def test_data_in_several_files(monkeypatch):
     split = load("gowalla", valid=0)
     assert (split.train_valid.n(split.target), split.test.num_rows) == (2, 1)
     assert asked == [
-        f"https://github.com/gusye1234/LightGCN-PyTorch/raw/HEAD/data/gowalla/{n}.txt" for n in ("train", "test")
+        f"https://github.com/gusye1234/LightGCN-PyTorch/raw/HEAD/data/gowalla/{n}.txt"
+        for n in ("train", "test")
     ]
 
 

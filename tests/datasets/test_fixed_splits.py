@@ -1,4 +1,6 @@
-"""Published splits: the very pairs of the files, whatever odd lines they hold; a graph beside them keeps its columns."""
+"""Published splits: the very pairs of the files, whatever odd lines they hold; a graph beside them
+keeps its columns.
+"""
 
 import numpy as np
 import pytest
@@ -6,8 +8,8 @@ import pytest
 from hinaug import audit
 from hinaug.datasets import lightgcn_split
 from hinaug.datasets.lightgcn import INTERACTS
-from hinaug.hin import HIN
-from hinaug.split import thin
+from hinaug.graph.hin import HIN
+from hinaug.split.thin import thin
 
 RATES = ("user", "rates", "movie")
 
@@ -21,7 +23,9 @@ def write(folder, **files):
 def pairs(what):
     if isinstance(what, HIN):
         src, dst = what.links(INTERACTS)
-        return set(zip(what.ids("user", src).to_pylist(), what.ids("item", dst).to_pylist(), strict=True))
+        return set(
+            zip(what.ids("user", src).to_pylist(), what.ids("item", dst).to_pylist(), strict=True)
+        )
     return set(zip(what["src"].to_pylist(), what["dst"].to_pylist(), strict=True))
 
 
@@ -62,7 +66,8 @@ def test_valid_is_drawn_per_user_and_test_is_not(tmp_path):
 def test_odd_lines(tmp_path):
     write(
         tmp_path,
-        train="\ufeff4 1 1 2\r\n\r\n5\r\n6 \r\n4 2 3\r\n",  # a mark, items twice, a user on two lines, users without items
+        # a mark, items twice, a user on two lines, users without items
+        train="\ufeff4 1 1 2\r\n\r\n5\r\n6 \r\n4 2 3\r\n",
         valid="\n",
         test="4 9 1\n7 1\n8",  # a pair of train again, users that train does not have
     )
@@ -73,10 +78,15 @@ def test_odd_lines(tmp_path):
     assert (split.how["repeated"], split.how["overlap"]) == (2, 1)
 
 
-@pytest.mark.parametrize("line", ["1 x", "1.5 2", "-1 2", "1 99999999999", "1 99999999999999999999", "1,2,3"])
+@pytest.mark.parametrize(
+    "line", ["1 x", "1.5 2", "-1 2", "1 99999999999", "1 99999999999999999999", "1,2,3"]
+)
 def test_what_is_no_number_is_named(tmp_path, line):
     write(tmp_path, train=f"0 1\n{line}\n", test="")
-    with pytest.raises(ValueError, match=r"train\.txt, line 2: expected numbers of a user and items; it starts '1|-"):
+    with pytest.raises(
+        ValueError,
+        match=r"train\.txt, line 2: expected numbers of a user and items; it starts '1|-",
+    ):
         lightgcn_split(tmp_path)
 
 
@@ -103,7 +113,10 @@ def graph():
 def test_with_a_graph(tmp_path):
     write(tmp_path, train="0 0\n1 2\n", test="0 1\n2 2\n")
     split = lightgcn_split(tmp_path, graph(), RATES, evidence=["review"], first_id=1, valid=0)
-    assert split.test.to_pylist() == [{"src": 1, "dst": 2, "rating": 5}, {"src": 3, "dst": 3, "rating": 1}]
+    assert split.test.to_pylist() == [
+        {"src": 1, "dst": 2, "rating": 5},
+        {"src": 3, "dst": 3, "rating": 1},
+    ]
     assert split.train.edges[RATES]["rating"].to_pylist() == [4, 2]  # both rows of the pair left
     assert split.train.ids("review").to_pylist() == ["y"]
     assert split.train.nodes["movie"]["title"].to_pylist() == ["a", "b", "c"]
@@ -113,7 +126,9 @@ def test_with_a_graph(tmp_path):
 
 def test_a_graph_of_other_pairs_is_an_error(tmp_path):
     write(tmp_path, train="1 1\n2 3\n", test="1 2\n2 1\n")
-    with pytest.raises(ValueError, match="1 only in the files, 1 only in the graph; pass the graph"):
+    with pytest.raises(
+        ValueError, match="1 only in the files, 1 only in the graph; pass the graph"
+    ):
         lightgcn_split(tmp_path, graph(), RATES)
     with pytest.raises(ValueError, match="do not fit the graph with first_id=2"):
         lightgcn_split(tmp_path, graph(), RATES, first_id=2)

@@ -25,7 +25,9 @@ def folder(tmp_path):
 
 def linked(hin, type):
     src, dst = hin.links(type)
-    return list(zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True))
+    return list(
+        zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True)
+    )
 
 
 def test_graph(folder):
@@ -51,7 +53,9 @@ def test_taggings_leave_with_the_listening_they_give_away(folder):
     hin = hetrec_lastfm(folder)
     split = random_split(hin, LISTENS, evidence=["tagging"], valid=0, test=1, min_train=0, rng=0)
     (user, artist) = next(
-        p for p in zip(split.test["src"].to_pylist(), split.test["dst"].to_pylist(), strict=True) if p[0] == 10
+        p
+        for p in zip(split.test["src"].to_pylist(), split.test["dst"].to_pylist(), strict=True)
+        if p[0] == 10
     )
     assert (user, artist) == (10, 12)
     assert "10:12:1" not in split.train.ids("tagging").to_pylist()
@@ -59,7 +63,9 @@ def test_taggings_leave_with_the_listening_they_give_away(folder):
 
 def test_errors(folder):
     (folder / "tags.dat").write_text("tag\tvalue\n1\tx\n")
-    with pytest.raises(ValueError, match=r"tags\.dat: no column 'tagID'; there is \['tag', 'value'\]"):
+    with pytest.raises(
+        ValueError, match=r"tags\.dat: no column 'tagID'; there is \['tag', 'value'\]"
+    ):
         hetrec_lastfm(folder)
     (folder / "tags.dat").unlink()
     with pytest.raises(FileNotFoundError, match=r"no tags\.dat"):

@@ -44,7 +44,10 @@ def test_yelp_and_its_split(folder):
     hin = yelp_hin(folder)
     assert hin.ids("user").to_pylist() == [1, 2, 9]  # one only has a compliment
     assert hin.ids("business").to_pylist() == [3, 4]
-    assert hin.edges["business", "has", "category"].column_names == ["src", "dst"]  # without the ones
+    assert hin.edges["business", "has", "category"].column_names == [
+        "src",
+        "dst",
+    ]  # without the ones
     assert hin.n(("user", "friend", "user")) == 2
     assert hin.schema.edge_lineage["user", "received", "compliment"] is None
     (folder / "train.txt").write_text("0 2\n")

@@ -11,7 +11,9 @@ from hinaug.datasets.movielens_small import ABOUT, USES, WROTE
 
 def linked(hin, type):
     src, dst = hin.links(type)
-    return list(zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True))
+    return list(
+        zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True)
+    )
 
 
 def test_100k_official(ml_100k):
@@ -26,14 +28,22 @@ def test_100k_official(ml_100k):
         "age": 24, "gender": "M", "occupation": "technician", "zip": "T8H1N"
     }  # fmt: skip
     movies = hin.nodes["movie"].to_pylist()
-    assert [m["title"] for m in movies] == ['12 "Angry" Men', "Misérables, Les", "unknown", "Land Before Time III"]
+    assert [m["title"] for m in movies] == [
+        '12 "Angry" Men',
+        "Misérables, Les",
+        "unknown",
+        "Land Before Time III",
+    ]
     assert [m["year"] for m in movies] == [1957, 1995, None, 1995]
     assert [m["date"] for m in movies[1:3]] == [datetime.date(1996, 2, 1), None]
     assert movies[1]["text"] == "Misérables, Les (1995). Genres: Action, Adventure."
     assert linked(hin, HAS)[:3] == [(1, "Drama"), (2, "Action"), (2, "Adventure")]
-    assert {c.lineage for t in (hin.schema.nodes, hin.schema.edges) for cols in t.values() for c in cols.values()} == {
-        "row"
-    }
+    assert {
+        c.lineage
+        for t in (hin.schema.nodes, hin.schema.edges)
+        for cols in t.values()
+        for c in cols.values()
+    } == {"row"}
 
 
 def test_100k_copy_gives_the_same_graph(ml_100k, ml_100k_copy):
@@ -46,14 +56,18 @@ def test_100k_copy_gives_the_same_graph(ml_100k, ml_100k_copy):
 def test_100k_freebase(ml_100k, ml_100k_copy):
     hin = movielens_100k(ml_100k_copy, freebase=True)
     assert linked(hin, ("movie", "is", "entity")) == [(1, "m.01"), (2, "m.02")]
-    assert linked(hin, ("entity", "film.film.actor", "entity")) == [("m.01", "m.a"), ("m.02", "m.a")]
+    assert linked(hin, ("entity", "film.film.actor", "entity")) == [
+        ("m.01", "m.a"),
+        ("m.02", "m.a"),
+    ]
     with pytest.raises(FileNotFoundError, match="only in RecBole's copy"):
         movielens_100k(ml_100k, freebase=True)
 
 
 def test_100k_errors(tmp_path, ml_100k):
     with pytest.raises(
-        FileNotFoundError, match=r"does not exist; expected a folder with u\.data.*files\.grouplens\.org"
+        FileNotFoundError,
+        match=r"does not exist; expected a folder with u\.data.*files\.grouplens\.org",
     ):
         movielens_100k(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="is a file, not a folder"):
@@ -76,7 +90,10 @@ def test_latest_small_with_taggings_and_plots(ml_small):
         ("Babylon 5", None),
         ("Death Note", 2006),
     ]
-    assert movies[0]["text"] == 'American President, The (1995). Genres: Comedy, Drama. A "widowed" president'
+    assert (
+        movies[0]["text"]
+        == 'American President, The (1995). Genres: Comedy, Drama. A "widowed" president'
+    )
     assert [m["plot"] for m in movies[1:]] == [None, None]
     assert movies[1]["text"] == "Babylon 5."
     assert linked(hin, WROTE) == [(2, "2:5:1"), (2, "2:5:2"), (4, "4:3:1")]

@@ -18,7 +18,9 @@ def test_schema_and_sizes():
     assert hin.n("review") == hin.n(RATES) == hin.n(WROTE) == hin.n(ABOUT)
     assert all(c.lineage == "row" for cols in hin.schema.nodes.values() for c in cols.values())
     assert hin.vectors("review").shape == (hin.n("review"), 32)
-    assert not {"user_topic", "item_topic", "topic"} & {c for t in hin.nodes for c in hin.nodes[t].column_names}
+    assert not {"user_topic", "item_topic", "topic"} & {
+        c for t in hin.nodes for c in hin.nodes[t].column_names
+    }
     # the review joins the pair that was rated
     wrote, about = hin.links(WROTE), hin.links(ABOUT)
     np.testing.assert_array_equal(wrote[0], hin.links(RATES)[0])
@@ -26,7 +28,9 @@ def test_schema_and_sizes():
 
 
 def test_same_seed_same_world_and_another_seed_another():
-    assert planted(rng=1).fingerprint() == planted(rng=1).fingerprint() != planted(rng=2).fingerprint()
+    assert (
+        planted(rng=1).fingerprint() == planted(rng=1).fingerprint() != planted(rng=2).fingerprint()
+    )
 
 
 def test_shuffle_keeps_degrees_and_removes_the_signal():
@@ -43,7 +47,9 @@ def test_shuffle_keeps_degrees_and_removes_the_signal():
 
 @pytest.mark.parametrize(("shuffle", "gains"), [(False, True), (True, False)])
 def test_the_attribute_tells_thin_users_topics_unless_shuffled(shuffle, gains):
-    """Rank items by what users of the same job picked: far better than popularity for thin users, or no better."""
+    """Rank items by what users of the same job picked: far better than popularity for thin users,
+    or no better.
+    """
     hits = np.zeros(2)
     for seed in range(4):
         hin = planted(rng=seed, shuffle=shuffle)

@@ -22,9 +22,13 @@ def test_types_and_missing_rows(tmp_path):
     assert hin.column(rates, "time").to_pylist() == [1, 3, 7]
     assert hin.column(rates, "rating").to_pylist() == [2.5, None, 4]
     assert hin.column("item", "words").to_pylist() == [["w"], [], ["red", "blue"], None]
-    np.testing.assert_array_equal(hin.vectors("item", "vec", fill=-1), [[0, 1], [-1, -1], [1, 2.5], [-1, -1]])
+    np.testing.assert_array_equal(
+        hin.vectors("item", "vec", fill=-1), [[0, 1], [-1, -1], [1, 2.5], [-1, -1]]
+    )
     assert "note" not in hin.nodes["item"].column_names
-    assert hin.schema.nodes["item"]["words"].lineage is None  # the file does not say what it was computed from
+    assert (
+        hin.schema.nodes["item"]["words"].lineage is None
+    )  # the file does not say what it was computed from
     assert hin.schema.edge_lineage[rates] == "row"
 
 

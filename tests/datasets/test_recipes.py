@@ -13,7 +13,8 @@ HEADER = (
     "reply_count,thumbs_up,thumbs_down,stars,best_score,text\n"
 )
 TEXT = (
-    HEADER + '0,001,14299,Chili,c3,u_b,Jane,10,1622648873,1,7,2,0,724,"Mum&#39;s, with\n""beans"""\n'
+    HEADER
+    + '0,001,14299,Chili,c3,u_b,Jane,10,1622648873,1,7,2,0,724,"Mum&#39;s, with\n""beans"""\n'
     "1,001,14299,Chili,c1,u_a,Jane,1,1665619889,0,0,0,5,527,\n"
     "2,002,0042,Soup,c2,u_b,Jane,20,1622648873,0,0,0,4,100,good\n"
 )
@@ -28,7 +29,10 @@ def file(tmp_path):
 def test_graph(file, tmp_path):
     hin = recipe_reviews(file)
     assert hin.ids("user").to_pylist() == ["u_a", "u_b"]
-    assert hin.nodes["recipe"].to_pylist() == [{"id": "0042", "name": "Soup"}, {"id": "14299", "name": "Chili"}]
+    assert hin.nodes["recipe"].to_pylist() == [
+        {"id": "0042", "name": "Soup"},
+        {"id": "14299", "name": "Chili"},
+    ]
     assert hin.ids("review").to_pylist() == ["c1", "c2", "c3"]
     last = hin.nodes["review"].to_pylist()[2]
     assert last == {"id": "c3", "text": "Mum's, with\n\"beans\"", "rating": None, "thumbs_up": 7, "thumbs_down": 2, "replies": 1,

@@ -16,7 +16,9 @@ def bilinear(diagonal):
 
 
 @pytest.mark.parametrize(
-    "decoder", [DotDecoder(), CosineDecoder(), CosineDecoder(0.2), bilinear(True), bilinear(False)], ids=repr
+    "decoder",
+    [DotDecoder(), CosineDecoder(), CosineDecoder(0.2), bilinear(True), bilinear(False)],
+    ids=repr,
 )
 def test_pairs_are_the_diagonal_of_the_whole(decoder):
     torch.testing.assert_close(decoder.pairs(X, Y), decoder(X, Y).diagonal())
@@ -26,7 +28,9 @@ def test_pairs_are_the_diagonal_of_the_whole(decoder):
 def test_dot_and_cosine_by_hand():
     x, y = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[1.0, 2.0]])
     assert DotDecoder()(x, y).tolist() == [[11.0], [0.0]]
-    torch.testing.assert_close(CosineDecoder(0.5)(x, y), torch.tensor([[2 * 11 / (5 * 5**0.5)], [0.0]]))
+    torch.testing.assert_close(
+        CosineDecoder(0.5)(x, y), torch.tensor([[2 * 11 / (5 * 5**0.5)], [0.0]])
+    )
     assert CosineDecoder()(x, 7 * y)[0].item() == pytest.approx(CosineDecoder()(x, y)[0].item())
     with pytest.raises(ValueError, match="temperature"):
         CosineDecoder(0)
@@ -52,4 +56,7 @@ def test_bilinear_against_the_formula(diagonal):
     torch.testing.assert_close(net(X, Y, 1).detach(), X @ w[1] @ Y.T)
     symmetric = torch.allclose(net(X, Y, 1), net(Y, X, 1).T)
     assert symmetric is diagonal
-    assert gradcheck(lambda x, y: net.pairs(x, y, relation), (X.clone().requires_grad_(), Y.clone().requires_grad_()))
+    assert gradcheck(
+        lambda x, y: net.pairs(x, y, relation),
+        (X.clone().requires_grad_(), Y.clone().requires_grad_()),
+    )

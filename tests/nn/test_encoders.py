@@ -85,7 +85,9 @@ def test_soft_gumbel_sharpens_with_tau_and_shares_its_gradient_with_hard():
 
 
 def test_mixed_head_blocks():
-    head = MixedHead(6, [("continuous", 2), ("categorical", 3), ("vector", 4), ("categorical", 2)], gen())
+    head = MixedHead(
+        6, [("continuous", 2), ("categorical", 3), ("vector", 4), ("categorical", 2)], gen()
+    )
     h = 5 * torch.randn(40, 6, generator=gen(1))
     rows = head(h, gen(2), hard=True)
     number, first, vector, second = head.split(rows)

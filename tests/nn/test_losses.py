@@ -7,7 +7,13 @@ import torch
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
-from hinaug.nn import bpr_loss, gradient_penalty, softmax_loss, wasserstein_critic_loss, wasserstein_generator_loss
+from hinaug.nn import (
+    bpr_loss,
+    gradient_penalty,
+    softmax_loss,
+    wasserstein_critic_loss,
+    wasserstein_generator_loss,
+)
 
 
 def randn(*shape, seed=0):
@@ -15,13 +21,20 @@ def randn(*shape, seed=0):
 
 
 def test_bpr_is_the_naive_loop():
-    pos, neg, weight = randn(5), randn(5, 3, seed=1), torch.tensor([1.0, 0.0, 2.0, 0.5, 1.5], dtype=torch.float64)
+    pos, neg, weight = (
+        randn(5),
+        randn(5, 3, seed=1),
+        torch.tensor([1.0, 0.0, 2.0, 0.5, 1.5], dtype=torch.float64),
+    )
     total = mass = 0.0
     for p, row, w in zip(pos.tolist(), neg.tolist(), weight.tolist(), strict=True):
         total += w * sum(-math.log(1 / (1 + math.exp(-(p - n)))) for n in row) / 3
         mass += w
     assert bpr_loss(pos, neg, weight).item() == pytest.approx(total / mass)
-    expected = [-math.log(1 / (1 + math.exp(-(p - n)))) for p, n in zip(pos.tolist(), neg[:, 0].tolist(), strict=True)]
+    expected = [
+        -math.log(1 / (1 + math.exp(-(p - n))))
+        for p, n in zip(pos.tolist(), neg[:, 0].tolist(), strict=True)
+    ]
     assert bpr_loss(pos, neg[:, 0]).item() == pytest.approx(sum(expected) / 5)
 
 
@@ -32,7 +45,8 @@ def test_bpr_does_not_overflow():
 
 def test_bpr_gradcheck():
     assert gradcheck(
-        lambda p, n: bpr_loss(p, n, torch.arange(4.0)), (randn(4).requires_grad_(), randn(4, 2).requires_grad_())
+        lambda p, n: bpr_loss(p, n, torch.arange(4.0)),
+        (randn(4).requires_grad_(), randn(4, 2).requires_grad_()),
     )
 
 
@@ -77,11 +91,15 @@ def test_softmax_equals_cross_entropy_in_value_and_gradient(block, temperature):
 def test_softmax_takes_a_sparse_matrix_whose_values_are_weights():
     users, items = randn(6, 3), randn(5, 3, seed=1)
     coo = sp.coo_array((WEIGHT.numpy(), PAIRS.numpy()), shape=(6, 5))
-    torch.testing.assert_close(softmax_loss(users, items, coo), softmax_loss(users, items, PAIRS, weight=WEIGHT))
+    torch.testing.assert_close(
+        softmax_loss(users, items, coo), softmax_loss(users, items, PAIRS, weight=WEIGHT)
+    )
     binary = coo.tocsr().astype(bool)
     binary.eliminate_zeros()
     pairs = torch.from_numpy(np.stack(binary.nonzero()))
-    torch.testing.assert_close(softmax_loss(users, items, binary), softmax_loss(users, items, pairs))
+    torch.testing.assert_close(
+        softmax_loss(users, items, binary), softmax_loss(users, items, pairs)
+    )
 
 
 def test_softmax_gradcheck_and_partial_gradients():
@@ -95,7 +113,10 @@ def test_softmax_gradcheck_and_partial_gradients():
 
 
 def test_softmax_of_huge_logits_is_finite():
-    users, items = torch.full((1, 1), 1e4, requires_grad=True), torch.tensor([[1.0], [-1.0]], requires_grad=True)
+    users, items = (
+        torch.full((1, 1), 1e4, requires_grad=True),
+        torch.tensor([[1.0], [-1.0]], requires_grad=True),
+    )
     value = softmax_loss(users, items, torch.tensor([[0], [1]]))
     value.backward()
     assert value.item() == 2e4
@@ -127,9 +148,15 @@ def test_wasserstein_by_hand():
     real, fake = torch.tensor([3.0, 1.0]), torch.tensor([1.0, 0.0, 2.0])
     assert wasserstein_critic_loss(real, fake).item() == 1 - 2
     assert (
-        wasserstein_critic_loss(real, fake, torch.tensor([1.0, 3.0]), torch.tensor([0.0, 1.0, 0.0])).item() == 0 - 1.5
+        wasserstein_critic_loss(
+            real, fake, torch.tensor([1.0, 3.0]), torch.tensor([0.0, 1.0, 0.0])
+        ).item()
+        == 0 - 1.5
     )
-    assert wasserstein_critic_loss(real[:, None], fake[:, None], torch.tensor([1.0, 3.0])).item() == 1 - 1.5
+    assert (
+        wasserstein_critic_loss(real[:, None], fake[:, None], torch.tensor([1.0, 3.0])).item()
+        == 1 - 1.5
+    )
     assert wasserstein_generator_loss(fake).item() == -1
     assert wasserstein_generator_loss(fake, torch.tensor([0.0, 0.0, 1.0])).item() == -2
 
@@ -144,7 +171,9 @@ def test_critic_and_generator_pull_in_opposite_directions():
 def test_gradient_penalty_by_hand():
     # the gradient of a linear critic is its weight everywhere: |(3, 4)| = 5, (5 - 1)^2 = 16
     w = torch.tensor([3.0, 4.0], requires_grad=True)
-    penalty = gradient_penalty(lambda x: x @ w, torch.zeros(6, 2), torch.ones(6, 2), torch.Generator().manual_seed(0))
+    penalty = gradient_penalty(
+        lambda x: x @ w, torch.zeros(6, 2), torch.ones(6, 2), torch.Generator().manual_seed(0)
+    )
     penalty.backward()
     assert penalty.item() == pytest.approx(16)
     np.testing.assert_allclose(w.grad, 2 * 4 * np.array([3, 4]) / 5, rtol=1e-6)
@@ -159,7 +188,10 @@ def test_gradient_penalty_looks_between_real_and_fake_with_its_own_randomness():
 
     state = torch.get_rng_state()
     real, fake = randn(50, 2, 3), randn(50, 2, 3, seed=1)
-    values = [gradient_penalty(critic, real, fake, torch.Generator().manual_seed(s), torch.ones(50)) for s in (0, 0, 1)]
+    values = [
+        gradient_penalty(critic, real, fake, torch.Generator().manual_seed(s), torch.ones(50))
+        for s in (0, 0, 1)
+    ]
     assert values[0] == values[1] != values[2]
     assert torch.equal(torch.get_rng_state(), state)
     share = (seen[0] - fake) / (real - fake)

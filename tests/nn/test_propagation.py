@@ -23,11 +23,15 @@ def bipartite(weighted, seed=0):
 
 def inputs(d=3, dtype=torch.float64):
     g = torch.Generator().manual_seed(0)
-    return [torch.randn(n, d, generator=g, dtype=dtype).requires_grad_() for n in (N_USERS, N_ITEMS)]
+    return [
+        torch.randn(n, d, generator=g, dtype=dtype).requires_grad_() for n in (N_USERS, N_ITEMS)
+    ]
 
 
 def dense_oracle(r, x, weights):
-    a = np.block([[np.zeros((N_USERS, N_USERS)), r.toarray()], [r.toarray().T, np.zeros((N_ITEMS, N_ITEMS))]])
+    a = np.block(
+        [[np.zeros((N_USERS, N_USERS)), r.toarray()], [r.toarray().T, np.zeros((N_ITEMS, N_ITEMS))]]
+    )
     degree = a.sum(1)
     scale = np.array([d**-0.5 if d > 0 else 0.0 for d in degree])
     a = scale[:, None] * a * scale
@@ -52,7 +56,9 @@ def test_equals_the_dense_polynomial(weighted, layers, combine):
     out = torch.cat(BipartitePropagation(r, layers, combine, dtype=torch.float64)(users, items))
     weights = [1 / (layers + 1)] * (layers + 1) if combine == "mean" else combine
     np.testing.assert_allclose(
-        out.detach(), dense_oracle(r, torch.cat([users, items]).detach().numpy(), weights), atol=1e-12
+        out.detach(),
+        dense_oracle(r, torch.cat([users, items]).detach().numpy(), weights),
+        atol=1e-12,
     )
 
 
@@ -71,7 +77,9 @@ def test_equals_pyg_lgconv_in_value_and_gradient(weighted, dtype):
             layers.append(conv(layers[-1], edge_index, edge_weight))
         return torch.stack(layers).mean(0)
 
-    target = torch.randn(N_USERS + N_ITEMS, 3, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    target = torch.randn(
+        N_USERS + N_ITEMS, 3, generator=torch.Generator().manual_seed(1), dtype=dtype
+    )
     results = []
     propagate = BipartitePropagation(r, layers=3, dtype=dtype)
     for f in (lambda u, i: torch.cat(propagate(u, i)), pyg):
@@ -85,7 +93,9 @@ def test_equals_pyg_lgconv_in_value_and_gradient(weighted, dtype):
 
 @pytest.mark.parametrize("combine", ["mean", [0.1, 0.0, 0.9]])
 def test_gradcheck(combine):
-    propagate = BipartitePropagation(bipartite(True), layers=2, combine=combine, dtype=torch.float64)
+    propagate = BipartitePropagation(
+        bipartite(True), layers=2, combine=combine, dtype=torch.float64
+    )
     assert gradcheck(propagate, inputs(2))
     assert gradcheck(propagate.step, inputs(2))
 
@@ -103,7 +113,9 @@ def test_steps_make_up_the_whole():
 
 def test_isolated_nodes_keep_their_share_and_get_no_other_gradient():
     users, items = inputs()
-    out_users, out_items = BipartitePropagation(bipartite(False), layers=3, dtype=torch.float64)(users, items)
+    out_users, out_items = BipartitePropagation(bipartite(False), layers=3, dtype=torch.float64)(
+        users, items
+    )
     torch.testing.assert_close(out_users[-1], users[-1] / 4)
     torch.testing.assert_close(out_items[0], items[0] / 4)
     (out_users.sum() + out_items.sum()).backward()
@@ -112,7 +124,10 @@ def test_isolated_nodes_keep_their_share_and_get_no_other_gradient():
 
 @pytest.mark.parametrize("shape", [(3, 2), (0, 2), (3, 0)])
 def test_without_edges(shape):
-    users, items = torch.ones(shape[0], 4, requires_grad=True), torch.ones(shape[1], 4, requires_grad=True)
+    users, items = (
+        torch.ones(shape[0], 4, requires_grad=True),
+        torch.ones(shape[1], 4, requires_grad=True),
+    )
     out = BipartitePropagation(sp.csr_array(shape), layers=1)(users, items)
     torch.cat(out).sum().backward()
     assert torch.equal(torch.cat(out), torch.full((sum(shape), 4), 0.5))
@@ -120,7 +135,10 @@ def test_without_edges(shape):
 
 def test_a_constant_factor_of_the_weights_does_not_matter():
     users, items = inputs()
-    one, ten = (BipartitePropagation(bipartite(True) * c, dtype=torch.float64)(users, items)[0] for c in (1, 10))
+    one, ten = (
+        BipartitePropagation(bipartite(True) * c, dtype=torch.float64)(users, items)[0]
+        for c in (1, 10)
+    )
     torch.testing.assert_close(one, ten)
 
 
@@ -136,7 +154,9 @@ def test_same_bytes_at_every_run_and_number_of_threads():
             users_, items_ = users.clone().requires_grad_(), items.clone().requires_grad_()
             out = torch.cat(BipartitePropagation(r)(users_, items_))
             out.square().sum().backward()
-            seen.add(b"".join(t.detach().numpy().tobytes() for t in (out, users_.grad, items_.grad)))
+            seen.add(
+                b"".join(t.detach().numpy().tobytes() for t in (out, users_.grad, items_.grad))
+            )
     finally:
         torch.set_num_threads(threads)
     assert len(seen) == 1
@@ -170,13 +190,15 @@ def test_bad_arguments():
 
 def test_second_derivative_raises():
     users, items = inputs()
-    out = BipartitePropagation(bipartite(False), dtype=torch.float64)(users, items)[0].square().sum()
+    out = (
+        BipartitePropagation(bipartite(False), dtype=torch.float64)(users, items)[0].square().sum()
+    )
     (grad,) = torch.autograd.grad(out, users, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
 
 
-# ---- scaled, as in LightGCN++ ----------------------------------------------------------------------------------------
+# ---- scaled, as in LightGCN++ --------------------------------------------------------------------
 
 
 def test_scaled_by_hand():
@@ -195,14 +217,24 @@ def test_scaled_by_hand():
 def test_scaled_equals_the_dense_loop(weighted):
     r = bipartite(weighted)
     x = torch.cat(inputs()).detach().numpy()
-    found = torch.cat(ScaledPropagation(r, 3, 0.6, -0.1, 0.2, dtype=torch.float64)(*inputs())).detach()
-    a = np.block([[np.zeros((N_USERS, N_USERS)), r.toarray()], [r.toarray().T, np.zeros((N_ITEMS, N_ITEMS))]])
+    found = torch.cat(
+        ScaledPropagation(r, 3, 0.6, -0.1, 0.2, dtype=torch.float64)(*inputs())
+    ).detach()
+    a = np.block(
+        [[np.zeros((N_USERS, N_USERS)), r.toarray()], [r.toarray().T, np.zeros((N_ITEMS, N_ITEMS))]]
+    )
     degree = a.sum(1)
     layers = [x]
     for _ in range(3):
         new = np.zeros_like(x)
         for i, j in zip(*a.nonzero(), strict=True):
-            new[i] += degree[i] ** -0.6 * a[i, j] * degree[j] ** 0.1 * layers[-1][j] / np.linalg.norm(layers[-1][j])
+            new[i] += (
+                degree[i] ** -0.6
+                * a[i, j]
+                * degree[j] ** 0.1
+                * layers[-1][j]
+                / np.linalg.norm(layers[-1][j])
+            )
         layers.append(new)
     np.testing.assert_allclose(found, 0.2 * x + 0.8 * np.mean(layers[1:], axis=0), atol=1e-12)
 

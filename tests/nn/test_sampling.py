@@ -1,4 +1,6 @@
-"""Neighbour sampling: every neighbour is the whole graph, a few are an unbiased mean, also for a node met twice."""
+"""Neighbour sampling: every neighbour is the whole graph, a few are an unbiased mean, also for a
+node met twice.
+"""
 
 import numpy as np
 import scipy.sparse as sp
@@ -60,7 +62,12 @@ def test_every_neighbour_is_the_whole_graph():
 def test_a_few_neighbours_are_unbiased_through_three_layers():
     edges, rng = world(), np.random.default_rng(2)
     x = {"user": rng.standard_normal((12, 1)), "item": rng.standard_normal((9, 1))}
-    draws = np.array([run(edges, {"user": np.array([0, 4])}, [2, 2, 2], rng, x)["user"][:, 0] for _ in range(4000)])
+    draws = np.array(
+        [
+            run(edges, {"user": np.array([0, 4])}, [2, 2, 2], rng, x)["user"][:, 0]
+            for _ in range(4000)
+        ]
+    )
     error = draws.std(axis=0) / np.sqrt(len(draws))
     expected = whole(edges, x, 3)["user"][[0, 4], 0]
     assert (np.abs(draws.mean(axis=0) - expected) < 4 * error).all()
@@ -69,10 +76,19 @@ def test_a_few_neighbours_are_unbiased_through_three_layers():
 
 def test_the_encoder_gives_the_same_for_blocks_and_for_the_graph():
     edges, rng = world(), np.random.default_rng(3)
-    x = {t: torch.from_numpy(rng.standard_normal((n, 4), np.float32)) for t, n in (("user", 12), ("item", 9))}
+    x = {
+        t: torch.from_numpy(rng.standard_normal((n, 4), np.float32))
+        for t, n in (("user", 12), ("item", 9))
+    }
     for conv in ("sage", "rgcn", "hgt", "han"):
         net = HeteroEncoder(
-            {"user": 4, "item": 4}, [LIKES, LIKED], 8, 5, 2, conv, generator=torch.Generator().manual_seed(0)
+            {"user": 4, "item": 4},
+            [LIKES, LIKED],
+            8,
+            5,
+            2,
+            conv,
+            generator=torch.Generator().manual_seed(0),
         ).eval()
         index = {}
         for edge, m in edges.items():
@@ -85,10 +101,14 @@ def test_the_encoder_gives_the_same_for_blocks_and_for_the_graph():
         part = {t: x[t][torch.from_numpy(at)] for t, at in blocks[0].nodes.items()}
         found = net(part, layers, [b.n_out for b in blocks])
         for type, at in seeds.items():
-            torch.testing.assert_close(found[type], full[type][torch.from_numpy(at)], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                found[type], full[type][torch.from_numpy(at)], atol=1e-5, rtol=1e-4
+            )
 
 
 def test_global_random_state_is_left_alone():
     before = torch.random.get_rng_state()
-    HeteroEncoder({"user": 0, "item": 2}, [LIKES, LIKED], 8, 5, conv="hgt", generator=torch.Generator())
+    HeteroEncoder(
+        {"user": 0, "item": 2}, [LIKES, LIKED], 8, 5, conv="hgt", generator=torch.Generator()
+    )
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -33,11 +33,15 @@ def test_spmm_gradcheck():
 
 def test_spmm_of_the_transpose():
     a, x = random_csr(6, 4, 0.5), randn(6, 3)
-    np.testing.assert_allclose(spmm(SparseMatrix(a, torch.float64), x, transpose=True), a.toarray().T @ x.numpy())
+    np.testing.assert_allclose(
+        spmm(SparseMatrix(a, torch.float64), x, transpose=True), a.toarray().T @ x.numpy()
+    )
 
 
 def test_empty_rows_columns_and_matrices():
-    a = sp.csr_array((np.array([2.0]), (np.array([1]), np.array([0]))), shape=(4, 3))  # empty first and last rows
+    a = sp.csr_array(
+        (np.array([2.0]), (np.array([1]), np.array([0]))), shape=(4, 3)
+    )  # empty first and last rows
     x = torch.ones(3, 2, requires_grad=True)
     out = spmm(SparseMatrix(a), x)
     out.sum().backward()  # an expanded, non-contiguous gradient
@@ -87,10 +91,16 @@ def test_second_derivative_raises():
 
 @pytest.mark.parametrize("block", [1, 3, 100])
 def test_pair_dot_equals_gathered_products(block):
-    src, dst = torch.tensor([3, 0, 3, 3, 1, 0]), torch.tensor([1, 1, 1, 0, 4, 2])  # pairs repeat, out of order
+    src, dst = (
+        torch.tensor([3, 0, 3, 3, 1, 0]),
+        torch.tensor([1, 1, 1, 0, 4, 2]),
+    )  # pairs repeat, out of order
     g = randn(6, seed=2)
     grads = []
-    for score in (lambda x, y: pair_dot(x, y, src, dst, block), lambda x, y: (x[src] * y[dst]).sum(1)):
+    for score in (
+        lambda x, y: pair_dot(x, y, src, dst, block),
+        lambda x, y: (x[src] * y[dst]).sum(1),
+    ):
         x, y = randn(4, 3).requires_grad_(), randn(5, 3, seed=1).requires_grad_()
         out = score(x, y)
         out.backward(g)

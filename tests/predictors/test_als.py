@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from hinaug.datasets import planted
-from hinaug.delta import Delta
-from hinaug.evaluation import evaluate
-from hinaug.hin import HIN
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import ALS, Popularity, als
-from hinaug.split import random_split
-from hinaug.testing import check_predictor
+from hinaug.split.random import random_split
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 
@@ -45,7 +45,9 @@ def test_rounds_of_many_steps_are_exact_alternating_least_squares(weight, block,
     monkeypatch.setattr(als, "BLOCK", block)
     hin, c = world()
     c = c if weight else (c > 0).astype(float)
-    model = ALS(RATES, dim=5, l2=0.02, unobserved=0.3, rounds=3, steps=40, weight=weight).fit(hin, rng=1)
+    model = ALS(RATES, dim=5, l2=0.02, unobserved=0.3, rounds=3, steps=40, weight=weight).fit(
+        hin, rng=1
+    )
     rng = np.random.default_rng(1)
     rng.normal(size=(30, 5))  # the sources' start, which the first round overwrites
     h = rng.normal(size=(20, 5)) * 0.1 / np.sqrt(5)
@@ -53,7 +55,9 @@ def test_rounds_of_many_steps_are_exact_alternating_least_squares(weight, block,
         w = exact(c, h, 0.02, 0.3)
         h = exact(c.T, w, 0.02, 0.3)
     np.testing.assert_allclose(model.items_, h, atol=2e-3 * np.abs(h).max())
-    np.testing.assert_allclose(model.score(hin, np.arange(30)), exact(c, h, 0.02, 0.3) @ h.T, atol=3e-3)
+    np.testing.assert_allclose(
+        model.score(hin, np.arange(30)), exact(c, h, 0.02, 0.3) @ h.T, atol=3e-3
+    )
 
 
 def test_few_steps_reach_the_same_objective():
@@ -77,7 +81,11 @@ def test_a_new_user_is_folded_in_and_what_nobody_had_is_nan():
     hin = hin.with_nodes("user", {"id": [100, 101]}).with_nodes("item", {"id": [200]})
     model = ALS(RATES, dim=6).fit(hin, rng=0)
     src, dst = hin.links(RATES)
-    twin = {"src": [100] * int((src == 0).sum()), "dst": dst[src == 0], "rating": [1.0] * int((src == 0).sum())}
+    twin = {
+        "src": [100] * int((src == 0).sum()),
+        "dst": dst[src == 0],
+        "rating": [1.0] * int((src == 0).sum()),
+    }
     scores = model.score(hin.with_edges(RATES, twin), [0, 30, 31])
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-4)
     assert np.isnan(scores[2]).all()
@@ -90,9 +98,12 @@ def test_a_new_user_is_folded_in_and_what_nobody_had_is_nan():
 def test_a_guess_of_confidence_zero_changes_nothing():
     hin, c = world()
     row, col = np.argwhere(c == 0)[0]
-    delta = Delta(edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.0]}}, origin="guess")
+    delta = Delta(
+        edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.0]}}, origin="guess"
+    )
     plain, guessed = (
-        ALS(RATES, dim=4, weight="confidence").fit(g, rng=0).score(hin, [0, 5]) for g in (hin, hin + delta)
+        ALS(RATES, dim=4, weight="confidence").fit(g, rng=0).score(hin, [0, 5])
+        for g in (hin, hin + delta)
     )
     np.testing.assert_allclose(plain, guessed, rtol=1e-3)
 
@@ -122,14 +133,17 @@ def test_parameters_that_make_no_sense(model, says):
 
 def test_negative_weights_are_refused():
     hin = HIN.from_tables(
-        {"user": {"id": ["a"]}, "item": {"id": ["p"]}}, {RATES: {"src": ["a"], "dst": ["p"], "rating": [-1.0]}}
+        {"user": {"id": ["a"]}, "item": {"id": ["p"]}},
+        {RATES: {"src": ["a"], "dst": ["p"], "rating": [-1.0]}},
     )
     with pytest.raises(ValueError, match="column 'rating' has negative ones"):
         ALS(RATES, weight="rating").fit(hin)
 
 
 def test_a_graph_without_links_gives_nothing():
-    hin = HIN.from_tables({"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}})
+    hin = HIN.from_tables(
+        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}}
+    )
     assert np.isnan(ALS(RATES).fit(hin).score(hin, [0])).all()
 
 

@@ -6,15 +6,23 @@ import scipy.sparse as sp
 import torch
 
 from hinaug.datasets import planted
-from hinaug.evaluation import evaluate
-from hinaug.hin import HIN
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.features.axes import nearest_graph
+from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, ScaledPropagation
 from hinaug.predictors import MF, LightGCN, LightGCNPP, Popularity, XSimGCL
-from hinaug.predictors.axes import nearest_graph
-from hinaug.predictors.objectives import BPR, DrawPrior, LogSumExp, SampledSoftmax, Softmax, rows_alike
 from hinaug.predictors.xsimgcl import _Noisy
-from hinaug.split import random_split, thin
-from hinaug.testing import check_predictor
+from hinaug.split.random import random_split
+from hinaug.split.thin import thin
+from hinaug.testing.kits import check_predictor
+from hinaug.training.objectives import (
+    BPR,
+    DrawPrior,
+    LogSumExp,
+    SampledSoftmax,
+    Softmax,
+    rows_alike,
+)
 
 RATES = ("user", "rates", "item")
 
@@ -24,7 +32,8 @@ def world(seed=0, n=5, m=7):
     dense[:, 0] = True
     src, dst = np.nonzero(dense)
     return HIN.from_tables(
-        {"user": {"id": np.arange(n)}, "item": {"id": np.arange(m)}}, {RATES: {"src": src, "dst": dst}}
+        {"user": {"id": np.arange(n)}, "item": {"id": np.arange(m)}},
+        {RATES: {"src": src, "dst": dst}},
     )
 
 
@@ -43,13 +52,16 @@ def test_the_contract(model):
     check_predictor(model)
 
 
-# ---- objectives ------------------------------------------------------------------------------------------------------
+# ---- objectives ----------------------------------------------------------------------------------
 
 
 def test_a_sample_of_all_items_is_the_softmax_with_the_positive_counted_twice():
     links = sp.csr_array(world().adjacency(RATES), dtype=np.float32)
     rng = np.random.default_rng(1)
-    users, items = (torch.from_numpy(rng.standard_normal((n, 3), np.float32)).requires_grad_() for n in links.shape)
+    users, items = (
+        torch.from_numpy(rng.standard_normal((n, 3), np.float32)).requires_grad_()
+        for n in links.shape
+    )
     found = SampledSoftmax(links, 0.7, 99, rng)(users, items)
     scores = users @ items.T / 0.7
     src, dst = map(torch.from_numpy, (a.astype(np.int64) for a in links.nonzero()))
@@ -64,7 +76,9 @@ def test_a_sample_of_all_items_is_the_softmax_with_the_positive_counted_twice():
 def test_a_small_sample_estimates_the_whole():
     links = sp.csr_array(world(n=30, m=200).adjacency(RATES), dtype=np.float32)
     rng = np.random.default_rng(0)
-    users, items = (torch.from_numpy(0.5 * rng.standard_normal((n, 4), np.float32)) for n in links.shape)
+    users, items = (
+        torch.from_numpy(0.5 * rng.standard_normal((n, 4), np.float32)) for n in links.shape
+    )
     sampled = SampledSoftmax(links, 1.0, 50, rng)
     found = np.mean([float(sampled(users, items)) for _ in range(200)])
     assert found == pytest.approx(float(Softmax(links, 1.0)(users, items)), abs=0.05)
@@ -75,16 +89,24 @@ def test_popular_items_count_by_a_power_of_their_links(power):
     links = sp.csr_array(world(n=30, m=40).adjacency(RATES), dtype=np.float32)
     links.data = (np.random.default_rng(2).random(links.nnz) + 0.5).astype(np.float32)
     rng = np.random.default_rng(0)
-    users, items = (torch.from_numpy(0.5 * rng.standard_normal((n, 4), np.float32)) for n in links.shape)
+    users, items = (
+        torch.from_numpy(0.5 * rng.standard_normal((n, 4), np.float32)) for n in links.shape
+    )
     sampled = SampledSoftmax(links, 1.0, 40, rng, power)
     found = np.mean([float(sampled(users, items)) for _ in range(2000)])
     share = links.sum(axis=0).astype(float) ** power
     scores = (users @ items.T).double()
-    whole = (scores.exp() @ torch.from_numpy(40 * share / share.sum()))[torch.from_numpy(links.nonzero()[0])]
+    whole = (scores.exp() @ torch.from_numpy(40 * share / share.sum()))[
+        torch.from_numpy(links.nonzero()[0])
+    ]
     pos = scores[tuple(map(torch.from_numpy, links.nonzero()))]
-    expected = (torch.log(whole + pos.exp()) - pos) @ torch.from_numpy(links.data / links.data.sum()).double()
+    expected = (torch.log(whole + pos.exp()) - pos) @ torch.from_numpy(
+        links.data / links.data.sum()
+    ).double()
     assert found == pytest.approx(float(expected), abs=0.01)
-    by_model = MF(RATES, loss="sampled", negatives=40, power=power)._objective(links, np.random.default_rng(5))
+    by_model = MF(RATES, loss="sampled", negatives=40, power=power)._objective(
+        links, np.random.default_rng(5)
+    )
     same = SampledSoftmax(links, 1.0, 40, np.random.default_rng(5), power)
     assert torch.equal(by_model(users, items), same(users, items))
     with pytest.raises(ValueError, match="power=-1"):
@@ -98,7 +120,9 @@ def test_cosines_are_learned_whatever_the_lengths(loss):
     links = sp.csr_array(world().adjacency(RATES), dtype=np.float32)
     rng = np.random.default_rng(1)
     users, items = (torch.from_numpy(rng.standard_normal((n, 3), np.float32)) for n in links.shape)
-    objective = MF(RATES, loss=loss, cosine=True, temperature=0.5, negatives=99)._objective(links, rng)
+    objective = MF(RATES, loss=loss, cosine=True, temperature=0.5, negatives=99)._objective(
+        links, rng
+    )
     found = objective(3 * users, 0.2 * items)
     cosine = users @ items.T / users.norm(dim=1)[:, None] / items.norm(dim=1) / 0.5
     src, dst = map(torch.from_numpy, (a.astype(np.int64) for a in links.nonzero()))
@@ -118,12 +142,17 @@ def test_bpr_as_published_is_what_batches_of_users_drawn_alike_have_on_average()
     users, items = (rng.standard_normal((n, 3)).astype(np.float32) for n in links.shape)
     loss, prior = [], []
     for u, row in enumerate(dense):
-        gaps = [np.log1p(np.exp(-users[u] @ (items[i] - items[~row]).T)).mean() for i in np.flatnonzero(row)]
+        gaps = [
+            np.log1p(np.exp(-users[u] @ (items[i] - items[~row]).T)).mean()
+            for i in np.flatnonzero(row)
+        ]
         lengths = [users[u] @ users[u] + items[i] @ items[i] for i in np.flatnonzero(row)]
         loss.append(np.mean(gaps))
         prior.append(np.mean(lengths) + np.square(items).sum(axis=1).mean())
     both = torch.from_numpy(users), torch.from_numpy(items)
-    assert float(DrawPrior(rows_alike(links), 0.7)(*both)) == pytest.approx(0.35 * np.mean(prior), rel=1e-5)
+    assert float(DrawPrior(rows_alike(links), 0.7)(*both)) == pytest.approx(
+        0.35 * np.mean(prior), rel=1e-5
+    )
     bpr, by_link = (BPR(x, np.random.default_rng(0)) for x in (rows_alike(links), links))
     found = [float(bpr(*both)) for _ in range(2000)]
     assert np.mean(found) == pytest.approx(np.mean(loss), abs=4 * np.std(found) / 2000**0.5)
@@ -138,21 +167,33 @@ def test_models_train_as_published_where_asked_to():
     held = MF(RATES, l2=1.0, prior="draws", **settings).fit(hin, rng=0)
     ratio = np.linalg.norm(held.items_, axis=1) / np.linalg.norm(plain.items_, axis=1)
     assert ratio[count.argmax()] < 0.2
-    assert np.abs(MF(RATES, l2=0.0, mean_over="sources", **settings).fit(hin, rng=0).users_ - plain.users_).max() > 0.01
-    for wrong in ({"prior": "links"}, {"mean_over": "users"}, {"prior": "draws", "loss": "softmax"}):
+    assert (
+        np.abs(
+            MF(RATES, l2=0.0, mean_over="sources", **settings).fit(hin, rng=0).users_ - plain.users_
+        ).max()
+        > 0.01
+    )
+    for wrong in (
+        {"prior": "links"},
+        {"mean_over": "users"},
+        {"prior": "draws", "loss": "softmax"},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             MF(RATES, **wrong).fit(hin)
 
 
 def test_sums_in_blocks_are_the_sums_at_once(monkeypatch):
-    monkeypatch.setattr("hinaug.predictors.objectives.LOGITS", 8)  # two users at a time
-    x = [torch.randn(n, 3, generator=torch.Generator().manual_seed(n), dtype=torch.float64) for n in (5, 4)]
+    monkeypatch.setattr("hinaug.training.objectives.LOGITS", 8)  # two users at a time
+    x = [
+        torch.randn(n, 3, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+        for n in (5, 4)
+    ]
     users, items = (v.requires_grad_() for v in x)
     assert torch.autograd.gradcheck(LogSumExp.apply, (users, items))
     torch.testing.assert_close(LogSumExp.apply(users, items), (users @ items.T).logsumexp(1))
 
 
-# ---- MF, XSimGCL and LightGCN++ ----------------------------------------------------------------------------------------
+# ---- MF, XSimGCL and LightGCN++ ------------------------------------------------------------------
 
 
 def test_mf_is_lightgcn_without_layers():
@@ -176,7 +217,11 @@ def test_xsimgcl_without_noise_is_the_mean_of_the_layers_and_contrasts_a_node_wi
     expected = 0.0
     for z, x in zip((users, items), two, strict=True):
         there = x.norm(dim=1) > 0
-        cosine = torch.nn.functional.normalize(z[there]) @ torch.nn.functional.normalize(x[there]).T / 0.5
+        cosine = (
+            torch.nn.functional.normalize(z[there])
+            @ torch.nn.functional.normalize(x[there]).T
+            / 0.5
+        )
         expected = expected - 0.5 * cosine.log_softmax(1).diagonal().mean()
     torch.testing.assert_close(net.extra, expected)
 
@@ -195,7 +240,9 @@ def test_xsimgcl_noise_has_the_length_asked_for_and_scores_have_none():
 
 def test_lightgcn_pp_scores_with_the_propagation_it_was_given():
     hin = world()
-    fitted = LightGCNPP(RATES, dim=4, lr=1e-9, steps=1, layers=3, alpha=0.4, beta=0.2, gamma=0.3).fit(hin, rng=0)
+    fitted = LightGCNPP(
+        RATES, dim=4, lr=1e-9, steps=1, layers=3, alpha=0.4, beta=0.2, gamma=0.3
+    ).fit(hin, rng=0)
     start = MF(RATES, dim=4, lr=1e-9, steps=1).fit(hin, rng=0)
     propagate = ScaledPropagation(hin.adjacency(RATES), 3, 0.4, 0.2, 0.3)
     users, items = propagate(torch.from_numpy(start.users_), torch.from_numpy(start.items_))
@@ -203,12 +250,17 @@ def test_lightgcn_pp_scores_with_the_propagation_it_was_given():
     np.testing.assert_allclose(fitted.items_, items, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [MF(RATES, dim=32), XSimGCL(RATES, dim=32, lr=0.03), LightGCNPP(RATES, dim=32)])
+@pytest.mark.parametrize(
+    "model", [MF(RATES, dim=32), XSimGCL(RATES, dim=32, lr=0.03), LightGCNPP(RATES, dim=32)]
+)
 def test_learns_the_planted_world_and_nothing_from_chance(model):
     gains = {}
     for shuffle in (False, True):
         split = random_split(
-            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
+            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1),
+            RATES,
+            evidence=["review"],
+            rng=0,
         )
         found = []
         for m in (model.clone(), Popularity(RATES)):
@@ -219,15 +271,19 @@ def test_learns_the_planted_world_and_nothing_from_chance(model):
     assert gains[True] < 0.03
 
 
-# ---- LightGCN with side information ----------------------------------------------------------------------------------
+# ---- LightGCN with side information --------------------------------------------------------------
 
 
 def test_side_information_by_the_formula():
     hin = world().with_column("item", "x", np.random.default_rng(3).standard_normal((7, 3)), "row")
-    model = LightGCN(RATES, dim=4, layers=1, features=("x",), smooth=0.2, feature_scale=0.7, steps=1)
+    model = LightGCN(
+        RATES, dim=4, layers=1, features=("x",), smooth=0.2, feature_scale=0.7, steps=1
+    )
     net = model._network(hin, hin.adjacency(RATES), np.random.default_rng(0))
     with torch.no_grad():
-        net.map.copy_(torch.from_numpy(np.random.default_rng(4).standard_normal(net.map.shape, np.float32)))
+        net.map.copy_(
+            torch.from_numpy(np.random.default_rng(4).standard_normal(net.map.shape, np.float32))
+        )
         users, items = net()
     start = net.items + 0.7 * (net.features @ net.map)
     z = BipartitePropagation(hin.adjacency(RATES), 1)(net.users, start)
@@ -241,7 +297,11 @@ def test_features_help_where_they_tell_and_not_when_permuted():
     topic = np.eye(truth["item_topic"].max() + 1)[truth["item_topic"]]
     rng = np.random.default_rng(0)
     found = {}
-    for name, x in (("none", None), ("true", topic), ("permuted", topic[rng.permutation(len(topic))])):
+    for name, x in (
+        ("none", None),
+        ("true", topic),
+        ("permuted", topic[rng.permutation(len(topic))]),
+    ):
         graph = hin if x is None else hin.with_column("item", "topic", x, "row")
         values = []
         for seed in range(2):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from hinaug.delta import Delta
-from hinaug.hin import HIN
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import BSPM, GFCF, bspm
-from hinaug.testing import check_predictor
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 
@@ -17,7 +17,8 @@ def world(n_users=30, n_items=20, share=0.2, seed=0):
     dense[np.arange(n_users), np.arange(n_users) % n_items] = True
     src, dst = np.nonzero(dense)
     hin = HIN.from_tables(
-        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}}, {RATES: {"src": src, "dst": dst}}
+        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}},
+        {RATES: {"src": src, "dst": dst}},
     )
     return hin, dense.astype(float)
 
@@ -39,10 +40,12 @@ def test_gfcf_equals_the_dense_formula(dim):
 
 
 def test_gfcf_by_hand():
-    """One user with items p and q, another with q: R = [[1/sqrt 2, 1/2], [0, 1/sqrt 2]]; its largest right singular vector
-    is (1, sqrt 2) / sqrt 3, since R^T R (1, sqrt 2) = (1, sqrt 2)."""
+    """One user with items p and q, another with q: R = [[1/sqrt 2, 1/2], [0, 1/sqrt 2]]; its
+    largest right singular vector is (1, sqrt 2) / sqrt 3, since R^T R (1, sqrt 2) = (1, sqrt 2).
+    """
     hin = HIN.from_tables(
-        {"user": {"id": ["a", "b"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": list("aab"), "dst": list("pqq")}}
+        {"user": {"id": ["a", "b"]}, "item": {"id": ["p", "q"]}},
+        {RATES: {"src": list("aab"), "dst": list("pqq")}},
     )
     linear = np.array([[1 / 2, np.sqrt(1 / 8)], [np.sqrt(1 / 8), 3 / 4]])
     ideal = np.array([[1, 2], [1, 2]]) / 3  # D^-1/2 v v^T D^1/2
@@ -54,7 +57,9 @@ def test_gfcf_by_hand():
 def test_confidence_and_history_are_read_where_they_stand(method):
     hin, x = world()
     row, col = np.argwhere(x == 0)[0]
-    delta = Delta(edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.5]}}, origin="guess")
+    delta = Delta(
+        edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.5]}}, origin="guess"
+    )
     x[row, col] = 0.5
     p, ideal = parts(x, 3)
     plain = {"alpha": 0.3} if method is GFCF else {"beta": 0.3, "sharpen": 0.0}
@@ -83,7 +88,9 @@ def test_nan_for_no_history_and_for_what_nobody_had(method):
 def test_bspm_without_sharpening_is_gfcf():
     hin, _ = world()
     one = BSPM(RATES, dim=5, beta=0.3, sharpen=0.0).fit(hin, rng=0).score(hin, np.arange(30))
-    np.testing.assert_allclose(one, GFCF(RATES, dim=5).fit(hin, rng=0).score(hin, np.arange(30)), atol=1e-5)
+    np.testing.assert_allclose(
+        one, GFCF(RATES, dim=5).fit(hin, rng=0).score(hin, np.arange(30)), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("solver", "steps"), [("euler", 1), ("euler", 3), ("rk4", 1), ("rk4", 2)])
@@ -132,7 +139,8 @@ def test_parameters_that_make_no_sense(model, says):
 @pytest.mark.parametrize("method", [GFCF, BSPM])
 def test_negative_weights_are_refused(method):
     hin = HIN.from_tables(
-        {"user": {"id": ["a"]}, "item": {"id": ["p"]}}, {RATES: {"src": ["a"], "dst": ["p"], "rating": [-1.0]}}
+        {"user": {"id": ["a"]}, "item": {"id": ["p"]}},
+        {RATES: {"src": ["a"], "dst": ["p"], "rating": [-1.0]}},
     )
     with pytest.raises(ValueError, match="weights of at least 0"):
         method(RATES, weight="rating").fit(hin)
@@ -140,7 +148,9 @@ def test_negative_weights_are_refused(method):
 
 @pytest.mark.parametrize("method", [GFCF, BSPM])
 def test_a_graph_without_links_gives_nothing(method):
-    hin = HIN.from_tables({"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}})
+    hin = HIN.from_tables(
+        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}}
+    )
     assert np.isnan(method(RATES).fit(hin).score(hin, [0])).all()
 
 

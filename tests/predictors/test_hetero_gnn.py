@@ -5,20 +5,25 @@ import pytest
 import torch
 
 from hinaug.datasets import planted
-from hinaug.evaluation import evaluate
-from hinaug.hin import HIN
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.hin import HIN
 from hinaug.predictors import HeteroGNN, Popularity
 from hinaug.predictors.hetero_gnn import _Graph
-from hinaug.split import cold_items, random_split
-from hinaug.testing import check_predictor
+from hinaug.split.cold import cold_items
+from hinaug.split.random import random_split
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 SMALL = {"hidden": 8, "dim": 8, "steps": 4}
 
 
-@pytest.mark.parametrize("settings", [{}, {"conv": "hgt", "ids": True}, {"batch": 20, "loss": "bpr"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"conv": "hgt", "ids": True}, {"batch": 20, "loss": "bpr"}]
+)
 def test_the_contract(settings):
-    check_predictor(HeteroGNN(RATES, **SMALL, device="cpu", **settings))  # a GPU adds up in any order
+    check_predictor(
+        HeteroGNN(RATES, **SMALL, device="cpu", **settings)
+    )  # a GPU adds up in any order
 
 
 def test_what_witnesses_a_held_link_leaves_with_it():
@@ -44,7 +49,9 @@ def test_what_witnesses_a_held_link_leaves_with_it():
 def test_learns_the_planted_world_and_nothing_from_chance(conv):
     gains = {}
     for shuffle in (False, True):
-        split = random_split(planted(150, 80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0)
+        split = random_split(
+            planted(150, 80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
+        )
         found = []
         for m in (HeteroGNN(RATES, conv=conv, evidence=("review",), steps=150), Popularity(RATES)):
             m.fit(split.train, valid=split.valid, rng=0)
@@ -57,19 +64,26 @@ def test_learns_the_planted_world_and_nothing_from_chance(conv):
 def test_items_that_nobody_had_are_ranked_by_what_they_are():
     found = {}
     for shuffle in (False, True):
-        split = cold_items(planted(150, 80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0)
+        split = cold_items(
+            planted(150, 80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
+        )
         model = HeteroGNN(RATES, evidence=("review",), steps=100).fit(split.train, rng=0)
         scores = model.score(split.train, np.arange(50))
         cold = np.unique(split.train.positions("item", split.test["dst"]))
         assert np.isfinite(scores[:, cold]).all()
-        at = split.train.positions("user", split.test["src"]), split.train.positions("item", split.test["dst"])
+        at = (
+            split.train.positions("user", split.test["src"]),
+            split.train.positions("item", split.test["dst"]),
+        )
         users = np.unique(at[0])
         scores = model.score(split.train, users)[:, cold]
         truth = np.zeros((split.train.n("user"), split.train.n("item")), bool)
         truth[at] = True
         truth = truth[np.ix_(users, cold)]
         order = np.argsort(np.argsort(scores, axis=1), axis=1) / max(len(cold) - 1, 1)
-        found[shuffle] = order[truth].mean()  # mean rank of true pairs among the cold items; 0.5 is chance
+        found[shuffle] = order[
+            truth
+        ].mean()  # mean rank of true pairs among the cold items; 0.5 is chance
     assert found[False] > 0.65
     assert found[True] < 0.6
 
@@ -92,7 +106,9 @@ def test_a_share_of_the_nodes_loses_all_links_in_a_step(monkeypatch):
         HeteroGNN(RATES, **SMALL | {"steps": 30}, hold=0.1, unseen=unseen).fit(hin, rng=0)
         assert len(seen) == 30
         for ends in (rows, links.indices):
-            alone = np.mean([np.bincount(ends[~gone], minlength=ends.max() + 1) == 0 for gone in seen])
+            alone = np.mean(
+                [np.bincount(ends[~gone], minlength=ends.max() + 1) == 0 for gone in seen]
+            )
             assert alone == pytest.approx(unseen, abs=0.06)
     with pytest.raises(ValueError, match="unseen"):
         HeteroGNN(RATES, unseen=1.0).fit(hin, rng=0)
@@ -124,9 +140,15 @@ def test_where_both_ends_are_of_one_type_a_new_node_loses_both_kinds_of_links(mo
     hin = HIN.from_tables({"user": {"id": ids, "age": list(range(40))}}, {follows: edges})
     seen = []
     messages = _Graph.messages
-    monkeypatch.setattr(_Graph, "messages", lambda self, gone: [seen.append(gone), messages(self, gone)][1])
+    monkeypatch.setattr(
+        _Graph, "messages", lambda self, gone: [seen.append(gone), messages(self, gone)][1]
+    )
     HeteroGNN(follows, **SMALL | {"steps": 30}, hold=0.1, unseen=0.3).fit(hin, rng=0)
     links = hin.adjacency(follows).sorted_indices()
     ends = np.repeat(np.arange(40), np.diff(links.indptr)), links.indices
-    alone = [sum(np.bincount(e[~gone], minlength=40) for e in ends) == 0 for gone in seen if gone is not None]
+    alone = [
+        sum(np.bincount(e[~gone], minlength=40) for e in ends) == 0
+        for gone in seen
+        if gone is not None
+    ]
     assert np.mean(alone) == pytest.approx(0.3, abs=0.06)

@@ -1,4 +1,6 @@
-"""LightGCN: the fast step against plain autograd, a world whose answer is known, and what is remembered."""
+"""LightGCN: the fast step against plain autograd, a world whose answer is known, and what is
+remembered.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -7,12 +9,13 @@ import scipy.sparse as sp
 import torch
 
 from hinaug.datasets import planted
-from hinaug.delta import Delta
-from hinaug.hin import HIN
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import LightGCN, Popularity
-from hinaug.predictors.objectives import BPR, Gap
-from hinaug.predictors.training import Validation, seen, torch_threads
-from hinaug.split import random_split
+from hinaug.split.random import random_split
+from hinaug.training.objectives import BPR, Gap
+from hinaug.training.threads import torch_threads
+from hinaug.training.validation import Validation, seen
 
 RATES = ("user", "rates", "item")
 
@@ -22,7 +25,8 @@ def tiny(seed=0, n_users=6, n_items=5):
     dense[:, 0] |= ~dense.any(axis=1)
     src, dst = np.nonzero(dense)
     return HIN.from_tables(
-        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}}, {RATES: {"src": src, "dst": dst}}
+        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}},
+        {RATES: {"src": src, "dst": dst}},
     )
 
 
@@ -31,7 +35,8 @@ def reference(links, loss, rng, dim, layers, lr, l2, steps):
     r = torch.from_numpy(links.toarray().astype(np.float64))
     n, m = r.shape
     users, items = (
-        torch.from_numpy(0.1 * rng.standard_normal((k, dim), np.float32)).double().requires_grad_() for k in (n, m)
+        torch.from_numpy(0.1 * rng.standard_normal((k, dim), np.float32)).double().requires_grad_()
+        for k in (n, m)
     )
     a = torch.zeros(n + m, n + m, dtype=torch.float64)
     a[:n, n:], a[n:, :n] = r, r.T
@@ -81,8 +86,14 @@ def test_training_equals_plain_autograd(loss, weight):
 
 def test_gap_gradients():
     rng = torch.Generator().manual_seed(0)
-    users, items = (torch.randn(n, 3, generator=rng, dtype=torch.float64, requires_grad=True) for n in (4, 5))
-    src, pos, neg = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 1, 4]), torch.tensor([0, 0, 4, 1])
+    users, items = (
+        torch.randn(n, 3, generator=rng, dtype=torch.float64, requires_grad=True) for n in (4, 5)
+    )
+    src, pos, neg = (
+        torch.tensor([0, 0, 1, 3]),
+        torch.tensor([1, 2, 1, 4]),
+        torch.tensor([0, 0, 4, 1]),
+    )
     assert torch.autograd.gradcheck(lambda u, i: Gap.apply(u, i, src, pos, neg), (users, items))
 
 
@@ -102,7 +113,9 @@ def test_negatives_are_uniform_over_what_a_user_has_not():
 @pytest.fixture(scope="module")
 def splits():
     return {
-        shuffle: random_split(planted(n_users=150, n_items=80, shuffle=shuffle, rng=1), RATES, rng=0)
+        shuffle: random_split(
+            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1), RATES, rng=0
+        )
         for shuffle in (False, True)
     }
 
@@ -116,7 +129,9 @@ def ndcg(model, split):
 def test_learns_the_planted_world_and_nothing_from_chance(loss, splits):
     gains = {}
     for shuffle, split in splits.items():
-        model = LightGCN(RATES, loss=loss, dim=32, lr=0.03).fit(split.train, valid=split.valid, rng=0)
+        model = LightGCN(RATES, loss=loss, dim=32, lr=0.03).fit(
+            split.train, valid=split.valid, rng=0
+        )
         model.refit(split.train_valid, rng=0)
         popular = Popularity(RATES).fit(split.train_valid)
         gains[shuffle] = ndcg(model, split) - ndcg(popular, split)
@@ -153,7 +168,11 @@ def test_unknown_and_bare_nodes_are_nan():
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [({"loss": "bce"}, "'bpr', 'softmax', 'sampled'"), ({"dim": 0}, "at least 1"), ({"steps": 0}, "at least 1")],
+    [
+        ({"loss": "bce"}, "'bpr', 'softmax', 'sampled'"),
+        ({"dim": 0}, "at least 1"),
+        ({"steps": 0}, "at least 1"),
+    ],
 )
 def test_says_what_it_takes(bad, message):
     with pytest.raises(ValueError, match=message):
@@ -166,7 +185,7 @@ def test_a_graph_without_links_is_an_error():
         LightGCN(RATES).fit(hin)
 
 
-# ---- shared parts ----------------------------------------------------------------------------------------------------
+# ---- shared parts --------------------------------------------------------------------------------
 
 
 def test_threads_are_put_back_even_after_an_error():
@@ -198,7 +217,8 @@ def test_seen_is_what_was_observed():
 def test_validation_masks_what_is_known():
     """ann knows p; of q, r, s she likes s: score order p > s > q > r puts it first."""
     hin = HIN.from_tables(
-        {"user": {"id": ["ann"]}, "item": {"id": list("pqrs")}}, {RATES: {"src": ["ann"], "dst": ["p"]}}
+        {"user": {"id": ["ann"]}, "item": {"id": list("pqrs")}},
+        {RATES: {"src": ["ann"], "dst": ["p"]}},
     )
     measure = Validation(hin, RATES, pa.table({"src": ["ann"], "dst": ["s"]}))
     assert measure(lambda src: np.array([[9.0, 2.0, 1.0, 3.0]])) == 1

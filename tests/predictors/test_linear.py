@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from hinaug.base import NotFittedError
 from hinaug.datasets import planted
-from hinaug.delta import Delta
-from hinaug.hin import HIN
+from hinaug.errors import NotFittedError
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, ItemKNN, NearestNeighbors, Popularity, ease
 
 RATES = ("user", "rates", "item")
@@ -29,7 +29,8 @@ def world(n_users=40, n_items=25, share=0.2, seed=0):
     dense[np.arange(n_users), np.arange(n_users) % n_items] = True
     src, dst = np.nonzero(dense)
     hin = HIN.from_tables(
-        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}}, {RATES: {"src": src, "dst": dst}}
+        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}},
+        {RATES: {"src": src, "dst": dst}},
     )
     return hin, dense.astype(float)
 
@@ -38,7 +39,7 @@ def half_sure(hin: HIN, src: str, dst: str) -> Delta:
     return Delta(edges={RATES: {"src": [src], "dst": [dst], "confidence": [0.5]}}, origin="guess")
 
 
-# ---- Popularity ------------------------------------------------------------------------------------------------------
+# ---- Popularity ----------------------------------------------------------------------------------
 
 
 def test_popularity_counts(three):
@@ -48,7 +49,9 @@ def test_popularity_counts(three):
 def test_popularity_counts_guesses_by_confidence_where_asked(three):
     guessed = three + half_sure(three, "a", "r")
     assert Popularity(RATES).fit(guessed).score(three, [0]).tolist() == [[2, 3, 3]]
-    assert Popularity(RATES, weight="confidence").fit(guessed).score(three, [0]).tolist() == [[2, 3, 2.5]]
+    assert Popularity(RATES, weight="confidence").fit(guessed).score(three, [0]).tolist() == [
+        [2, 3, 2.5]
+    ]
 
 
 def test_popularity_serves_new_users_and_does_not_know_new_items(three):
@@ -57,11 +60,13 @@ def test_popularity_serves_new_users_and_does_not_know_new_items(three):
     np.testing.assert_equal(model.score(more, [3]), np.float32([[2, 3, 2, np.nan]]))
 
 
-# ---- EASE ------------------------------------------------------------------------------------------------------------
+# ---- EASE ----------------------------------------------------------------------------------------
 
 
 def test_ease_by_hand(three):
-    """X^T X + I = [[3, 2, 1], [2, 4, 2], [1, 2, 3]], whose inverse is [[8, -4, 0], [-4, 8, -4], [0, -4, 8]] / 16."""
+    """X^T X + I = [[3, 2, 1], [2, 4, 2], [1, 2, 3]], whose inverse is [[8, -4, 0], [-4, 8, -4], [0,
+    -4, 8]] / 16.
+    """
     model = EASE(RATES, l2=1.0).fit(three)
     np.testing.assert_allclose(model.weights_, [[0, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0]], atol=1e-6)
     np.testing.assert_allclose(model.score(three, [0]), [[0.5, 0.5, 0.5]], atol=1e-6)
@@ -92,7 +97,9 @@ def test_ease_weighs_guesses_by_confidence(three):
 
 def test_ease_refuses_what_does_not_fit_in_memory(monkeypatch, three):
     monkeypatch.setattr(ease, "available_memory", lambda: 10)
-    with pytest.raises(MemoryError, match=r"needs .* GiB for a matrix over 3 items, and 0.0 GiB are free"):
+    with pytest.raises(
+        MemoryError, match=r"needs .* GiB for a matrix over 3 items, and 0.0 GiB are free"
+    ):
         EASE(RATES).fit(three)
     assert ease.available_memory is not None
 
@@ -107,7 +114,7 @@ def test_ease_needs_a_positive_l2(three):
         EASE(RATES, l2=0.0).fit(three)
 
 
-# ---- ItemKNN ---------------------------------------------------------------------------------------------------------
+# ---- ItemKNN -------------------------------------------------------------------------------------
 
 
 def naive_item_knn(x, k, shrinkage):
@@ -117,7 +124,11 @@ def naive_item_knn(x, k, shrinkage):
         row = np.zeros(n)
         for i in range(n):
             if i != j:
-                row[i] = x[:, i] @ x[:, j] / (np.linalg.norm(x[:, i]) * np.linalg.norm(x[:, j]) + shrinkage)
+                row[i] = (
+                    x[:, i]
+                    @ x[:, j]
+                    / (np.linalg.norm(x[:, i]) * np.linalg.norm(x[:, j]) + shrinkage)
+                )
         best = np.argsort(-np.float32(row), kind="stable")[:k]
         s[best, j] = row[best]
     return s
@@ -137,7 +148,9 @@ def test_item_knn_equals_a_naive_loop_over_several_blocks(k, shrinkage, monkeypa
 def test_a_new_user_with_history_is_served_and_what_nobody_had_is_nan(method, three):
     base = three.with_nodes("item", {"id": ["nobody's"]}).with_nodes("user", {"id": ["bare"]})
     model = method(RATES).fit(base)
-    grown = base.with_nodes("user", {"id": ["new"]}).with_edges(RATES, {"src": ["new", "new"], "dst": ["p", "q"]})
+    grown = base.with_nodes("user", {"id": ["new"]}).with_edges(
+        RATES, {"src": ["new", "new"], "dst": ["p", "q"]}
+    )
     scores = model.score(grown, [0, 3, 4])
     np.testing.assert_array_equal(scores[0], scores[2])
     assert np.isnan(scores[1]).all()
@@ -153,17 +166,21 @@ def test_item_knn_says_what_it_takes(bad, three):
 
 @pytest.mark.parametrize("method", [EASE, ItemKNN, Popularity])
 def test_a_graph_without_links_gives_nothing(method):
-    hin = HIN.from_tables({"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}})
+    hin = HIN.from_tables(
+        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}}
+    )
     scores = method(RATES).fit(hin).score(hin, [0])
     assert scores.tolist() == [[0, 0]] if method is Popularity else np.isnan(scores).all()
 
 
-# ---- NearestNeighbors ------------------------------------------------------------------------------------------------
+# ---- NearestNeighbors ----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def places() -> HIN:
-    """Vectors (1, 0), (0, 1), (1, 1), none, (-1, 0); ann had the first two, bob the one without a vector, cid nothing."""
+    """Vectors (1, 0), (0, 1), (1, 1), none, (-1, 0); ann had the first two, bob the one without a
+    vector, cid nothing.
+    """
     x = np.array([[1, 0], [0, 1], [1, 1], [np.nan, 0], [-1, 0]])
     return HIN.from_tables(
         {"user": {"id": ["ann", "bob", "cid"]}, "item": {"id": list("pqrst"), "x": x}},
@@ -211,14 +228,12 @@ def test_nearest_says_which_column_is_missing(places):
         model.score(places.with_column("item", "x", np.ones((5, 3))), [0])
 
 
-# ---- the package -----------------------------------------------------------------------------------------------------
+# ---- the package ---------------------------------------------------------------------------------
 
 
 def test_import_loads_no_torch():
     names = "ALS BSPM EASE GFCF ItemKNN KernelRidge NearestNeighbors Popularity SLIM UserKNN"
-    code = (
-        f"import sys, hinaug.predictors as p; [getattr(p, n) for n in '{names}'.split()]; print('torch' in sys.modules)"
-    )
+    code = f"import sys, hinaug.predictors as p; [getattr(p, n) for n in '{names}'.split()]; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 
@@ -226,7 +241,7 @@ def test_import_loads_no_torch():
 def test_unknown_names_say_what_there_is():
     import hinaug.predictors as package
 
-    with pytest.raises(AttributeError, match="'EASY'; it has"):
+    with pytest.raises(AttributeError, match="EASY"):
         _ = package.EASY
     assert set(package.__all__) <= set(dir(package))
 
@@ -252,13 +267,21 @@ def test_nearest_through_reviews_is_the_mean_of_the_reviews_that_are_there():
         {
             "user": {"id": ["a"]},
             "item": {"id": ["p", "q", "r"]},
-            "review": {"id": ["1", "2", "3", "4"], "x": np.array([[1.0, 0], [0, 1], [1, 1], [np.nan, 0]])},
+            "review": {
+                "id": ["1", "2", "3", "4"],
+                "x": np.array([[1.0, 0], [0, 1], [1, 1], [np.nan, 0]]),
+            },
         },
-        {RATES: {"src": ["a"], "dst": ["p"]}, about: {"src": ["1", "2", "3", "4"], "dst": ["p", "p", "q", "r"]}},
+        {
+            RATES: {"src": ["a"], "dst": ["p"]},
+            about: {"src": ["1", "2", "3", "4"], "dst": ["p", "p", "q", "r"]},
+        },
     )
     model = NearestNeighbors(RATES, through="review", centre=False).fit(hin)
     scores = model.score(hin, [0])[0]
     assert scores[:2] == pytest.approx([1, 1])  # p is (.5, .5), q is (1, 1)
     assert np.isnan(scores[2])  # its only review has no vector
     fewer = hin.filter_nodes("review", np.array([True, False, True, True]))
-    assert model.score(fewer, [0])[0][1] == pytest.approx(1 / np.sqrt(2))  # without review 2, p is (1, 0)
+    assert model.score(fewer, [0])[0][1] == pytest.approx(
+        1 / np.sqrt(2)
+    )  # without review 2, p is (1, 0)

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hinaug.base import interactions
 from hinaug.datasets import planted
-from hinaug.evaluation import evaluate
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.pairs import interactions
 from hinaug.predictors import MultVAE, Popularity
 from hinaug.predictors.mult_vae import _arrays, _network, _thinned
-from hinaug.split import random_split
-from hinaug.testing import check_predictor
+from hinaug.split.random import random_split
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 
@@ -26,7 +26,9 @@ def test_scores_by_the_formula():
     x = hin.adjacency(RATES).toarray()
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     w = model.weights_
-    mu = (np.tanh(x @ w["encoder1"] + w["encoder1_bias"]) @ w["encoder2"] + w["encoder2_bias"])[:, :3]
+    mu = (np.tanh(x @ w["encoder1"] + w["encoder1_bias"]) @ w["encoder2"] + w["encoder2_bias"])[
+        :, :3
+    ]
     expected = np.tanh(mu @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
     expected[:, ~(hin.adjacency(RATES).toarray() > 0).any(axis=0)] = np.nan
     np.testing.assert_allclose(model.score(hin, np.arange(20)), expected, atol=1e-5)
@@ -34,7 +36,17 @@ def test_scores_by_the_formula():
 
 def test_the_sparse_steps_are_those_of_the_dense_formula():
     hin = planted(12, 9, 2, rng=0)
-    model = MultVAE(RATES, latent=2, hidden=4, epochs=4, batch=100, kl=0.7, dropout=0.3, weight="rating", device="cpu")
+    model = MultVAE(
+        RATES,
+        latent=2,
+        hidden=4,
+        epochs=4,
+        batch=100,
+        kl=0.7,
+        dropout=0.3,
+        weight="rating",
+        device="cpu",
+    )
     model.fit(hin, rng=5)
     rng = np.random.default_rng(5)
     random = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -48,14 +60,20 @@ def test_the_sparse_steps_are_those_of_the_dense_formula():
         hidden = torch.tanh(shown @ w["encoder1"] + w["encoder1_bias"])
         mu, logvar = (hidden @ w["encoder2"] + w["encoder2_bias"]).split(2, 1)
         z = mu + torch.exp(logvar / 2) * torch.empty(mu.shape).normal_(generator=random)
-        logits = torch.tanh(z @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+        logits = (
+            torch.tanh(z @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"] + w["decoder2_bias"]
+        )
         kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)
-        loss = (0.7 * min(1, step / 2) * kl - (torch.from_numpy(x) * F.log_softmax(logits, 1)).sum(1)).mean()
+        loss = (
+            0.7 * min(1, step / 2) * kl - (torch.from_numpy(x) * F.log_softmax(logits, 1)).sum(1)
+        ).mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
     for name, array in w.items():
-        np.testing.assert_allclose(model.weights_[name], array.detach().numpy(), atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(
+            model.weights_[name], array.detach().numpy(), atol=2e-6, err_msg=name
+        )
         assert np.abs(model.weights_[name] - start[name]).max() > 1e-3, name
 
 
@@ -75,7 +93,10 @@ def test_learns_the_planted_world_and_nothing_from_chance(features):
     gains = {}
     for shuffle in (False, True):
         split = random_split(
-            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
+            planted(n_users=150, n_items=80, shuffle=shuffle, rng=1),
+            RATES,
+            evidence=["review"],
+            rng=0,
         )
         found = []
         for m in (MultVAE(RATES, latent=16, hidden=64, features=features), Popularity(RATES)):

@@ -1,15 +1,17 @@
-"""EASE with side columns and a prior, KernelRidge and their Features, against dense formulas and worlds with a known answer."""
+"""EASE with side columns and a prior, KernelRidge and their Features, against dense formulas and
+worlds with a known answer.
+"""
 
 import numpy as np
 import pytest
 
 from hinaug.datasets import planted
-from hinaug.evaluation import evaluate
-from hinaug.hin import HIN
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.features.columns import Features
+from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, KernelRidge, ease
-from hinaug.predictors.features import Features
-from hinaug.split import random_split
-from hinaug.testing import check_predictor
+from hinaug.split.random import random_split
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 ABOUT = ("review", "about", "item")
@@ -32,7 +34,7 @@ def small(seed=0, n_users=30, n_items=18):
     return HIN.from_tables(nodes, {RATES: {"src": src, "dst": dst}}), x
 
 
-# ---- Features --------------------------------------------------------------------------------------------------------
+# ---- Features ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -78,7 +80,9 @@ def test_every_column_counts_alike_and_scales_do_not_matter(people):
     assert both.shape == (4, 3)
     years = people.column("user", "age").to_numpy(zero_copy_only=False) * 365
     days = people.with_column("user", "age", years)
-    np.testing.assert_allclose(Features("user", ["age", ("review", "x")]).fit(days).encode(days)[0], both, rtol=1e-5)
+    np.testing.assert_allclose(
+        Features("user", ["age", ("review", "x")]).fit(days).encode(days)[0], both, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_features_say_what_is_wrong(columns, says, people):
 
 
 def test_text_is_no_category(people, monkeypatch):
-    monkeypatch.setattr("hinaug.predictors.features.MOST_CATEGORIES", 1)
+    monkeypatch.setattr("hinaug.features.columns.MOST_CATEGORIES", 1)
     with pytest.raises(ValueError, match=r"has 2 values, more than the 1 .* embed it"):
         Features("user", "job").fit(people)
 
@@ -107,18 +111,27 @@ def test_vectors_of_another_width_are_refused(people):
         encoder.encode(people.with_column("review", "x", np.ones((4, 3))))
 
 
-# ---- EASE ------------------------------------------------------------------------------------------------------------
+# ---- EASE ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("side", [None, ["x", "job"]])
 @pytest.mark.parametrize("constant", [0.0, 0.7])
 @pytest.mark.parametrize("prior", [None, "x"])
 def test_ease_solves_its_equations_over_several_blocks(side, constant, prior, monkeypatch):
-    """Each item's column solves its own ridge regression with the weight of the item itself held at 0."""
+    """Each item's column solves its own ridge regression with the weight of the item itself held at
+    0.
+    """
     monkeypatch.setattr(ease, "BLOCK", 5)
     hin, x = small()
     model = EASE(
-        RATES, l2=2.0, side=side, side_weight=1.5, constant=constant, prior=prior, prior_weight=0.8, prior_k=3
+        RATES,
+        l2=2.0,
+        side=side,
+        side_weight=1.5,
+        constant=constant,
+        prior=prior,
+        prior_weight=0.8,
+        prior_k=3,
     ).fit(hin)
     a = np.c_[x, np.full((30, 1), constant)] if constant else x
     if side is not None:
@@ -150,7 +163,9 @@ def test_weights_of_zero_are_plain_ease():
 
 def test_side_serves_users_without_history_and_prior_serves_items_that_nobody_had():
     hin, _ = small()
-    hin = hin.with_nodes("user", {"id": [98, 99], "x": np.array([[1.0, 2, 3], [np.nan] * 3]), "job": ["a", None]})
+    hin = hin.with_nodes(
+        "user", {"id": [98, 99], "x": np.array([[1.0, 2, 3], [np.nan] * 3]), "job": ["a", None]}
+    )
     hin = hin.with_nodes("item", {"id": [77, 78], "x": np.array([[1.0, 2, 3, 4], [np.nan] * 4])})
     scores = EASE(RATES, l2=2.0, side=["x", "job"], prior="x").fit(hin).score(hin, [0, 30, 31])
     assert not np.isnan(scores[:2, :19]).any()
@@ -163,7 +178,9 @@ def test_side_and_prior_help_where_they_tell_the_topic_and_not_when_permuted():
     """Thin users of a planted world, whose job tells the topic."""
     ndcg = {}
     for seed in range(2):
-        split = random_split(planted(300, 120, thin=0.9, rng=seed), RATES, evidence=["review"], rng=seed)
+        split = random_split(
+            planted(300, 120, thin=0.9, rng=seed), RATES, evidence=["review"], rng=seed
+        )
         order = np.random.default_rng(seed).permutation(300)
         job = split.train.column("user", "job").take(order)
         shuffled = split.train.with_column("user", "job", job)
@@ -191,10 +208,12 @@ def test_ease_counts_side_columns_when_it_asks_for_memory(monkeypatch):
 def test_nearest_rows_by_hand():
     rows = np.array([[1.0, 0], [0.6, 0.8], [0, 1], [-1, 0]], np.float32)
     near = ease.nearest_rows(rows, 1).toarray()
-    np.testing.assert_allclose(near, [[0, 0.6, 0, 0], [0, 0, 0.8, 0], [0, 0.8, 0, 0], [0, 0, 0, 0]], atol=1e-7)
+    np.testing.assert_allclose(
+        near, [[0, 0.6, 0, 0], [0, 0, 0.8, 0], [0, 0.8, 0, 0], [0, 0, 0, 0]], atol=1e-7
+    )
 
 
-# ---- KernelRidge -----------------------------------------------------------------------------------------------------
+# ---- KernelRidge ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "cosine"])
@@ -212,7 +231,9 @@ def test_kernel_ridge_equals_the_dense_formula(kernel):
     warm = np.arange(18) != 4
     y = x[:, warm]
     mean = y.mean(axis=1, keepdims=True)
-    expected = mean + (y - mean) @ np.linalg.solve(k[np.ix_(warm, warm)] + 0.3 * np.eye(17), k[warm])
+    expected = mean + (y - mean) @ np.linalg.solve(
+        k[np.ix_(warm, warm)] + 0.3 * np.eye(17), k[warm]
+    )
     model = KernelRidge(RATES, kernel=kernel, width=0.7, l2=0.3).fit(hin)
     np.testing.assert_allclose(model.score(hin, np.arange(30)), expected, atol=2e-4)
 
@@ -231,7 +252,9 @@ def test_kernel_ridge_scores_items_that_did_not_exist_and_leaves_out_what_has_no
 
 def test_kernel_ridge_forgets_the_kernel_of_an_earlier_fit():
     hin, _ = small()
-    more = hin.with_nodes("item", {"id": [50], "x": [[1.0, 2, 3, 4]]}).with_edges(RATES, {"src": [0], "dst": [50]})
+    more = hin.with_nodes("item", {"id": [50], "x": [[1.0, 2, 3, 4]]}).with_edges(
+        RATES, {"src": [0], "dst": [50]}
+    )
     model = KernelRidge(RATES).fit(hin)
     model.score(hin, [0])
     again = model.refit(more).score(hin, np.arange(30))
@@ -264,7 +287,8 @@ def test_parameters_that_make_no_sense(model, says):
 
 def test_kernel_ridge_without_links_gives_nothing():
     hin = HIN.from_tables(
-        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"], "x": np.eye(2)}}, {RATES: {"src": [], "dst": []}}
+        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"], "x": np.eye(2)}},
+        {RATES: {"src": [], "dst": []}},
     )
     assert np.isnan(KernelRidge(RATES).fit(hin).score(hin, [0])).all()
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from hinaug.delta import Delta
-from hinaug.hin import HIN
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, SLIM, ItemKNN, slim
-from hinaug.testing import check_predictor
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 
@@ -17,7 +17,8 @@ def world(n_users=40, n_items=25, share=0.15, seed=0):
     dense[np.arange(n_users), np.arange(n_users) % n_items] = True
     src, dst = np.nonzero(dense)
     hin = HIN.from_tables(
-        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}}, {RATES: {"src": src, "dst": dst}}
+        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}},
+        {RATES: {"src": src, "dst": dst}},
     )
     return hin, dense.astype(float)
 
@@ -29,16 +30,23 @@ def test_with_all_items_as_neighbours_it_is_ease(k, numbers, monkeypatch):
     hin, _ = world()
     ours, theirs = SLIM(RATES, k=k, l2=3.0).fit(hin), EASE(RATES, l2=3.0).fit(hin)
     np.testing.assert_allclose(ours.weights_.toarray(), theirs.weights_, atol=1e-5)
-    np.testing.assert_allclose(ours.score(hin, np.arange(40)), theirs.score(hin, np.arange(40)), atol=1e-4)
+    np.testing.assert_allclose(
+        ours.score(hin, np.arange(40)), theirs.score(hin, np.arange(40)), atol=1e-4
+    )
 
 
 def test_the_same_with_guesses_by_confidence():
     hin, x = world()
     row, col = np.argwhere(x == 0)[0]
-    hin += Delta(edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.5]}}, origin="guess")
+    hin += Delta(
+        edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.5]}}, origin="guess"
+    )
     ours, theirs = (
         m.fit(hin).score(hin, [row])
-        for m in (SLIM(RATES, k=24, l2=3.0, weight="confidence"), EASE(RATES, l2=3.0, weight="confidence"))
+        for m in (
+            SLIM(RATES, k=24, l2=3.0, weight="confidence"),
+            EASE(RATES, l2=3.0, weight="confidence"),
+        )
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
@@ -52,12 +60,16 @@ def test_each_item_is_a_ridge_regression_on_its_neighbours():
         near = np.flatnonzero(similar[:, j])
         assert len(near) == 4
         gram = x[:, near].T @ x[:, near] + 2 * np.eye(4)
-        np.testing.assert_allclose(weights[near, j], np.linalg.solve(gram, x[:, near].T @ x[:, j]), atol=1e-5)
+        np.testing.assert_allclose(
+            weights[near, j], np.linalg.solve(gram, x[:, near].T @ x[:, j]), atol=1e-5
+        )
         assert not np.delete(weights[:, j], near).any()
 
 
 def test_neighbours_are_filled_up_with_popular_items():
-    similar = sp.csr_array(np.array([[0, 0.5, 0, 0], [0.5, 0, 0.2, 0], [0, 0.2, 0, 0], [0, 0, 0, 0]]))
+    similar = sp.csr_array(
+        np.array([[0, 0.5, 0, 0], [0.5, 0, 0.2, 0], [0, 0.2, 0, 0], [0, 0, 0, 0]])
+    )
     near = slim.neighbours(similar, np.array([1, 5, 3, 9]), 2)
     assert [set(row) for row in near.tolist()] == [{1, 3}, {0, 2}, {1, 3}, {1, 2}]
 
@@ -74,14 +86,18 @@ def test_nan_for_no_history_and_for_what_nobody_had():
     assert not np.isnan(model.score(served, [40])[0, :25]).any()
 
 
-@pytest.mark.parametrize(("bad", "says"), [({"l2": 0.0}, "l2 is above 0"), ({"k": 0}, "k is at least 1")])
+@pytest.mark.parametrize(
+    ("bad", "says"), [({"l2": 0.0}, "l2 is above 0"), ({"k": 0}, "k is at least 1")]
+)
 def test_it_says_what_it_takes(bad, says):
     with pytest.raises(ValueError, match=says):
         SLIM(RATES, **bad).fit(world()[0])
 
 
 def test_a_graph_without_links_gives_nothing():
-    hin = HIN.from_tables({"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}})
+    hin = HIN.from_tables(
+        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}}
+    )
     assert np.isnan(SLIM(RATES).fit(hin).score(hin, [0])).all()
 
 

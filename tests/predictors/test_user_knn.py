@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from hinaug.delta import Delta
-from hinaug.hin import HIN
-from hinaug.predictors import UserKNN, neighbours
-from hinaug.testing import check_predictor
+from hinaug.features import similarity as neighbours
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
+from hinaug.predictors import UserKNN
+from hinaug.testing.kits import check_predictor
 
 RATES = ("user", "rates", "item")
 
@@ -26,7 +27,8 @@ def world(n_users=40, n_items=25, share=0.2, seed=0):
     dense[np.arange(n_users), np.arange(n_users) % n_items] = True
     src, dst = np.nonzero(dense)
     hin = HIN.from_tables(
-        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}}, {RATES: {"src": src, "dst": dst}}
+        {"user": {"id": np.arange(n_users)}, "item": {"id": np.arange(n_items)}},
+        {RATES: {"src": src, "dst": dst}},
     )
     return hin, dense.astype(float)
 
@@ -34,7 +36,9 @@ def world(n_users=40, n_items=25, share=0.2, seed=0):
 def test_by_hand(three):
     """s(a, b) = 1 / 2, s(a, c) = 2 / sqrt 6; c is nearer."""
     near = 2 / np.sqrt(6)
-    np.testing.assert_allclose(UserKNN(RATES, k=1, shrinkage=0.0).fit(three).score(three, [0]), [[near] * 3])
+    np.testing.assert_allclose(
+        UserKNN(RATES, k=1, shrinkage=0.0).fit(three).score(three, [0]), [[near] * 3]
+    )
     both = UserKNN(RATES, shrinkage=0.0).fit(three).score(three, [0])
     np.testing.assert_allclose(both, [[near, near + 0.5, near + 0.5]], rtol=1e-6)
 
@@ -58,13 +62,19 @@ def test_equals_a_naive_loop_over_several_blocks(k, shrinkage, monkeypatch):
 
 def test_a_new_user_meets_the_fitted_ones_and_nobody_meets_himself(three):
     model = UserKNN(RATES, shrinkage=0.0).fit(three)
-    grown = three.with_nodes("user", {"id": ["new"]}).with_edges(RATES, {"src": ["new"], "dst": ["p"]})
+    grown = three.with_nodes("user", {"id": ["new"]}).with_edges(
+        RATES, {"src": ["new"], "dst": ["p"]}
+    )
     s = [1 / np.sqrt(2), 1 / np.sqrt(3)]  # with a and c
-    np.testing.assert_allclose(model.score(grown, [3]), [[s[0] + s[1], s[0] + s[1], s[1]]], rtol=1e-6)
+    np.testing.assert_allclose(
+        model.score(grown, [3]), [[s[0] + s[1], s[0] + s[1], s[1]]], rtol=1e-6
+    )
 
 
 def test_nan_where_there_is_nobody_to_ask(three):
-    base = three.with_nodes("user", {"id": ["bare", "alone"]}).with_nodes("item", {"id": ["nobody's", "own"]})
+    base = three.with_nodes("user", {"id": ["bare", "alone"]}).with_nodes(
+        "item", {"id": ["nobody's", "own"]}
+    )
     base = base.with_edges(RATES, {"src": ["alone"], "dst": ["own"]})
     scores = UserKNN(RATES).fit(base).score(base, np.arange(5))
     assert np.isnan(scores[3:]).all()  # no history; a history that no other has
@@ -79,7 +89,9 @@ def test_guesses_count_by_confidence(three):
     s = x @ x.T / np.outer(length, length)
     np.fill_diagonal(s, 0)
     guessed = three + delta
-    scores = UserKNN(RATES, shrinkage=0.0, weight="confidence").fit(guessed).score(guessed, [0, 1, 2])
+    scores = (
+        UserKNN(RATES, shrinkage=0.0, weight="confidence").fit(guessed).score(guessed, [0, 1, 2])
+    )
     np.testing.assert_allclose(scores, s @ x, atol=1e-6)
 
 
@@ -90,7 +102,9 @@ def test_it_says_what_it_takes(bad, three):
 
 
 def test_a_graph_without_links_gives_nothing():
-    hin = HIN.from_tables({"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}})
+    hin = HIN.from_tables(
+        {"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}}
+    )
     assert np.isnan(UserKNN(RATES).fit(hin).score(hin, [0])).all()
 
 

@@ -1,0 +1,299 @@
+"""The main job, end to end: raw files -> graph -> text features -> split -> deltas -> ensemble ->
+honest comparison.
+
+Read it top to bottom as the example of how the rooms of the house fit together; `hinaug demo` runs
+it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from hinaug.datasets import amazon_reviews, find, movielens_100k
+from hinaug.ensembles import Weighted
+from hinaug.evaluation.compare import Comparison
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.evaluation.result import Result
+from hinaug.features.text import TextEncoder, embed_text
+from hinaug.generators import WGAN, RelationGenerator, random_delta
+from hinaug.graph.delta import Delta, merge
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.io.store import save
+from hinaug.predictors import EASE, ItemKNN, LightGCN, NearestNeighbors
+from hinaug.predictors.base import LinkPredictor
+from hinaug.progress import track
+from hinaug.report import report
+from hinaug.report.terminal import ARMS, Log, show_comparisons, show_generated, show_recommendations
+from hinaug.split.audit import audit
+from hinaug.split.base import Split
+from hinaug.split.random import random_split
+from hinaug.split.thin import thin
+
+SIZES = (
+    (0.02, 0.02),
+    (0.1, 0.1),
+    (0.5, 0.2),
+)  # shares of edges and of users to generate, to choose from on valid
+
+Settings = dict[
+    str, Any
+]  # what was chosen on valid at the first seed: size, and the members of each arm
+
+
+@dataclass
+class Job:
+    """What differs between data sets: the graph, the relation, its evidence, and how to print an
+    item.
+    """
+
+    hin: HIN
+    relation: EdgeType
+    evidence: tuple[str, ...]
+    title: Callable[[Any], str]
+    embed: str
+    through: str | None = None  # where item vectors come from, if not from the items themselves
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(
+        default_factory=dict
+    )  # for the report: data, source, terms, encoder, command
+
+
+def movielens(folder: Path) -> Job:
+    hin = movielens_100k(folder)
+    relation = ("user", "rates", "movie")
+    liked = np.asarray(hin.edges[relation]["rating"]) >= 4
+    titles = dict(
+        zip(hin.ids("movie").to_pylist(), hin.nodes["movie"]["title"].to_pylist(), strict=True)
+    )
+    note = f"a rating of 4 or 5 counts as a link: {int(liked.sum()):,} of {len(liked):,} ratings"
+    return Job(
+        hin.filter_edges(relation, liked),
+        relation,
+        (),
+        lambda i: titles[i] or str(i),
+        "movie",
+        notes=[note],
+    )
+
+
+def amazon(folder: Path) -> Job:
+    hin = amazon_reviews(folder, folder if any(folder.glob("meta_*")) else None)
+    titles = {}
+    if "title" in hin.nodes["item"].column_names:
+        titles = dict(
+            zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True)
+        )
+    notes = ["every review counts as a link, whatever its rating"]
+    notes += [] if titles else ["there is no meta_* file, so items show by their number"]
+    return Job(
+        hin,
+        ("user", "rates", "item"),
+        ("review",),
+        lambda i: titles.get(i) or str(i),
+        "review",
+        "review",
+        notes,
+    )
+
+
+JOBS = {"ml-100k": movielens, "amazon-musical-instruments": amazon}
+
+
+def run(
+    dataset: str = "ml-100k",
+    *,
+    folder: Path | None = None,
+    out: Path | str = "hinaug-demo",
+    encoder: str = "minilm",
+    seeds: Iterable[int] = (0, 1),
+    console: Console | None = None,
+) -> dict[str, list[Comparison]]:
+    """Runs the demo on a public data set, prints what it finds and writes `out`/results.jsonl and
+    the stores.
+    """
+    console = console or Console(width=120, highlight=False)
+    if dataset not in JOBS:
+        raise ValueError(f"no demo for {dataset!r}; there are {list(JOBS)}")
+    found = find(dataset, folder)
+    console.print(f"[bold]{dataset}[/]: read from {found.source}\n  terms: {found.terms}")
+    job, seeds = JOBS[dataset](found.folder), tuple(seeds)
+    command = f"hinaug demo {dataset} --encoder {encoder} --seeds {len(seeds)}"
+    job.facts = {
+        "data": dataset,
+        "source": str(found.source),
+        "terms": found.terms,
+        "encoder": encoder,
+        "command": command,
+    }
+    started = time.perf_counter()
+    job.hin = embed_text(job.hin, job.embed, TextEncoder(encoder))
+    console.print(
+        f"  text of {job.embed} nodes embedded with {encoder} in "
+        f"{time.perf_counter() - started:.1f} s"
+    )
+    with threadpool_limits(
+        1, "blas"
+    ):  # small matrices: more threads would mostly wait for each other
+        return experiment(job, out=Path(out), seeds=seeds, console=console)
+
+
+def experiment(
+    job: Job, *, out: Path, seeds: tuple[int, ...], console: Console, quick: bool = False
+) -> dict[str, list[Comparison]]:
+    """Both regimes of one job. quick: small models, for a smoke test."""
+    started = time.perf_counter()
+    for note in job.notes:
+        console.print(f"  {note}")
+    console.print(job.hin.summary())
+    out.mkdir(parents=True, exist_ok=True)
+    log = Log(out / "results.jsonl")
+    log.run(
+        relation=job.relation,
+        seeds=seeds,
+        notes=job.notes,
+        **{"data": "a graph of your own", **job.facts},
+    )
+    found = {}
+    for regime in ("all data", "thin data"):
+        console.rule(f"[bold]{regime}")
+        results: dict[tuple[str, str], list[Result]] = {}
+        settings: Settings = {}
+        for seed in seeds:
+            split = random_split(job.hin, job.relation, evidence=job.evidence, rng=seed)
+            if regime == "thin data":
+                split = thin(split, 0.2, rng=seed)
+            if seed == seeds[0]:
+                console.print(f"{split}\naudit: {audit(split)}")
+            delta, model, graph = one_seed(
+                job, split, seed, settings, results, log, regime, console, quick
+            )
+            if seed == seeds[0]:
+                show_generated(delta, console, "what was generated (first seed)")
+                show_recommendations(model, graph, split, delta, job.title, regime, log, console)
+                save(graph, out / regime.split()[0])
+        edges, nodes = SIZES[settings["size"]]
+        size = f"{edges:.0%} of the edges, {nodes:.0%} of the users"
+        members = {arm: {name: repr(m) for name, m in settings[arm].items()} for arm in ARMS}
+        log.write(kind="chosen", regime=regime, size=size, members=members)
+        found[regime] = show_comparisons(results, regime, log, console)
+    console.rule()
+    console.print(
+        f"results: {log.path}; augmented stores: {out}/all, {out}/thin (hinaug info {out}/thin)"
+    )
+    log.end(time.perf_counter() - started)
+    console.print(f"report: {report(out)}")
+    console.print(f"done in {time.perf_counter() - started:.0f} s")
+    return found
+
+
+def one_seed(
+    job: Job,
+    split: Split,
+    seed: int,
+    settings: Settings,
+    results: dict,
+    log: Log,
+    regime: str,
+    console: Console,
+    quick: bool,
+) -> tuple[Delta, Weighted, HIN]:
+    """Generate on train, learn on train with choices on valid, refit on train + valid, evaluate on
+    test, for each arm.
+    """
+    clock = time.perf_counter()
+    relation, train, valid = job.relation, split.train, split.valid
+    if "plain" not in settings:
+        settings["plain"] = choose(grids(relation, quick), train, split, seed)
+    teacher = RelationGenerator(settings["plain"]["LightGCN"].clone()).fit(
+        train, valid=valid, rng=seed
+    )
+    users = WGAN("user", relation=relation, steps=50 if quick else WGAN.steps).fit(train, rng=seed)
+    offers = [
+        merge([teacher.generate(train, edges, rng=seed), users.generate(train, nodes, rng=seed)])
+        for edges, nodes in SIZES
+    ]
+    if "size" not in settings:  # how much, by what it does to the stronger member
+        settings["size"] = which(
+            [(teacher.predictor, train + offer) for offer in offers], split, seed, "the size"
+        )
+    delta = offers[settings["size"]]
+    deltas = {"plain": None, "random": random_delta(train, delta, rng=seed), "augmented": delta}
+    console.print(
+        f"seed {seed}: generated {len(delta):,} rows in {time.perf_counter() - clock:.1f} s"
+    )
+    for arm, extra in deltas.items():
+        clock = time.perf_counter()
+        known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
+        if arm not in settings:
+            settings[arm] = choose(
+                grids(relation, quick, settings["plain"]["LightGCN"]), known, split, seed
+            )
+        members = [m.clone() for m in settings[arm].values()]
+        members += [ItemKNN(relation), NearestNeighbors(relation, through=job.through)]
+        model = Weighted(members).fit(known, valid=valid, rng=seed).refit(full, rng=seed)
+        shown = {
+            "ensemble": model,
+            **{f"{name} alone": model.predictors_[i] for i, name in enumerate(settings[arm])},
+        }
+        for name, predictor in shown.items():
+            result = evaluate(predictor, full, split, on="test")
+            results.setdefault((name, arm), []).append(result)
+            log.result(
+                result, regime=regime, seed=seed, model=name, arm=arm, settings=repr(predictor)
+            )
+        weights = ", ".join(
+            f"{type(m).__name__} {w:.2f}"
+            for m, w in zip(members, model.weights_, strict=True)
+            if w > 0
+        )
+        console.print(f"  {arm}: ensemble of {weights}, in {time.perf_counter() - clock:.1f} s")
+    return delta, model, full
+
+
+def grids(
+    relation: EdgeType, quick: bool, plain: LinkPredictor | None = None
+) -> dict[str, list[LinkPredictor]]:
+    """What an arm may choose from on valid: as many trials for each.
+
+    Without generated edges l2 is tuned; with them (`plain` is then what was chosen without) the
+    choice is also whether they count in full or by their confidence.
+    """
+    if plain is None:
+        gcn = LightGCN(relation, loss="softmax", dim=64, steps=10 if quick else None)
+        return {
+            "EASE": [EASE(relation, l2=l2) for l2 in (30, 100, 200, 300, 500, 1000, 2000, 3000)],
+            "LightGCN": [gcn.clone(l2=l2) for l2 in (1.0, 2.0)],
+        }
+    by = (None, "confidence")
+    return {
+        "EASE": [EASE(relation, l2=l2, weight=w) for l2 in (100, 300, 1000, 3000) for w in by],
+        "LightGCN": [plain.clone(weight=w) for w in by],
+    }
+
+
+def choose(
+    grids: dict[str, list[LinkPredictor]], graph: HIN, split: Split, seed: int
+) -> dict[str, LinkPredictor]:
+    """Of each grid the candidate that ranks valid best after learning from the graph; unfitted."""
+    return {
+        name: grid[which([(m, graph) for m in grid], split, seed, name)]
+        for name, grid in grids.items()
+    }
+
+
+def which(trials: list[tuple[LinkPredictor, HIN]], split: Split, seed: int, what: str) -> int:
+    """The number of the trial, a model and the graph that it learns from, that ranks valid best."""
+    found = []
+    for candidate, graph in track(trials, f"choosing {what}"):
+        model = candidate.clone().fit(graph, valid=split.valid, rng=seed)
+        found.append(evaluate(model, graph, split, k=20)["NDCG@20"])
+    return int(np.argmax(found))

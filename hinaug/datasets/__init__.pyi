@@ -1,0 +1,13 @@
+from .amazon import amazon_reviews as amazon_reviews
+from .fetch import find as find
+from .fetch import load as load
+from .hetrec import hetrec_lastfm as hetrec_lastfm
+from .librahu import amazon_hin as amazon_hin
+from .librahu import yelp_hin as yelp_hin
+from .lightgcn import lightgcn_split as lightgcn_split
+from .movielens import movielens_100k as movielens_100k
+from .movielens_small import movielens_latest_small as movielens_latest_small
+from .planted import bag_of_words as bag_of_words
+from .planted import planted as planted
+from .recbole import recbole_atomic as recbole_atomic
+from .recipes import recipe_reviews as recipe_reviews

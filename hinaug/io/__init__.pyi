@@ -1,0 +1,12 @@
+from .convert import from_networkx as from_networkx
+from .convert import from_pandas as from_pandas
+from .convert import from_parquet as from_parquet
+from .convert import from_pyg as from_pyg
+from .convert import from_scipy as from_scipy
+from .convert import to_networkx as to_networkx
+from .convert import to_pandas as to_pandas
+from .convert import to_parquet as to_parquet
+from .convert import to_pyg as to_pyg
+from .store import load as load
+from .store import save as save
+from .tables import build as build

@@ -1,0 +1,76 @@
+"""Delimited text as Arrow tables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv as pacsv
+
+
+def read_delimited(
+    source: Any,
+    *,
+    name: str | os.PathLike[str],
+    delimiter: str = ",",
+    columns: Sequence[str] | None = None,
+    types: dict[str, pa.DataType] | None = None,
+    encoding: str = "utf8",
+    quote: bool = True,
+    skip: Callable[[Any], None] | None = None,
+) -> pa.Table:
+    """Delimited text as a table of strings (or `types`); an empty field is null, the text "NA" is
+    not.
+
+    source: path or binary file; name: what errors call it. columns: names for a file without a
+        header line.
+    skip: called with each row of a wrong width, which is then left out; without it such a row is an
+    error.
+    """
+
+    def bad(row: Any) -> str:
+        assert skip is not None
+        skip(row)
+        return "skip"
+
+    options: dict[str, Any] = {
+        "read_options": pacsv.ReadOptions(
+            column_names=list(columns) if columns else None,
+            encoding=encoding,
+            block_size=1 << 25,
+            use_threads=False,
+        ),
+        "parse_options": pacsv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if quote else False,
+            newlines_in_values=quote,
+            invalid_row_handler=bad if skip else None,
+        ),
+    }
+    try:
+        header = list(columns) if columns else None
+        if header is None:
+            with open_binary(source) as stream:
+                header = stream.readline().decode("utf-8-sig").rstrip("\r\n").split(delimiter)
+            header = [h.strip('"') for h in header]
+        wanted = {c: (types or {}).get(c, pa.string()) for c in header}
+        options["convert_options"] = pacsv.ConvertOptions(
+            column_types=wanted, null_values=[""], strings_can_be_null=True
+        )
+        with open_binary(source) as stream:
+            return pacsv.read_csv(stream, **options)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        why = re.sub(
+            r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL
+        )  # the row itself may name a person
+        raise ValueError(
+            f"{name}: cannot be read as text with fields between {delimiter!r}: {why}"
+        ) from error
+
+
+def open_binary(source: Any) -> Any:
+    """A binary stream from a path, or from a function that opens one."""
+    return source() if callable(source) else open(source, "rb")

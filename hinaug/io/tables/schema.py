@@ -1,0 +1,188 @@
+"""The schema language of `hinaug build`: what a section may say, by example and by check."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hinaug.errors import nearest
+from hinaug.graph import arrow as tb
+from hinaug.graph.schema import EdgeType
+
+EXAMPLE = """\
+# A schema says which file gives which nodes and edges. Nothing is stored that is not named here.
+
+[review]                         # a file of reviews: nodes user, item and review, and the edges between them
+file = "reviews.jsonl"           # CSV, TSV, JSON lines or Parquet, also .gz; a pattern such as "part-*.csv" will do
+user = "reviewerID"              # the columns with the ids
+item = "asin"
+text = ["summary", "reviewText"] # becomes the column "text"
+rating = "overall"               # becomes the column "rating"
+time = "unixReviewTime"          # becomes the column "time": seconds, or dates in ISO 8601
+# time_format = "%m %d, %Y"      # other dates
+# id = "review_id"               # without it the number of the row
+# need = ["rating", "time"]      # rows without these are left out
+
+# Ratings without text are edges alone:
+# [edge.user.rates.item]         # source, relation, target
+# file = "ratings.csv"
+# src = "user_id"
+# dst = "item_id"
+# rating = "stars"
+# time = "date"
+
+[node.item]                      # attributes of nodes; types that no [node] section names consist of their ids
+file = "items.jsonl"
+id = "asin"
+keep = ["title", "price"]        # or { name = "title" } to rename, or "all"
+text = "description"
+lineage = "row"                  # each value says something of its own row alone; "aggregate": computed from other rows
+
+[edge.item.in.category]
+file = "items.jsonl"
+src = "asin"
+dst = "categories"               # a list gives an edge for each entry; split = "|" makes a list of a text
+
+[edge.item.also_bought.item]
+file = "items.jsonl"
+src = "asin"
+dst = "related.also_bought"      # a field of a nested record
+missing = "drop"                 # ids that are no nodes yet: "add" them (the default) or "drop" the edge
+lineage = "aggregate"
+
+# Above all sections may stand
+# null = ["NA", "-"]             # words that mean nothing
+# duplicates = "keep"            # also rows that repeat another one in every column
+# encoding = "latin-1"           # of CSV files
+"""
+
+COMMON = ("file", "keep", "text", "rating", "time", "time_format", "lineage", "need")
+KEYS = {
+    "node": (*COMMON, "id"),
+    "edge": (*COMMON, "src", "dst", "split", "missing"),
+    "review": (*COMMON, "id", "user", "item"),
+}
+ONE = ("file", "id", "src", "dst", "user", "item", "rating", "time", "time_format", "split")
+HOW_NODES = "sections of nodes are written [node.TYPE], such as [node.item]"
+HOW_EDGES = (
+    "sections of edges are written [edge.SOURCE.RELATION.TARGET], such as [edge.user.rates.item]"
+)
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """A schema file. ValueError with the file's name where it is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML: {error}") from error
+
+
+def check(schema: Mapping[str, Any]) -> None:
+    """ValueError for a key or a value that the language does not have."""
+    _known(schema, ("node", "edge", "review", "null", "duplicates", "encoding"), "the schema")
+    nodes, edges = node_sections(schema), edge_sections(schema)
+    if not nodes and not edges and "review" not in schema:
+        raise ValueError(
+            "the schema has no section [node.TYPE], [edge.SOURCE.RELATION.TARGET] or [review]"
+        )
+    if not are_words(schema.get("null", [])):
+        raise ValueError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
+    _one_of(schema, "duplicates", ("drop", "keep"), "the schema")
+    for type, section in nodes.items():
+        _section(section, "node", f"[node.{type}]")
+    for edge, section in edges.items():
+        _section(section, "edge", f"[edge.{'.'.join(edge)}]")
+        _one_of(section, "missing", ("add", "drop"), f"[edge.{'.'.join(edge)}]")
+        for side, end in (("src", edge[0]), ("dst", edge[2])):
+            if side not in section and not _is_row(
+                schema.get("review") if end == "review" else nodes.get(end), section
+            ):
+                raise ValueError(
+                    f"[edge.{'.'.join(edge)}]: no {side!r}; it names the column with the ids of "
+                    f"the {end}s"
+                )
+    if "review" in schema:
+        _section(schema["review"], "review", "[review]")
+        for end in ("user", "item"):
+            if end not in schema["review"]:
+                raise ValueError(
+                    f"[review]: no {end!r}; it names the column with the ids of the {end}s"
+                )
+
+
+def _is_row(node: Any, edge: Mapping[str, Any]) -> bool:
+    """Whether the node of an end is the row itself: its section reads the same file and names no
+    ids.
+    """
+    return isinstance(node, Mapping) and "id" not in node and node.get("file") == edge.get("file")
+
+
+def _section(section: Any, kind: str, where: str) -> None:
+    _known(section, KEYS[kind], where)
+    for key, value in section.items():
+        if key in ONE and not (isinstance(value, str) and value):
+            what = (
+                "name or pattern"
+                if key == "file"
+                else "text"
+                if key in ("split", "time_format")
+                else "column"
+            )
+            raise ValueError(f"{where} {key} = {value!r}: one {what}")
+        if key in ("text", "need") and not (isinstance(value, str) or (are_words(value) and value)):
+            raise ValueError(f"{where} {key} = {value!r}: a column, or a list of columns")
+    keep = section.get("keep", [])
+    renamed = isinstance(keep, Mapping) and are_words(list(keep.values()))
+    if not (keep == "all" or are_words(keep) or renamed):
+        raise ValueError(f'{where} keep = {keep!r}: a list of columns, {{ new = "old" }}, or "all"')
+    lineage = section.get("lineage")
+    words = lineage.values() if isinstance(lineage, Mapping) else [lineage]
+    if any(word not in (None, *tb.LINEAGES) for word in words):
+        raise ValueError(
+            f"{where} lineage = {lineage!r}: one of {tb.LINEAGES}, or {{ column = one of them }}"
+        )
+
+
+def _known(section: Any, keys: Sequence[str], where: str) -> None:
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{where} is {section!r}; expected a section with {list(keys)}")
+    for key in section:
+        if key not in keys:
+            raise ValueError(
+                f"{where}: unknown {key!r}; there may be {list(keys)}{nearest(key, keys)}"
+            )
+
+
+def _one_of(section: Mapping[str, Any], key: str, words: Sequence[str], where: str) -> None:
+    if section.get(key, words[0]) not in words:
+        raise ValueError(f"{where}: {key} = {section[key]!r}; expected one of {list(words)}")
+
+
+def are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(w, str) for w in value)
+
+
+def node_sections(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """{type: section}."""
+    found = schema.get("node", {})
+    if not isinstance(found, Mapping) or not all(isinstance(s, Mapping) for s in found.values()):
+        raise ValueError(HOW_NODES)
+    return dict(found)
+
+
+def edge_sections(schema: Mapping[str, Any]) -> dict[EdgeType, Any]:
+    """{(source, relation, target): section}."""
+    level: dict[tuple[str, ...], Any] = {(): schema.get("edge", {})}
+    for _ in range(3):
+        if not all(isinstance(part, Mapping) for part in level.values()):
+            raise ValueError(HOW_EDGES)
+        level = {
+            (*path, name): part for path, parts in level.items() for name, part in parts.items()
+        }
+    if not all(isinstance(section, Mapping) for section in level.values()):
+        raise ValueError(HOW_EDGES)
+    return {
+        (source, relation, target): section for (source, relation, target), section in level.items()
+    }

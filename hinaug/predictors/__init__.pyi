@@ -1,0 +1,16 @@
+from .als import ALS as ALS
+from .bspm import BSPM as BSPM
+from .ease import EASE as EASE
+from .gfcf import GFCF as GFCF
+from .hetero_gnn import HeteroGNN as HeteroGNN
+from .item_knn import ItemKNN as ItemKNN
+from .kernel_ridge import KernelRidge as KernelRidge
+from .lightgcn import LightGCN as LightGCN
+from .lightgcn_pp import LightGCNPP as LightGCNPP
+from .mf import MF as MF
+from .mult_vae import MultVAE as MultVAE
+from .nearest import NearestNeighbors as NearestNeighbors
+from .popularity import Popularity as Popularity
+from .slim import SLIM as SLIM
+from .user_knn import UserKNN as UserKNN
+from .xsimgcl import XSimGCL as XSimGCL

@@ -1,0 +1,1 @@
+from .recommend import recommend as recommend

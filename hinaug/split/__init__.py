@@ -1,0 +1,7 @@
+"""Splits follow information, not edge types: a held-out pair leaves with everything that records
+it.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from .audit import Audit as Audit
+from .audit import Finding as Finding
+from .audit import audit as audit
+from .base import Split as Split
+from .cold import cold_items as cold_items
+from .cold import cold_users as cold_users
+from .last import leave_last as leave_last
+from .random import random_split as random_split
+from .temporal import temporal_split as temporal_split
+from .thin import thin as thin

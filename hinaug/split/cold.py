@@ -1,0 +1,83 @@
+"""Users or items without links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hinaug import checks
+from hinaug.checks import Rng
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+from hinaug.split.base import TEST, TRAIN, VALID, RelationPairs, Split, build_split
+from hinaug.split.last import rank_in_run
+from hinaug.split.temporal import check_shares
+
+
+def cold_users(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    valid: float = 0.1,
+    test: float = 0.1,
+    known: int = 0,
+    keep: Iterable[EdgeType] = (),
+    rng: Rng = None,
+) -> Split:
+    """A share of the users lose all their pairs but `known` random ones; they keep their attributes
+    and other edges.
+    """
+    return _cold(hin, target, 0, evidence, valid, test, known, keep, rng)
+
+
+def cold_items(
+    hin: HIN,
+    target: EdgeType,
+    *,
+    evidence: Sequence[str] = (),
+    valid: float = 0.1,
+    test: float = 0.1,
+    known: int = 0,
+    keep: Iterable[EdgeType] = (),
+    rng: Rng = None,
+) -> Split:
+    """A share of the items lose all their pairs but `known` random ones; they keep their attributes
+    and other edges.
+    """
+    return _cold(hin, target, 1, evidence, valid, test, known, keep, rng)
+
+
+def _cold(
+    hin: HIN,
+    target: EdgeType,
+    end: int,
+    evidence: Any,
+    valid: float,
+    test: float,
+    known: int,
+    keep: Any,
+    rng: Rng,
+) -> Split:
+    who = "cold_items" if end else "cold_users"
+    check_shares(valid, test)
+    checks.whole(known, f"{who}: known")
+    rng = checks.generator(rng, who)
+    pairs = RelationPairs(who, hin, target)
+    node = pairs.dst if end else pairs.src
+    active = np.flatnonzero(np.bincount(node))
+    chosen = rng.permutation(active)
+    n_test, n_valid = round(test * len(active)), round(valid * len(active))
+    role = np.zeros(hin.n_observed(target[2 if end else 0]), np.int8)
+    role[chosen[:n_test]] = TEST
+    role[chosen[n_test : n_test + n_valid]] = VALID
+    part = role[node]
+    if known:
+        order = np.lexsort((rng.random(len(pairs)), node))
+        rank = np.empty(len(pairs), np.int64)
+        rank[order] = rank_in_run(node[order])
+        part = np.where(rank < known, TRAIN, part)
+    how = {"split": who, "valid": valid, "test": test, "known": known}
+    return build_split(pairs, part.astype(np.int8), evidence, keep, how)

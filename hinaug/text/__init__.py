@@ -1,5 +1,0 @@
-"""Text as features: encoders of the BERT family, and text columns turned into vectors."""
-
-from hinaug.text.encoder import TextEncoder, embed_text
-
-__all__ = ["TextEncoder", "embed_text"]

@@ -1,0 +1,384 @@
+"""Measures of ranked lists, on plain arrays.
+
+Notation, for one user: L is the list of recommended items, best first, cut at k; R is the set of
+held-out (relevant) items; rel_j = 1 when the item at rank j of L is in R, otherwise 0, for j = 1,
+..., k; hits = rel_1 + ... + rel_k.
+
+`ranked` is an integer array [n_users, K] of item positions, where -1 means "no item" (it may stand
+anywhere, keeps its rank and is never a hit); `relevant` is a scipy sparse matrix [n_users, n_items]
+whose nonzero entries are the held-out pairs. Measures of accuracy return one float64 a user, NaN
+for users without relevant items: average with `numpy.nanmean`. They compute `hits(ranked,
+relevant)` first; give it as `found` to share it between several measures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+__all__ = [
+    "average_precision",
+    "coverage",
+    "f1",
+    "gini",
+    "hit",
+    "hits",
+    "ndcg",
+    "novelty",
+    "precision",
+    "recall",
+    "reciprocal_rank",
+    "top_k",
+]
+
+
+def hits(ranked: np.ndarray, relevant: Any) -> np.ndarray:
+    """rel as a bool array [n_users, K]: is the item at this rank held out for this user?"""
+    ranked, csr = _ranked(ranked), _binary(relevant)
+    if ranked.shape[0] != csr.shape[0]:
+        raise ValueError(
+            f"ranked has {ranked.shape[0]} users and relevant has {csr.shape[0]}; give both one "
+            "row for each user"
+        )
+    n_items = csr.shape[1]
+    if ranked.size and ranked.max() >= n_items:
+        raise ValueError(
+            f"ranked holds item {ranked.max()}, but relevant has only {n_items} items; give both "
+            "the same items, from 0 on"
+        )
+    # a pair (user, item) becomes the number user * n_items + item; csr yields these in increasing
+    # order
+    users = np.repeat(np.arange(csr.shape[0], dtype=np.int64), np.diff(csr.indptr))
+    known = users * n_items + csr.indices
+    if known.size == 0:
+        return np.zeros(ranked.shape, dtype=bool)
+    asked = np.arange(len(ranked), dtype=np.int64)[:, None] * n_items + ranked
+    at = np.searchsorted(known, asked.ravel()).reshape(asked.shape)
+    return (known[np.minimum(at, known.size - 1)] == asked) & (ranked >= 0)
+
+
+def recall(
+    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
+) -> np.ndarray:
+    """Recall@k = hits / |R|. It cannot reach 1 where |R| > k."""
+    rel, size = _cut(ranked, relevant, k, found)
+    return rel.sum(1) / size
+
+
+def precision(
+    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
+) -> np.ndarray:
+    """Precision@k = hits / k, also where the list holds fewer than k items."""
+    rel, size = _cut(ranked, relevant, k, found)
+    return np.where(np.isnan(size), np.nan, rel.sum(1) / k)
+
+
+def f1(ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None) -> np.ndarray:
+    """F1@k = 2 P R / (P + R), the harmonic mean of Precision@k and Recall@k, which is 2 hits / (k +
+    |R|); 0 when both are 0.
+    """
+    rel, size = _cut(ranked, relevant, k, found)
+    return 2 * rel.sum(1) / (k + size)
+
+
+def hit(
+    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
+) -> np.ndarray:
+    """Hit@k = 1 when hits > 0, otherwise 0."""
+    rel, size = _cut(ranked, relevant, k, found)
+    return np.where(np.isnan(size), np.nan, rel.any(1))
+
+
+def ndcg(
+    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
+) -> np.ndarray:
+    """NDCG@k = DCG / IDCG, DCG = sum_{j<=k} rel_j / log2(j + 1), IDCG = sum_{j<=min(k, |R|)} 1 /
+    log2(j + 1).
+    """
+    rel, size = _cut(ranked, relevant, k, found)
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[np.nan], np.cumsum(discount)])
+    return rel @ discount / ideal[np.nan_to_num(np.minimum(size, k)).astype(np.int64)]
+
+
+def average_precision(
+    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
+) -> np.ndarray:
+    """AP@k = sum_{j<=k} rel_j (rel_1 + ... + rel_j) / j, over min(k, |R|), so that a perfect list
+    has 1. Its mean is MAP@k.
+
+    Other normalisers are in use (|R|, k, or the number of hits): figures compare only under one of
+    them.
+    """
+    rel, size = _cut(ranked, relevant, k, found)
+    at = np.cumsum(rel, axis=1) / np.arange(1, k + 1)
+    return (at * rel).sum(1) / np.minimum(size, k)
+
+
+def reciprocal_rank(
+    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
+) -> np.ndarray:
+    """RR@k = 1 / (the first rank j <= k with rel_j = 1), 0 when there is none. Its mean is MRR@k."""
+    rel, size = _cut(ranked, relevant, k, found)
+    return np.where(np.isnan(size), np.nan, (rel / np.arange(1, k + 1)).max(1))
+
+
+def coverage(ranked: np.ndarray, n_items: int, k: int) -> float:
+    """Coverage@k = share of the n_items items that stand in at least one list cut at k."""
+    return float((_exposure(ranked, n_items, k) > 0).mean())
+
+
+def gini(ranked: np.ndarray, n_items: int, k: int) -> float:
+    """Gini@k, the inequality of exposure: 0 when all items are recommended equally often, near 1
+    when all slots go to one item.
+
+    With c_1 <= ... <= c_n the number of lists that hold each of the n items, G = sum_i (2 i - n -
+    1) c_i / (n sum_i c_i). NaN when nothing is recommended.
+    """
+    count = np.sort(_exposure(ranked, n_items, k)).astype(np.float64)
+    total = count.sum()
+    if total == 0:
+        return float("nan")
+    return float((2 * np.arange(1, n_items + 1) - n_items - 1) @ count / (n_items * total))
+
+
+def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) -> np.ndarray:
+    """Novelty@k [n_users of ranked] = mean over the items i of L of -log2(popularity_i / n_users),
+    in bits.
+
+    popularity_i is the number of training users who have i, of n_users in all. An item that nobody
+    has counts as if half a user had it (its information would be infinite), and so is one bit more
+    novel than an item with one user. Ranks without an item are left out of the mean; NaN for an
+    empty list.
+    """
+    pop = np.asarray(popularity)
+    pop = pop.astype(np.float64) if pop.dtype.kind in "biuf" else np.full(pop.shape, np.nan)
+    if pop.ndim != 1 or not (
+        np.isfinite(pop).all() and (pop >= 0).all() and (pop <= n_users).all()
+    ):
+        what = f"{pop.min()} to {pop.max()}" if pop.ndim == 1 and pop.size else f"shape {pop.shape}"
+        raise ValueError(
+            f"popularity must be one number in [0, n_users = {n_users}] an item, got {what}; "
+            "count the users of each item"
+        )
+    cut = _ranked(ranked, k, pop.size)[:, :k]
+    present = cut >= 0
+    bits = np.append(
+        -np.log2(np.maximum(pop, 0.5) / n_users), 0.0
+    )  # the last, at -1, stands for no item
+    length = present.sum(1)
+    return np.divide(bits[cut].sum(1), length, out=np.full(len(cut), np.nan), where=length > 0)
+
+
+def top_k(
+    scores: np.ndarray, k: int, exclude: Any | None = None, *, in_place: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best items of each row, best first.
+
+    Equal scores are ordered by item position, the lower first, also at the cut: the result is that
+    of a stable sort of the whole row. NaN means "cannot be scored" and is never returned; -inf is a
+    score like any other.
+
+    Args: scores: [b, n_items], numbers. k: 1 or more; it may exceed n_items. exclude: sparse [b,
+        n_items]; its nonzero entries are never returned (say, what the user already has). in_place:
+        spares a copy: excluded scores are written over while this runs, and put back at the end.
+        Not for an array
+            that another thread looks at.
+
+    Returns: items int64 [b, k], with -1 where a row has fewer than k items to give; their scores
+        [b, k], there NaN.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
+        raise ValueError(
+            "top_k needs scores [b, n_items], numbers, and a whole number k >= 1; got "
+            f"{scores.dtype} of shape {scores.shape} "
+            f"and k = {k!r}"
+        )
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
+    drop = sp.csr_array(scores.shape, dtype=bool) if exclude is None else _binary(exclude)
+    if drop.shape != scores.shape:
+        raise ValueError(
+            f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the "
+            "same rows and items of both"
+        )
+    plain = scores.flags.writeable and all(
+        s > 0 and s % scores.itemsize == 0 for s in scores.strides
+    )  # no shared rows
+    if not plain or (drop.nnz and not in_place):
+        scores = scores.copy()
+    where = np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices
+    before = scores[where]
+    try:
+        scores[where] = -np.inf
+        return _top_k(scores, k, drop)
+    finally:
+        scores[where] = before
+
+
+def _top_k(scores: np.ndarray, k: int, drop: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """`top_k` of scores that are -inf where something is to be dropped."""
+    b, n = scores.shape
+    items, values = np.full((b, k), -1, dtype=np.int64), np.full((b, k), np.nan, dtype=scores.dtype)
+    if b == 0 or n == 0:
+        return items, values
+    m = min(k, n)
+    # one more than asked, to see which rows are tied across the cut
+    best, at = _largest_but_nan(scores, min(m + 1, n))
+    chosen = np.array(at[:, :m])
+    cut = best[:, m - 1]
+    tied = np.flatnonzero((cut == -np.inf) | (best[:, m] == cut if m < n else False))
+    if tied.size:
+        level = scores[tied] == cut[tied, None]  # not where NaN stands
+        level[drop[tied].nonzero()] = False
+        # keep what is above the cut; fill up with the lowest positions at the cut; n marks an empty
+        # slot
+        above = best[tied, :m] > cut[tied, None]
+        kept = np.where(above, chosen[tied], n)
+        row, col = np.nonzero(level)
+        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(tied)))[row]
+        slot = above.sum(1)[row] + rank  # topk is sorted: what is above comes first
+        free = slot < m
+        kept[row[free], slot[free]] = col[free]
+        chosen[tied] = kept
+    chosen.sort(axis=1)
+    rows = np.arange(b)[:, None]
+    found = np.where(chosen < n, scores[rows, np.minimum(chosen, n - 1)], np.nan)
+    order = np.argsort(
+        -found, axis=1, kind="stable"
+    )  # NaN last; equal scores stay in order of position
+    chosen, found = np.take_along_axis(chosen, order, 1), np.take_along_axis(found, order, 1)
+    items[:, :m], values[:, :m] = np.where(chosen < n, chosen, -1), found
+    return items, values
+
+
+def _largest_but_nan(scores: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """`_largest`, NaN taken as -inf. Torch takes it as larger than all else, so that it shows
+    without a pass of its own.
+    """
+    low = scores.dtype.type(-np.inf)
+    best, at = _largest(np.fmax(scores, low) if np.isnan(scores[[0, -1]]).any() else scores, m)
+    blind = np.flatnonzero(np.isnan(best[:, 0]))
+    if blind.size:
+        best[blind], at[blind] = _largest(np.fmax(scores[blind], low), m)
+    return best, at
+
+
+GROUPS = 16  # items whose best is looked for first
+
+
+def _largest(scores: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """The m largest values of each row and where they stand, largest first; which of equal ones is
+    open.
+
+    They lie in the m groups of items (items j, j + width, ... form group j) with the largest
+    maxima, and the maxima are found by one fast pass.
+    """
+    # several times faster than numpy's partition; imported here, as nothing else in this file needs
+    # it
+    import torch
+
+    x = torch.from_numpy(scores)
+    (b, n), width = x.shape, x.shape[1] // GROUPS
+    if width < 8 * m:
+        best, at = torch.topk(x, m, dim=1)
+        return best.numpy(), at.numpy()
+    whole = width * GROUPS
+    group = torch.topk(x[:, :whole].view(b, GROUPS, width).amax(1), m, dim=1, sorted=False).indices
+    at = (group[:, None, :] + torch.arange(GROUPS)[None, :, None] * width).view(b, -1)
+    at = torch.cat([at, torch.arange(whole, n).expand(b, n - whole)], 1)
+    best, chosen = torch.topk(x.gather(1, at), m, dim=1)
+    return best.numpy(), at.gather(1, chosen).numpy()
+
+
+def _binary(matrix: Any) -> sp.csr_array:
+    """Sorted CSR without repeated or zero entries."""
+    if not sp.issparse(matrix):
+        matrix = np.asarray(matrix)
+        if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+            raise ValueError(
+                "relevant and exclude are matrices [n_users, n_items] of numbers, sparse or "
+                f"dense; got {matrix.dtype} "
+                f"of shape {matrix.shape}"
+            )
+    csr = sp.csr_array(matrix, copy=True)
+    csr.data = csr.data != 0
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    return csr
+
+
+def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None) -> np.ndarray:
+    """`ranked` as int64 [n_users, K], checked."""
+    ranked = np.asarray(ranked)
+    if ranked.ndim != 2 or not np.issubdtype(ranked.dtype, np.integer):
+        raise ValueError(
+            f"ranked must be integers [n_users, K], got {ranked.dtype} of shape {ranked.shape}; "
+            "-1 stands for no item"
+        )
+    ranked = ranked.astype(np.int64, copy=False)
+    if k is not None:
+        _check_cut(k, ranked.shape[1])
+    if ranked.size and ranked.min() < -1:
+        raise ValueError(
+            f"ranked holds {ranked.min()}; item positions start at 0, and -1 means no item"
+        )
+    if n_items is not None and ranked.size and ranked.max() >= n_items:
+        raise ValueError(
+            f"ranked holds item {ranked.max()}, but there are only {n_items} items; count items "
+            "from 0 on"
+        )
+    ordered = np.sort(ranked, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        user, j = np.argwhere(twice)[0]
+        raise ValueError(
+            f"the list of user {user} holds item {ordered[user, j]} more than once; keep its best "
+            "rank, and -1 at the others"
+        )
+    return ranked
+
+
+def _is_whole(k: Any) -> bool:
+    return isinstance(k, int | np.integer) and not isinstance(k, bool)
+
+
+def _check_cut(k: Any, length: int) -> None:
+    if not _is_whole(k) or not 1 <= k <= length:
+        raise ValueError(
+            f"k must lie between 1 and the length of the lists, {length}; got {k!r}; rank more "
+            "items, or fill up with -1"
+        )
+
+
+def _cut(
+    ranked: np.ndarray, relevant: Any, k: int, found: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """rel [n_users, k] and |R| [n_users], NaN where R is empty."""
+    shape = np.shape(ranked)
+    if len(shape) == 2:
+        _check_cut(k, shape[1])
+    if found is None:
+        found = hits(ranked, relevant)
+    csr = _binary(relevant)
+    if found.shape != shape or len(found) != csr.shape[0]:
+        raise ValueError(
+            f"found has shape {found.shape}, ranked {shape}, and relevant {csr.shape}; found is "
+            "hits(ranked, relevant)"
+        )
+    size = np.diff(csr.indptr).astype(np.float64)
+    return found[:, :k], np.where(size > 0, size, np.nan)
+
+
+def _exposure(ranked: np.ndarray, n_items: int, k: int) -> np.ndarray:
+    """Number of lists, cut at k, that hold each item [n_items]."""
+    if not _is_whole(n_items) or n_items < 1:
+        raise ValueError(
+            f"n_items must be 1 or more, got {n_items!r}; it counts the items that could be "
+            "recommended"
+        )
+    cut = _ranked(ranked, k, n_items)[:, :k]
+    return np.bincount(cut[cut >= 0], minlength=n_items)

@@ -1,0 +1,100 @@
+"""What is shared by methods that make choices on held-out pairs or train with torch. No torch until
+it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import held_out
+from hinaug.graph.schema import EdgeType
+from hinaug.training import metrics
+
+_WATCH: ContextVar[Callable[[float], None] | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(watch: Callable[[float], None]) -> Iterator[None]:
+    """Call `watch` with each measure on validation pairs while the block runs; what it raises ends
+    the training.
+    """
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+def seen(hin: HIN, relation: EdgeType, src: np.ndarray) -> sp.csr_array:
+    """The observed targets of these sources, which no list repeats: CSR [len(src), n_targets of
+    hin].
+
+    Generated edges are guesses and not in it; rows of generated sources are empty.
+    """
+    base = hin.observed().adjacency(relation)
+    there = np.flatnonzero(src < base.shape[0])
+    rows = base[src[there]]
+    counts = np.zeros(len(src), np.int64)
+    counts[there] = np.diff(rows.indptr)
+    return sp.csr_array(
+        (rows.data, rows.indices, np.r_[0, np.cumsum(counts)]), shape=(len(src), hin.n(relation[2]))
+    )
+
+
+def unlinked(hin: HIN, relation: EdgeType, relevant: sp.csr_array) -> np.ndarray | None:
+    """bool [observed targets]: those without an observed link, if all of the relevant targets are
+    such; else None.
+
+    Where every held-out target is one that nobody had, the question is how to rank those: among all
+    others, which every source may still have, they would hardly be seen, and choices would be made
+    on zeros.
+    """
+    n = hin.n_observed(relation[2])
+    none = np.bincount(hin.observed().adjacency(relation).indices, minlength=n) == 0
+    targets = relevant[:, :n].indices
+    return none if len(targets) and none[targets].all() else None
+
+
+class Validation:
+    """NDCG@k of held-out pairs among what a source has not yet; generated targets are not ranked.
+
+    Where the held-out targets are ones that nobody had, only such targets are ranked, see
+    `unlinked`.
+
+    hin: the graph that is trained on. valid: held-out pairs, external ids in "src" and "dst".
+    """
+
+    def __init__(self, hin: HIN, relation: EdgeType, valid: pa.Table, k: int = 20) -> None:
+        self.n, self.k = hin.n_observed(relation[2]), k
+        self.users, relevant = held_out(hin, relation, valid)
+        self.relevant, self.seen = (
+            relevant[:, : self.n],
+            seen(hin, relation, self.users)[:, : self.n],
+        )
+        among = unlinked(hin, relation, self.relevant)
+        self.among = slice(None) if among is None else np.flatnonzero(among)
+        self.relevant, self.seen = self.relevant[:, self.among], self.seen[:, self.among]
+
+    def __call__(self, score: Callable[[np.ndarray], np.ndarray], block: int = 1024) -> float:
+        """score: positions of sources -> scores [len(src), n_targets], a block of sources at a
+        time.
+        """
+        values = [np.zeros(0)]
+        for at in range(0, len(self.users), block):
+            rows = slice(at, at + block)
+            ranked, _ = metrics.top_k(
+                score(self.users[rows])[:, : self.n][:, self.among], self.k, exclude=self.seen[rows]
+            )
+            values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
+        value = float(np.concatenate(values).mean()) if len(self.users) else 0.0
+        watch = _WATCH.get()
+        if watch is not None:
+            watch(value)
+        return value

@@ -1,0 +1,244 @@
+"""evaluate: what is measured, what is hidden, what is refused."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from methods import Fixed
+
+from hinaug.datasets import planted
+from hinaug.errors import LeakError, UnknownNameError
+from hinaug.evaluation.compare import compare
+from hinaug.evaluation.evaluate import evaluate
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
+from hinaug.predictors import EASE, Popularity
+from hinaug.split.last import leave_last
+from hinaug.split.random import random_split
+
+RATES = ("user", "rates", "item")
+
+
+def world():
+    """Three users, five items; the last two pairs of each are held out: valid, then test."""
+    rows = [("a", "vwx"), ("b", "wxy"), ("c", "xvzy")]
+    pairs = [(u, i, t) for u, items in rows for t, i in enumerate(items)]
+    hin = HIN.from_tables(
+        {"user": {"id": list("abc")}, "item": {"id": list("vwxyz")}},
+        {
+            RATES: {
+                "src": [p[0] for p in pairs],
+                "dst": [p[1] for p in pairs],
+                "time": [p[2] for p in pairs],
+            }
+        },
+        lineage="row",
+    )
+    return leave_last(hin, RATES)
+
+
+#         v  w  x  y  z
+SCORES = [[9, 8, 3, 2, 1], [1, 9, 8, 2, 3], [9, 1, 9, 4, 3]]
+
+
+def test_ndcg_by_hand_with_train_and_valid_hidden():
+    split = world()
+    model = Fixed(RATES, SCORES).fit(split.train)
+    test = evaluate(model, split.train_valid, split, k=(1, 2), on="test")
+    # a has met v, w: ranks x first. b has met w, x: ranks z, then y. c has met x, v, z: ranks y
+    # first
+    assert test.users.to_pylist() == ["a", "b", "c"]
+    np.testing.assert_allclose(test.values["NDCG@2"], [1, 1 / np.log2(3), 1])
+    np.testing.assert_allclose(test.values["NDCG@1"], [1, 0, 1])
+    np.testing.assert_allclose(test.values["MRR@2"], [1, 0.5, 1])
+    assert test["Recall@2"] == 1
+    assert test["Hit@1"] == pytest.approx(2 / 3)
+    # on valid only train is hidden. a ranks w first; b has met w, ranks x first; c has met x, v and
+    # ranks y, then z
+    valid = evaluate(model, split.train, split, k=2, on="valid")
+    np.testing.assert_allclose(valid.values["NDCG@2"], [1, 1, 1 / np.log2(3)])
+    assert valid["Precision@2"] == 0.5
+    assert "NDCG@2 0.87" in repr(valid)
+
+
+def test_valid_pairs_are_hidden_on_test_even_when_the_graph_lacks_them():
+    split = world()
+    model = Fixed(RATES, SCORES).fit(split.train)
+    one, two = (
+        evaluate(model, graph, split, k=2, on="test") for graph in (split.train, split.train_valid)
+    )
+    np.testing.assert_array_equal(one.values["NDCG@2"], two.values["NDCG@2"])
+
+
+def test_train_pairs_are_hidden_even_when_the_graph_lacks_them():
+    split = world()
+    model = Fixed(RATES, SCORES).fit(split.train)
+    bare = split.train.filter_edges(RATES, np.zeros(split.train.n(RATES), bool))
+    np.testing.assert_array_equal(
+        evaluate(model, bare, split, k=2).values["NDCG@2"],
+        evaluate(model, split.train, split, k=2).values["NDCG@2"],
+    )
+
+
+def test_users_without_held_out_pairs_are_left_out_and_unscored_ones_count_as_empty():
+    hin = HIN.from_tables(
+        {"user": {"id": ["a", "b", "once"]}, "item": {"id": list("vwxyz")}},
+        {
+            RATES: {
+                "src": ["a", "a", "b", "b", "once"],
+                "dst": list("vwxyz"),
+                "time": [1, 2, 1, 2, 1],
+            }
+        },
+    )
+    split = leave_last(hin, RATES, valid=0)
+    scores = np.array([[1, 9, 2, 3, 4], [np.nan] * 5, [1] * 5])
+    result = evaluate(Fixed(RATES, scores).fit(split.train), split.train, split, k=3, on="test")
+    assert result.users.to_pylist() == ["a", "b"]
+    assert result.values["NDCG@3"].tolist() == [1, 0]
+    assert result["Coverage@3"] == 3 / 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nothing = evaluate(
+            Fixed(RATES, scores * np.nan).fit(split.train), split.train, split, k=3, on="test"
+        )
+    assert nothing["NDCG@3"] == 0
+    assert np.isnan(nothing["Novelty@3"])
+
+
+def test_generated_rows_change_what_is_scored_but_neither_what_is_ranked_nor_who_is_judged():
+    split = world()
+    model = Fixed(RATES, SCORES).fit(split.train)
+    delta = Delta(
+        nodes={"user": {"id": ["ghost"]}, "item": {"id": ["new"]}},
+        edges={
+            RATES: {"src": ["a", "ghost", "b"], "dst": ["x", "v", "new"]}
+        },  # a - x is what test holds out
+    )
+    plain = evaluate(model, split.train_valid, split, k=3, on="test")
+    more = evaluate(model, split.train_valid + delta, split, k=3, on="test")
+    assert more.users.equals(plain.users)
+    for name, values in plain.values.items():
+        np.testing.assert_array_equal(values, more.values[name])
+    assert plain.overall == more.overall
+
+
+def test_a_cut_beyond_the_catalogue():
+    split = world()
+    result = evaluate(Fixed(RATES, SCORES).fit(split.train), split.train, split, k=50)
+    assert result["Recall@50"] == 1
+    assert result["Precision@50"] == pytest.approx(1 / 50)
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+def test_a_predictor_that_saw_the_pairs():
+    split = world()
+    for graph, on in (
+        (split.source, "test"),
+        (split.source, "valid"),
+        (split.train_valid, "valid"),
+    ):
+        model = Popularity(RATES).fit(graph)
+        with pytest.raises(LeakError, match="fitted on"):
+            evaluate(model, split.train, split, k=2, on=on)
+    refitted = Popularity(RATES).fit(split.train).refit(split.train_valid)
+    assert evaluate(refitted, split.train_valid, split, k=2, on="test")["Recall@2"] > 0
+
+
+def test_a_graph_to_score_on_that_holds_the_pairs_their_twins_or_their_evidence():
+    hin = planted(30, 20, 2, rng=0)
+    src, dst = (
+        hin.ids(t).take(pa.array(p))
+        for t, p in zip(("user", "item"), hin.links(RATES), strict=True)
+    )
+    hin = hin.with_edges(("item", "bought by", "user"), {"src": dst, "dst": src}, "row")
+    split = random_split(hin, RATES, evidence=["review"], rng=0)
+    model = Popularity(RATES).fit(split.train)
+    with pytest.raises(LeakError, match="edges of the graph to score on"):
+        evaluate(model, split.source, split)
+    with pytest.raises(LeakError, match="edges of the graph to score on"):
+        evaluate(model, split.train_valid, split, on="valid")
+    there = set(zip(*split.train.links(RATES), strict=True))
+    only_train = np.array([p in there for p in zip(*hin.links(RATES), strict=True)])
+    without = hin.filter_edges(RATES, only_train)
+    with pytest.raises(LeakError, match="stand as"):
+        evaluate(model, without, split)
+    with pytest.raises(LeakError, match="'review' nodes"):
+        evaluate(model, without.drop(("item", "bought by", "user")), split)
+    kept = random_split(
+        hin, RATES, evidence=["review"], keep=[("item", "bought by", "user")], rng=0
+    )
+    evaluate(Popularity(RATES).fit(kept.train), kept.train, kept)
+
+
+def test_errors():
+    split = world()
+    model = Popularity(RATES).fit(split.train)
+    with pytest.raises(ValueError, match="'valid' or 'test'"):
+        evaluate(model, split.train, split, on="train")
+    with pytest.raises(ValueError, match="at least 1"):
+        evaluate(model, split.train, split, k=0)
+    with pytest.raises(ValueError, match="has no valid pairs"):
+        evaluate(model, split.train, dataclasses.replace(split, valid=split.valid.slice(0, 0)))
+    with pytest.raises(ValueError, match="holds out"):
+        evaluate(Popularity(("user", "likes", "item")), split.train, split)
+    result = evaluate(model, split.train, split, k=2)
+    with pytest.raises(UnknownNameError, match="did you mean 'NDCG@2'"):
+        result["NDCG@3"]
+    with pytest.raises(UnknownNameError, match="no slice 'age'"):
+        result.by("age", "NDCG@2")
+
+
+def test_the_table_and_the_interval():
+    split = world()
+    result = evaluate(Fixed(RATES, SCORES).fit(split.train), split.train, split, k=2)
+    rows = {r["metric"]: r for r in result.table().to_pylist()}
+    assert rows["NDCG@2"]["mean"] == result["NDCG@2"]
+    assert rows["NDCG@2"]["low"] < result["NDCG@2"] < rows["NDCG@2"]["high"]
+    assert rows["Coverage@2"]["low"] is None
+    low, high = result.interval("NDCG@2", 0.5)
+    assert high - low < rows["NDCG@2"]["high"] - rows["NDCG@2"]["low"]
+
+
+# ---- slices --------------------------------------------------------------------------------------
+
+
+def test_slices_part_the_users():
+    split = random_split(planted(150, 60, 4, rng=0), RATES, evidence=["review"], rng=0)
+    result = evaluate(Popularity(RATES).fit(split.train), split.train, split, k=20)
+    assert set(result.slices) == {"train degree", "tail items held out"}
+    for name, labels in result.slices.items():
+        parts = result.by(name, "NDCG@20")
+        assert sum(n for n, _ in parts.values()) == len(result.users) == len(labels)
+        whole = sum(n * mean for n, mean in parts.values()) / len(labels)
+        assert whole == pytest.approx(result["NDCG@20"])
+    degree = np.bincount(split.train.links(RATES)[0], minlength=150)
+    of = dict(zip(split.train.ids("user").to_pylist(), degree, strict=True))
+    for user, label in zip(result.users.to_pylist(), result.slices["train degree"], strict=True):
+        assert label == ("0-5" if of[user] <= 5 else "6-20" if of[user] <= 20 else "21-60")
+
+
+def test_a_planted_world_where_the_better_model_wins_and_a_shuffled_one_where_it_does_not():
+    gain = {}
+    for shuffle in (False, True):
+        a, b = [], []
+        for seed in range(3):
+            split = random_split(
+                planted(200, 80, 4, thin=0, dim=0, rng=seed, shuffle=shuffle),
+                RATES,
+                evidence=["review"],
+                rng=seed,
+            )
+            for out, model in ((a, Popularity(RATES)), (b, EASE(RATES, l2=20.0))):
+                model.fit(split.train).refit(split.train_valid)
+                out.append(evaluate(model, split.train_valid, split, k=20, on="test"))
+        gain[shuffle] = compare(a, b)
+    assert gain[False].difference > 0.1
+    assert gain[False].p < 1e-9
+    assert "helps" in gain[False].verdict()
+    assert gain[True].difference < 0.03
+    assert "helps" not in gain[True].verdict()

@@ -1,0 +1,99 @@
+"""The random control: as many changes as the delta it stands beside, and nothing else in common."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from hinaug.datasets import planted
+from hinaug.datasets.planted import RATES
+from hinaug.generators import RelationGenerator, random_delta
+from hinaug.graph.delta import Delta
+from hinaug.predictors import EASE
+
+
+def counts(column):
+    return sorted(c["counts"] for c in column.value_counts().to_pylist())
+
+
+@pytest.mark.parametrize("by", ["uniform", "popularity"])
+def test_edges_keep_sources_and_confidence_and_avoid_what_is_observed(by):
+    hin = planted(80, 60, rng=0)
+    like = RelationGenerator(EASE(RATES, l2=10)).fit(hin, rng=0).generate(hin, 0.5)
+    made = random_delta(hin, like, 0, by=by)
+    a, b = like.edges[RATES], made.edges[RATES]
+    assert b["src"].equals(a["src"])
+    assert b["confidence"].equals(a["confidence"])
+    src, dst = hin.positions("user", b["src"]), hin.positions("item", b["dst"])
+    assert len(np.unique(src * 60 + dst)) == len(like)
+    assert hin.adjacency(RATES)[src, dst].sum() == 0
+    assert random_delta(hin, like, 0, by=by) == made != random_delta(hin, like, 1, by=by)
+    degree = np.asarray(hin.adjacency(RATES).sum(axis=0)).ravel()
+    drawn = np.corrcoef(degree, np.bincount(dst, minlength=60))[0, 1]
+    assert drawn > 0.5 if by == "popularity" else drawn < 0.2
+    assert (hin + like + made) - made - like == hin
+
+
+def test_nodes_keep_degrees_and_real_margins_but_no_dependence():
+    hin = planted(100, 40, rng=0, missing=0.2)
+    n = 400
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.arange(n), rng.integers(1, 6, n))
+    ids = np.array([f"new{i}" for i in range(n)])
+    links = {
+        "src": ids[rows],
+        "dst": [f"i{(7 * k) % 40:02d}" for k in range(len(rows))],
+        "rating": rng.integers(1, 6, len(rows)),
+    }
+    like = Delta({"user": {"id": ids, "job": ["musician"] * n, "age": [30] * n}}, {RATES: links})
+    made = random_delta(hin, like, 0)
+    users, edges = made.nodes["user"], made.edges[RATES]
+    assert users.num_rows == n
+    assert not set(users["id"].to_pylist()) & set(ids)
+    assert counts(edges["src"]) == counts(like.edges[RATES]["src"])
+    assert edges["rating"].equals(like.edges[RATES]["rating"])
+    pairs = list(zip(edges["src"].to_pylist(), edges["dst"].to_pylist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    real = hin.nodes["user"]
+    for name in ("job", "age"):
+        assert abs(users[name].null_count / n - real[name].null_count / 100) < 0.07
+    assert set(users["job"].to_pylist()) == set(real["job"].to_pylist())
+    assert hin.n("user") + n == (hin + like + made - like).n("user")
+
+
+def test_generated_items_masks_and_values():
+    hin = planted(50, 30, rng=0, missing=0.3)
+    hole = [
+        i
+        for i, v in zip(
+            hin.ids("user").to_pylist(), hin.column("user", "job").to_pylist(), strict=True
+        )
+        if v is None
+    ]
+    src, dst = hin.links(RATES)
+    first = pa.table({"src": hin.ids("user", src[:5]), "dst": hin.ids("item", dst[:5])})
+    like = Delta(
+        {"item": {"id": ["x1", "x2"], "x": np.zeros((2, 32))}},
+        {RATES: {"src": ["u00", "u01", "u02", "u03"], "dst": ["x1", "x1", "x1", "x2"]}},
+        {RATES: first},
+        {("user", "job"): {"id": hole, "value": ["baker"] * len(hole)}},
+    )
+    made = random_delta(hin, like, 0)
+    assert counts(made.edges[RATES]["dst"]) == [1, 3]
+    assert set(made.edges[RATES]["dst"].to_pylist()) == set(made.nodes["item"]["id"].to_pylist())
+    assert made.masks[RATES].num_rows == 5
+    assert made.values["user", "job"]["id"].to_pylist() == hole
+    assert (hin + made).n(RATES) == hin.n(RATES) - 5 + 4
+    assert hin + made - made == hin
+
+
+def test_bad_input():
+    hin = planted(10, 5, rng=0)
+    with pytest.raises(ValueError, match="by='degree'"):
+        random_delta(hin, Delta(), 0, by="degree")
+    stranger = Delta(edges={RATES: {"src": ["nobody"], "dst": ["i0"]}})
+    with pytest.raises(ValueError, match="nobody"):
+        random_delta(hin, stranger, 0)
+    greedy = Delta(edges={RATES: {"src": ["u0"] * 5, "dst": [f"i{k}" for k in range(5)]}})
+    with pytest.raises(ValueError, match="fewer unobserved targets"):
+        random_delta(hin, greedy, 0)
+    assert len(random_delta(hin, Delta(), 0)) == 0

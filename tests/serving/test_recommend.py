@@ -1,0 +1,125 @@
+"""recommend: the best real items that a user has not met."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from methods import Fixed
+
+from hinaug.errors import SchemaError
+from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
+from hinaug.predictors import Popularity
+from hinaug.predictors.ranking import BLOCK, ranked_lists
+from hinaug.serving.recommend import recommend
+
+RATES = ("user", "rates", "item")
+
+
+def graph():
+    return HIN.from_tables(
+        {"user": {"id": ["a", "b", "c"]}, "item": {"id": ["w", "x", "y", "z"]}},
+        {RATES: {"src": ["a", "b", "b"], "dst": ["w", "x", "y"]}},
+    )
+
+
+SCORES = [[9, 1, 3, 2], [5, 9, 8, 5], [1, np.nan, np.nan, 4]]
+
+
+def lists(table):
+    out = {}
+    for row in table.to_pylist():
+        assert row["rank"] == len(out.setdefault(row["user"], [])) + 1
+        out[row["user"]].append(row["item"])
+    return out
+
+
+def test_best_first_without_what_was_observed():
+    hin = graph()
+    model = Fixed(RATES, SCORES).fit(hin)
+    table = recommend(model, hin, ["a", "b", "c"], k=2)
+    assert table.column_names == ["user", "item", "score", "rank"]
+    assert lists(table) == {
+        "a": ["y", "z"],
+        "b": ["w", "z"],
+        "c": ["z", "w"],
+    }  # b: equal scores by position
+    assert table["score"].to_pylist() == [3, 2, 5, 5, 4, 1]
+    everything = recommend(model, hin, "a", k=9, exclude_observed=False)
+    assert lists(everything) == {"a": ["w", "y", "z", "x"]}
+
+
+def test_never_what_cannot_be_scored():
+    table = recommend(Fixed(RATES, SCORES).fit(graph()), graph(), ["c"], k=4)
+    assert lists(table) == {"c": ["z", "w"]}
+    assert not np.isnan(table["score"].to_numpy()).any()
+    nothing = Fixed(RATES, np.full((3, 4), np.nan)).fit(graph())
+    assert recommend(nothing, graph(), ["a", "b"], k=3).num_rows == 0
+
+
+def test_candidates():
+    hin = graph()
+    model = Fixed(RATES, SCORES).fit(hin)
+    assert lists(recommend(model, hin, ["a", "b"], k=3, candidates=["x", "w"])) == {
+        "a": ["x"],
+        "b": ["w"],
+    }
+    assert recommend(model, hin, ["a"], candidates=["w"]).num_rows == 0
+    assert recommend(model, hin, ["a"], candidates=[]).num_rows == 0
+    with pytest.raises(SchemaError, match="nope"):
+        recommend(model, hin, ["a"], candidates=["nope"])
+
+
+def test_generated_items_are_never_recommended_and_generated_edges_hide_nothing():
+    hin = graph()
+    delta = Delta(
+        nodes={"item": {"id": ["new"]}, "user": {"id": ["ghost"]}},
+        edges={RATES: {"src": ["a", "a", "ghost"], "dst": ["y", "new", "w"]}},
+    )
+    model = Fixed(RATES, SCORES).fit(hin)
+    assert lists(recommend(model, hin + delta, ["a", "ghost"], k=9)) == {
+        "a": ["y", "z", "x"],
+        "ghost": ["w", "y", "z", "x"],
+    }
+    assert lists(recommend(model, hin + delta, ["a"], k=9, candidates=["new", "z"])) == {"a": ["z"]}
+
+
+def test_ids_come_back_in_their_own_type():
+    hin = HIN.from_tables(
+        {"user": {"id": [7, 8]}, "item": {"id": [70, 80]}}, {RATES: {"src": [7], "dst": [70]}}
+    )
+    table = recommend(Popularity(RATES).fit(hin), hin, np.int64(8), k=1)
+    assert table.to_pylist() == [{"user": 8, "item": 70, "score": 1.0, "rank": 1}]
+    assert recommend(Popularity(RATES).fit(hin), hin, 8, k=1).equals(table)
+
+
+def test_errors():
+    hin = graph()
+    model = Popularity(RATES).fit(hin)
+    with pytest.raises(SchemaError, match=r"no 'user' nodes.*did you mean"):
+        recommend(model, hin, ["aa"])
+    with pytest.raises(ValueError, match="at least 1"):
+        recommend(model, hin, ["a"], k=0)
+    assert recommend(model, hin, [], k=3).num_rows == 0
+    assert recommend(model, hin, pa.array(["b", "b"]), k=1)["user"].to_pylist() == ["b", "b"]
+
+
+@pytest.mark.parametrize("scores_at_once", [20, 2**22])
+def test_many_users_are_ranked_in_blocks(monkeypatch, scores_at_once):
+    monkeypatch.setattr("hinaug.predictors.ranking.SCORES", scores_at_once)
+    n = BLOCK + 3
+    rng = np.random.default_rng(0)
+    scores = rng.random((n, 6))
+    hin = HIN.from_tables(
+        {"user": {"id": np.arange(n)}, "item": {"id": list("abcdef")}},
+        {
+            RATES: {
+                "src": np.arange(n),
+                "dst": np.array(list("abcdef"))[rng.integers(6, size=n)].tolist(),
+            }
+        },
+    )
+    model = Fixed(RATES, scores).fit(hin)
+    ranked, best = ranked_lists(model, hin, np.arange(n), 3, hin.adjacency(RATES))
+    hidden = np.where(hin.adjacency(RATES).toarray() > 0, -1, scores.astype(np.float32))
+    np.testing.assert_array_equal(ranked, np.argsort(-hidden, axis=1)[:, :3])
+    np.testing.assert_allclose(best, -np.sort(-hidden, axis=1)[:, :3])

@@ -1,0 +1,188 @@
+"""Deltas: fitted on held-out pairs, made by hand, merged, applied before the split; and honest
+ones.
+"""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from leak_worlds import (
+    RATES,
+    clean_split,
+    held,
+    histories,
+    ids,
+    linked,
+    named,
+    nodes_added,
+    on_train,
+    pairs,
+    quiet,
+    split_of,
+    undecided,
+    world,
+)
+
+from hinaug.datasets.planted import WROTE
+from hinaug.graph.delta import Delta, merge
+from hinaug.split.audit import audit
+
+
+def edges(rows, **more):
+    rows = list(rows)
+    return Delta(edges={RATES: {"src": [u for u, _ in rows], "dst": [i for _, i in rows]}}, **more)
+
+
+def guesses(hin, n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    users, items = ids(hin, "user"), ids(hin, "item")
+    there = set(pairs(hin))
+    out = {
+        (users[rng.integers(len(users))], items[rng.integers(len(items))]) for _ in range(3 * n)
+    } - there
+    return sorted(out)[:n]
+
+
+@pytest.mark.parametrize("kind", ["text", "integers", "toy"])
+def test_fitted_on_the_source(kind):
+    split = clean_split(kind)
+    rows = guesses(split.source) if kind != "toy" else [("u1", "i3")]
+    delta = edges(rows, fitted_on=[split.source.fingerprint()])
+    assert (
+        "fitted on a graph that holds"
+        in named(on_train(split, lambda g: g + delta), "Delta", "generated").why
+    )
+    named(split, "Delta", "generated", delta)
+    named(split, "Delta", "generated", delta, graph="train_valid")
+
+
+def test_fitted_on_train_and_valid_it_leaks_for_valid_alone():
+    split = clean_split()
+    delta = edges(guesses(split.source), fitted_on=[split.train_valid.fingerprint()])
+    leaks = audit(split, delta).leaks
+    assert [(f.kind, f.graph) for f in leaks] == [("generated", "train")]
+
+
+def test_that_does_not_say_what_it_was_fitted_on():
+    split = clean_split()
+    undecided(split, "Delta", edges(guesses(split.source)))
+    undecided(
+        on_train(split, lambda g: g + edges(guesses(split.source), fitted_on=["of old"])), "Delta"
+    )
+    leak = named(split, "Delta", "generated", edges(held(split)))
+    assert leak.count == len(held(split))
+    named(split, "Delta", "generated", edges(held(split)[:1]))
+
+
+def test_a_merge_of_a_clean_and_a_leaky_one():
+    split = clean_split()
+    fine = edges(guesses(split.source), fitted_on=[split.train.fingerprint()])
+    bad = edges(
+        guesses(split.source, seed=1), origin="other", fitted_on=[split.source.fingerprint()]
+    )
+    quiet(split, fine)
+    named(split, "Delta", "generated", merge([fine, bad]))
+
+
+def test_applied_before_the_split():
+    hin = world()
+    named(split_of(hin + edges(guesses(hin), fitted_on=[hin.fingerprint()])), "Delta", "generated")
+    split = split_of(hin + edges(guesses(hin)))
+    undecided(split, "Delta")
+    assert "before the split" in audit(split).unknown[0].why
+
+
+def test_masks_that_name_held_out_pairs_or_lost_reviews():
+    hin = world(reviews=True)
+    split = split_of(hin)
+    out = held(split)
+    masks = Delta(masks={RATES: {"src": [u for u, _ in out], "dst": [i for _, i in out]}})
+    assert "masks name" in named(split, "Delta", "generated", masks).why
+    there = set(ids(split.train, "review"))
+    at = next(k for k, r in enumerate(ids(hin, "review")) if r not in there)
+    lost = Delta(masks={WROTE: {"src": [pairs(hin)[at][0]], "dst": [ids(hin, "review")[at]]}})
+    assert "left with held-out pairs" in named(split, "Delta", "generated", lost).why
+
+
+def test_generated_nodes_that_join_held_out_pairs():
+    split = clean_split()
+    out = held(split)
+    (u, i), *_ = pairs(split.train)
+    base = linked(
+        nodes_added(split.train, memo={"id": ["m"]}), ("user", "made", "memo"), [u], ["m"]
+    )
+    base = linked(base, ("memo", "on", "item"), ["m"], [i])
+    made = [f"g{k}" for k in range(len(out))]
+    delta = Delta(
+        nodes={"memo": {"id": made}},
+        edges={
+            ("user", "made", "memo"): {"src": [u for u, _ in out], "dst": made},
+            ("memo", "on", "item"): {"src": made, "dst": [i for _, i in out]},
+        },
+    )
+    leak = named(on_train(split, lambda g: base + delta), "user memo item", "generated")
+    assert leak.count == len(out)
+
+
+def test_a_generated_copy_of_a_user():
+    split = clean_split()
+    u = held(split)[0][0]
+    items = histories(split.source)[u]
+    delta = Delta(
+        nodes={"user": {"id": ["copy"]}},
+        edges={RATES: {"src": ["copy"] * len(items), "dst": items}},
+    )
+    assert "repeat profiles" in named(split, RATES[1], "generated", delta).why
+
+
+def test_values_filled_from_held_out_rows():
+    hin = world()
+    hin = hin.with_column("user", "habit", pa.nulls(hin.n("user"), pa.float64()), "row")
+    split = split_of(hin)
+
+    def filled(graph, **more):
+        src, rating = graph.links(RATES)[0], graph.vectors(RATES, "rating")[:, 0]
+        n = np.bincount(src, minlength=hin.n("user"))
+        cells = {
+            "id": ids(hin, "user"),
+            "value": np.bincount(src, rating, minlength=len(n)) / np.maximum(n, 1),
+        }
+        return Delta(values={("user", "habit"): cells}, **more)
+
+    named(split, "user.habit", "generated", filled(split.source))
+    named(split, "Delta", "generated", filled(split.source, fitted_on=[split.source.fingerprint()]))
+    undecided(split, "Delta", filled(split.train))
+    quiet(split, filled(split.train, fitted_on=[split.train.fingerprint()]))
+
+
+def test_an_honest_delta_may_hit_held_out_pairs():
+    split = clean_split()
+    mine = split.train.fingerprint()
+    delta = edges([*guesses(split.source), *held(split)[:5]], fitted_on=[mine])
+    both = dataclasses.replace(
+        split, train=split.train + delta, train_valid=split.train_valid + delta
+    )
+    assert audit(both).clean
+    assert audit(split, delta).clean
+    found = quiet(split, edges(held(split), fitted_on=[mine]))  # no skill explains this
+    assert any("yet" in f.why for f in found.unknown)
+
+
+def test_a_delta_fitted_on_train_with_another_delta():
+    split = clean_split()
+    one = edges(guesses(split.source), fitted_on=[split.train.fingerprint()])
+    graph = split.train + one
+    two = edges(guesses(split.source, seed=1)[:5], origin="two", fitted_on=[graph.fingerprint()])
+    assert audit(on_train(split, lambda g: graph + two)).clean
+
+
+def test_predictions_stored_as_edges_are_unknown_while_they_miss_more_than_they_hit():
+    split = clean_split()
+    rows = [*guesses(split.source), *held(split)[:5]]
+    src, dst = zip(*rows, strict=True)
+    edge = ("user", "may like", "item")
+    undecided(
+        on_train(split, lambda g: linked(g, edge, src, dst, "aggregate")), "user may like item"
+    )
+    named(on_train(split, lambda g: linked(g, edge, src, dst, "row")), "user may like item", "twin")
