@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from hinaug.errors import KindError
+
 
 def folder(value: Any, who: str) -> Path:
     """The path; TypeError for what is none."""
     try:
         return Path(value)
     except TypeError:
-        raise TypeError(
+        raise KindError(
             f"{who}: a folder is needed, a string or a path; got {kind(value)} {value!r:.80}"
         ) from None
 
@@ -36,7 +38,7 @@ def whole(value: Any, name: str, least: int = 0) -> int:
 def number(value: Any, name: str, what: str) -> None:
     """TypeError unless `value` is a number; what: in words, which one is needed."""
     if not is_number(value):
-        raise TypeError(f"{name}={value!r}: {what} is needed{_but(value)}")
+        raise KindError(f"{name}={value!r}: {what} is needed{_but(value)}")
 
 
 def is_number(value: Any, of: type = Real) -> bool:
@@ -51,7 +53,7 @@ def generator(rng: Any, who: str) -> np.random.Generator:
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
-        raise TypeError(
+        raise KindError(
             f"{who}: rng={rng!r} is no seed; pass a whole number of at least 0, a numpy "
             "Generator, or None for chance"
         ) from error

@@ -1,23 +1,91 @@
-"""Every exception of hinaug."""
+"""Every exception of hinaug, and the words that their messages share.
+
+    HinaugError                      anything below; `asked` and `there` say what it is about
+    ├── ParameterError   ValueError      a parameter has a value that it cannot have
+    ├── KindError        TypeError       an argument is of another kind than the one that is taken
+    ├── SchemaError      ValueError      data do not fit the schema of a graph
+    │   └── UnknownNameError  KeyError       a type, column, metric or slice that is not there
+    ├── ReadOnlyError    AttributeError  a graph or a delta was to be changed in place
+    ├── NotFittedError   ValueError      results were asked for before `fit`
+    ├── FoldInError      ValueError      a method cannot score somebody new without a refit
+    ├── LeakError        ValueError      held-out pairs are where a model could have seen them
+    ├── DivergenceError  ArithmeticError  training left the numbers
+    ├── StoreError       ValueError      a folder cannot be saved to or loaded from
+    └── ReportError      ValueError      no report can be made of a folder
+    EdgeWarning          UserWarning     a best value lies on the edge of its search space
+
+Each is also the built-in exception beside it, so `except ValueError` works without importing
+hinaug. A message says what was asked, what there is, and what to do.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
-class SchemaError(ValueError):
-    """Input that does not fit the schema: says what was asked, what there is, and what to do."""
+class HinaugError(Exception):
+    """The base of all exceptions of hinaug.
+
+    asked: what was given or asked for, as it came; None where the message says it all.
+    there: what there is instead: names, counts or a limit; None where nothing is.
+    """
+
+    def __init__(self, message: str = "", *, asked: Any = None, there: Any = None) -> None:
+        super().__init__(message)
+        self.asked, self.there = asked, there
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ParameterError(HinaugError, ValueError):
+    """A parameter has a value that it cannot have; `there` says which ones it can."""
+
+
+class KindError(HinaugError, TypeError):
+    """An argument is of another kind than the one that is taken."""
+
+
+class SchemaError(HinaugError, ValueError):
+    """Data that do not fit the schema of a graph."""
 
 
 class UnknownNameError(SchemaError, KeyError):
-    """A type or column that is not there; the message suggests the nearest."""
+    """A name that is not there; `there` lists those that are, and the message has the nearest."""
 
-    __str__ = ValueError.__str__
+
+class ReadOnlyError(HinaugError, AttributeError):
+    """A graph or a delta was to be changed in place; whatever changes one makes a new one."""
+
+
+class NotFittedError(HinaugError, ValueError):
+    """Results were asked for before `fit`."""
+
+
+class FoldInError(HinaugError, ValueError):
+    """A method that cannot score somebody new without a refit; the message says why."""
+
+
+class LeakError(HinaugError, ValueError):
+    """Held-out pairs are where the predictor could have seen them."""
+
+
+class DivergenceError(HinaugError, ArithmeticError):
+    """Training left the numbers: a loss or a parameter is not finite. `asked` is the epoch."""
+
+
+class StoreError(HinaugError, ValueError):
+    """A folder that cannot be saved to or loaded from."""
+
+
+class ReportError(HinaugError, ValueError):
+    """A folder of which no report can be made."""
+
+
+class EdgeWarning(UserWarning):
+    """A best value lies on the edge of its space: the true best may lie beyond."""
 
 
 def nearest(asked: Any, there: Iterable[Any]) -> str:
@@ -30,26 +98,5 @@ def nearest(asked: Any, there: Iterable[Any]) -> str:
 def some(values: Iterable[Any], n: int = 5) -> str:
     """The first few of `values` for an error message."""
     values = list(values)
-    return ", ".join(repr(v) for v in values[:n]) + (
-        f", ... ({len(values)} in all)" if len(values) > n else ""
-    )
-
-
-class NotFittedError(ValueError):
-    """Asked for results before `fit`."""
-
-
-class LeakError(ValueError):
-    """Held-out pairs are where the predictor could have seen them."""
-
-
-class StoreError(ValueError):
-    """A store that cannot be written or read: says where, what is wrong, and what to do."""
-
-
-class ReportError(ValueError):
-    """A folder of which no report can be made: says what is missing or broken, and what to do."""
-
-
-class EdgeWarning(UserWarning):
-    """A best value lies on the edge of its space: the true best may lie beyond."""
+    more = f", ... ({len(values)} in all)" if len(values) > n else ""
+    return ", ".join(repr(v) for v in values[:n]) + more

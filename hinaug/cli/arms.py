@@ -11,6 +11,7 @@ import numpy as np
 
 from hinaug.cli.places import opened
 from hinaug.cli.shared import note, table, tell
+from hinaug.errors import ParameterError
 from hinaug.evaluation.compare import Comparison, compare, holm
 from hinaug.evaluation.evaluate import evaluate
 from hinaug.evaluation.result import Result
@@ -43,13 +44,15 @@ def deltas_by_name(paths: Sequence[Path], split: Split) -> dict[str, Delta]:
         for p, s in zip(paths, short, strict=True)
     ]
     if len(set(names)) < len(names):
-        raise ValueError(f"--delta: {next(n for n in names if names.count(n) > 1)} stands twice")
+        raise ParameterError(
+            f"--delta: {next(n for n in names if names.count(n) > 1)} stands twice"
+        )
     deltas = {name: opened(path, "delta") for name, path in zip(names, paths, strict=True)}
     for name, delta in deltas.items():
         _check_made_for(name, delta, split)
     empty = [name for name, delta in deltas.items() if not len(delta)]
     if empty:
-        raise ValueError(f"--delta {empty[0]} holds nothing: there is nothing to compare")
+        raise ParameterError(f"--delta {empty[0]} holds nothing: there is nothing to compare")
     return deltas
 
 
@@ -63,7 +66,7 @@ def _check_made_for(name: str, delta: Delta, split: Split) -> None:
             "what is held out"
         )
     elif set(delta.fitted_on) != {split.train.fingerprint()}:
-        raise ValueError(
+        raise ParameterError(
             f"--delta {name} was fitted on another graph than what this split trains on, so it "
             "may hold what the split holds "
             "out; make one for this split with hinaug augment"
@@ -71,7 +74,7 @@ def _check_made_for(name: str, delta: Delta, split: Split) -> None:
     try:
         split.train + delta
     except ValueError as error:
-        raise ValueError(f"--delta {name} does not fit this split: {error}") from error
+        raise ParameterError(f"--delta {name} does not fit this split: {error}") from error
 
 
 def control(name: str) -> str:

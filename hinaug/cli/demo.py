@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from hinaug.datasets import amazon_reviews, find, movielens_100k
 from hinaug.ensembles import Weighted
+from hinaug.errors import ParameterError
 from hinaug.evaluation.compare import Comparison
 from hinaug.evaluation.evaluate import evaluate
 from hinaug.evaluation.result import Result
@@ -122,7 +123,7 @@ def run(
     """
     console = console or Console(width=120, highlight=False)
     if dataset not in JOBS:
-        raise ValueError(f"no demo for {dataset!r}; there are {list(JOBS)}")
+        raise ParameterError(f"no demo for {dataset!r}; there are {list(JOBS)}")
     found = find(dataset, folder)
     console.print(f"[bold]{dataset}[/]: read from {found.source}\n  terms: {found.terms}")
     job, seeds = JOBS[dataset](found.folder), tuple(seeds)

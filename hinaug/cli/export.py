@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from hinaug.cli.places import check_place, drafted
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.io.convert import to_networkx, to_parquet
 
@@ -18,7 +19,7 @@ def write(hin: HIN, folder: Path, form: str) -> list[str]:
     "graphml".
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--to {folder} is not an empty folder; name a new one")
+        raise ParameterError(f"--to {folder} is not an empty folder; name a new one")
     check_place(folder, "--to")
     with drafted(folder) as draft:
         {"parquet": to_parquet, "csv": _csv, "graphml": _graphml}[form](hin, draft)

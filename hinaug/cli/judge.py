@@ -13,6 +13,7 @@ from hinaug.cli import listed
 from hinaug.cli.listed import ENSEMBLES, PREDICTORS, SET
 from hinaug.cli.places import check_out, opened
 from hinaug.cli.shared import Force, Json, Seed, answer, app, counted, note, table, tell, words
+from hinaug.errors import ParameterError
 
 
 class On(StrEnum):
@@ -86,7 +87,7 @@ def evaluate(
         check_out(out, "estimator", force)
         keep = _arm_to_keep(keep, list(deltas))
     elif keep is not None:
-        raise ValueError("--keep says which model --out saves; there is no --out")
+        raise ParameterError("--keep says which model --out saves; there is no --out")
     if run is not None:
         check_run(run, deltas, on.value)
     if on is On.valid and len(model) > 1:
@@ -153,7 +154,7 @@ def _predictor(names: list[str], ensemble: str, relation: Any, settings: Any) ->
 def _cuts(text: str) -> list[int]:
     cuts = [part.strip() for part in text.split(",")]
     if not all(c.isdecimal() and int(c) >= 1 for c in cuts):
-        raise ValueError(f"--k {text!r}: whole numbers of at least 1, such as 10,20")
+        raise ParameterError(f"--k {text!r}: whole numbers of at least 1, such as 10,20")
     return [int(c) for c in cuts]
 
 
@@ -161,10 +162,10 @@ def _arm_to_keep(keep: str | None, deltas: list[str]) -> str:
     arms = ["plain", *deltas]
     if keep is None:
         if len(deltas) > 1:
-            raise ValueError(f"--out saves one model: say which with --keep, one of {arms}")
+            raise ParameterError(f"--out saves one model: say which with --keep, one of {arms}")
         return arms[-1]
     if keep not in arms:
-        raise ValueError(f"--keep {keep!r}: no such arm; there are {arms}")
+        raise ParameterError(f"--keep {keep!r}: no such arm; there are {arms}")
     return keep
 
 
@@ -197,14 +198,14 @@ def recommend(
 
     predictor = opened(model, "estimator")
     if not isinstance(predictor, LinkPredictor):
-        raise ValueError(
+        raise ParameterError(
             f"{model} holds a {type(predictor).__name__}, which does not rank; hinaug evaluate "
             "--out saves a model"
         )
     there = opened(store, "hin", "split")
     hin = there if isinstance(there, HIN) else there.train_valid
     if predictor.relation not in hin.edges:
-        raise ValueError(
+        raise ParameterError(
             f"the model ranks {','.join(predictor.relation)}; {store} has "
             f"{[','.join(t) for t in hin.edges]}"
         )
@@ -215,9 +216,9 @@ def recommend(
         hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE" * (
             "," in users
         )
-        raise ValueError(f"{error}{hint}") from error
+        raise ParameterError(f"{error}{hint}") from error
     if not len(found) and set(names).isdisjoint(predictor.src_ids_.to_pylist()):
-        raise ValueError(
+        raise ParameterError(
             f"{model} was fitted on a graph that has none of these {predictor.relation[0]}s; is "
             f"{store} the right one?"
         )
@@ -262,8 +263,8 @@ def _ids(text: str) -> list[str]:
             else text.split(",")
         )
     except UnicodeDecodeError as error:
-        raise ValueError(f"--users {text}: the file is no UTF-8 text ({error})") from error
+        raise ParameterError(f"--users {text}: the file is no UTF-8 text ({error})") from error
     names = list(dict.fromkeys(name.strip() for name in listed if name.strip()))
     if not names:
-        raise ValueError(f"--users {text!r} names nobody")
+        raise ParameterError(f"--users {text!r} names nobody")
     return names

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hinaug.errors import nearest
+from hinaug.errors import ParameterError, nearest
 
 
 def method(package: str, name: str, base: type) -> type:
@@ -36,7 +36,7 @@ def method(package: str, name: str, base: type) -> type:
     there = {fold: n for fold, n in public.items() if is_method(getattr(module, n))}
     near = difflib.get_close_matches(name.casefold(), there, 1)
     hint = f"; did you mean {there[near[0]]!r}?" if near else ""
-    raise ValueError(
+    raise ParameterError(
         f"no method {name!r} in hinaug.{package}; there are {list(there.values())}{hint}"
     )
 
@@ -45,7 +45,7 @@ def sized(text: str) -> tuple[str, int | float]:
     """ "WGAN:0.1" as a name and a share, "WGAN:100" as a name and a count."""
     name, colon, size = text.rpartition(":")
     if not (name and colon):
-        raise ValueError(
+        raise ParameterError(
             f"{text!r} does not say how much: NAME:0.1 is a share of what is observed, NAME:100 a "
             "count"
         )
@@ -59,7 +59,7 @@ def number(text: str, where: str) -> int | float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise ValueError(
+        raise ParameterError(
             f"{where!r}: {text!r} is no size; 0.1 is a share of what is observed, 100 a count"
         )
     return value
@@ -78,7 +78,7 @@ class Settings:
             key, equals, value = text.partition("=")
             owner, dot, name = key.strip().rpartition(".")
             if not equals or not name or (dot and not owner):
-                raise ValueError(
+                raise ParameterError(
                     f"--set {text!r}: written NAME=VALUE or METHOD.NAME=VALUE, such as l2=300 or "
                     "EASE.l2=300"
                 )
@@ -95,11 +95,13 @@ class Settings:
                 continue
             self.used.add(text)
             if not _fits(value, hints.get(name, Any)):
-                raise ValueError(f"--set {text!r}: {cls.__name__}.{name} is {_words(hints[name])}")
+                raise ParameterError(
+                    f"--set {text!r}: {cls.__name__}.{name} is {_words(hints[name])}"
+                )
             fixed[name] = value
         missing = [f.name for f in own if _is_needed(f) and f.name not in fixed]
         if missing:
-            raise ValueError(
+            raise ParameterError(
                 f"{cls.__name__} needs {missing}: say it with --set "
                 f"{cls.__name__}.{missing[0]}=VALUE"
             )
@@ -110,7 +112,7 @@ class Settings:
         for _, name, _, text in self.given:
             if text not in self.used:
                 names = sorted({n for fields in self.seen.values() for n in fields})
-                raise ValueError(
+                raise ParameterError(
                     f"--set {text!r}: nobody has that; there is {self.seen}{nearest(name, names)}"
                 )
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hinaug.errors import ParameterError
+
 
 def opened(path: Path, *kinds: str) -> Any:
     """What the store at `path` holds; ValueError when that is none of the kinds ("hin", "delta",
@@ -20,7 +22,7 @@ def opened(path: Path, *kinds: str) -> Any:
     from hinaug.io.store import load
 
     if path.is_dir() and (there := kind_of(path)) is not None and there not in kinds:
-        raise ValueError(
+        raise ParameterError(
             f"{path} holds {WORDS[there]}; expected "
             f"{' or '.join(WORDS[k] for k in kinds)}{HOW[kinds[0]]}"
         )
@@ -60,9 +62,9 @@ def check_out(out: Path, kind: str, force: bool) -> None:
     there = kind_of(out) if out.is_dir() else None
     if there is None:
         what = "a file" if not out.is_dir() else "not a store, and not empty"
-        raise ValueError(f"--out {out} is {what}; name a new folder")
+        raise ParameterError(f"--out {out} is {what}; name a new folder")
     if there != kind and not force:
-        raise ValueError(
+        raise ParameterError(
             f"--out {out} holds {WORDS[there]}, and would get {WORDS[kind]}; name another folder, "
             "or --force"
         )
@@ -72,9 +74,9 @@ def check_place(path: Path, option: str) -> None:
     """Asked before any work: ValueError where a folder cannot be made or written."""
     there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     if not there.is_dir() and there != path.absolute():
-        raise ValueError(f"{option} {path}: {there} is a file")
+        raise ParameterError(f"{option} {path}: {there} is a file")
     if not os.access(there, os.W_OK):
-        raise ValueError(f"{option} {path}: {there} may not be written to")
+        raise ParameterError(f"{option} {path}: {there} may not be written to")
 
 
 @contextmanager
@@ -96,4 +98,4 @@ def drafted(folder: Path) -> Iterator[Path]:
                     aside.rename(folder)
                 raise
     except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise ParameterError(f"cannot write {folder}: {error.strerror or error}") from error

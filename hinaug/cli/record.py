@@ -14,6 +14,7 @@ from rich.console import Console
 from hinaug.cli.arms import Learned, control
 from hinaug.cli.places import check_place, drafted
 from hinaug.cli.shared import words
+from hinaug.errors import ParameterError
 from hinaug.evaluation.compare import Comparison
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -29,21 +30,21 @@ OWN = ("results.jsonl", "report.html")
 def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
     """Asked before any work: an older run may be replaced, nothing else."""
     if on != "test":
-        raise ValueError(
+        raise ParameterError(
             "--run keeps what a report is made of, and that is judged on test; add --on test"
         )
     if not deltas:
-        raise ValueError(
+        raise ParameterError(
             "--run keeps a comparison, and there is nothing to compare with; add --delta"
         )
     check_place(folder, "--run")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / OWN[0]).is_file():
-        raise ValueError(f"--run {folder} is there and is no older run; name a new folder")
+        raise ParameterError(f"--run {folder} is there and is no older run; name a new folder")
     strangers = [p.name for p in folder.iterdir() if not _is_own(p)]
     if strangers:
-        raise ValueError(
+        raise ParameterError(
             f"--run {folder} holds {', '.join(strangers[:3])} beside an older run; name a new "
             "folder"
         )

@@ -11,6 +11,7 @@ from hinaug.cli import listed
 from hinaug.cli.listed import GENERATORS, PREDICTORS, SET
 from hinaug.cli.places import check_out, check_place, opened
 from hinaug.cli.shared import Force, Json, Seed, answer, app, console, tell
+from hinaug.errors import ParameterError
 
 
 @app.command()
@@ -47,7 +48,7 @@ def demo(
     from hinaug.cli.demo import run
 
     if out.is_file():
-        raise ValueError(f"--out {out} is a file; name a folder")
+        raise ParameterError(f"--out {out} is a file; name a folder")
     check_place(out, "--out")
     for regime in ("all", "thin"):
         check_out(out / regime, "hin", force=False)
@@ -117,7 +118,7 @@ def augment(
             cls = method("generators", name, EntityGenerator)
             jobs.append((settings.make(cls, node, relation=made.target), size))
     if not jobs:
-        raise ValueError(
+        raise ParameterError(
             "nothing to generate; say --edges LightGCN:0.1, --users WGAN:0.1 or --items WGAN:0.1"
         )
     settings.check()
@@ -128,7 +129,7 @@ def augment(
     ]
     delta = merge(deltas)
     if not len(delta):
-        raise ValueError(
+        raise ParameterError(
             "nothing was generated: "
             f"{', '.join([*(edges or []), *(users or []), *(items or [])])}; ask for more"
         )

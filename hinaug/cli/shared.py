@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hinaug.errors import ParameterError
+
 HELP = """Augment the data of a recommender system on a graph, and find out honestly whether it helped.
 
 Each verb reads and writes folders: a graph, a split, a delta, a model. `hinaug VERB --help` says more.
@@ -185,7 +187,7 @@ def edge_type(text: str, there: Mapping[Any, Any]) -> tuple[str, str, str]:
     parts = tuple(p.strip() for p in text.split(","))
     if len(parts) != 3 or parts not in there:
         names = [",".join(t) for t in there]
-        raise ValueError(f"no edge type {text!r}; this graph has {names}{nearest(text, names)}")
+        raise ParameterError(f"no edge type {text!r}; this graph has {names}{nearest(text, names)}")
     return parts
 
 

@@ -11,6 +11,7 @@ import typer
 
 from hinaug.cli.places import check_out, opened
 from hinaug.cli.shared import Force, Json, Seed, answer, app, edge_type, tell
+from hinaug.errors import ParameterError
 
 
 class How(StrEnum):
@@ -83,7 +84,9 @@ def split(
     for name, value in (("time", time), ("known", known)):
         if value is not None:
             if how not in fits[name]:
-                raise ValueError(f"--{name} is for {' and '.join(fits[name])}, not for --how {how}")
+                raise ParameterError(
+                    f"--{name} is for {' and '.join(fits[name])}, not for --how {how}"
+                )
             options[name] = value
     for name, text in (("valid", valid), ("test", test)):
         if text is not None:
@@ -106,7 +109,7 @@ def split(
         made, how={**made.how, **{name: v for name, v in chosen.items() if v is not None}}
     )
     if not made.valid.num_rows + made.test.num_rows:
-        raise ValueError(
+        raise ParameterError(
             f"nothing is held out: {hin.n(relation):,} rows of {target} are left to "
             f"split{_least(min_rating)}"
         )
@@ -157,11 +160,11 @@ def _least(rating: float | None) -> str:
 def _part(size: int | float, name: str, how: How) -> int | float:
     """A share or a count, as the split takes it."""
     if how is How.leave_last and not isinstance(size, int):
-        raise ValueError(
+        raise ParameterError(
             f"--{name} {size}: leave-last holds out a count of pairs of each user, such as 1"
         )
     if how not in (How.leave_last, How.random) and isinstance(size, int) and size:
-        raise ValueError(f"--{name} {size}: {how} holds out a share, such as 0.1")
+        raise ParameterError(f"--{name} {size}: {how} holds out a share, such as 0.1")
     return size
 
 
@@ -172,7 +175,7 @@ def _liked(hin: Any, relation: tuple[str, str, str], least: float) -> Any:
 
     rating = hin.observed().column(relation, "rating")
     if not is_number(rating.type):
-        raise ValueError(
+        raise ParameterError(
             f"--min-rating: the column 'rating' of {relation} is {rating.type}, not a number"
         )
     numbers = rating.to_numpy(zero_copy_only=False).astype(float)

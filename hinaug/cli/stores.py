@@ -12,6 +12,7 @@ from hinaug.cli import listed
 from hinaug.cli.facts import describe, facts_of
 from hinaug.cli.places import check_out, opened
 from hinaug.cli.shared import Force, Json, answer, app, counted, note, table, tell
+from hinaug.errors import ParameterError
 
 
 @app.command()
@@ -48,10 +49,12 @@ def datasets(
     )
     sources = dict(sorted({**SOURCES, "planted": made_up}.items()))
     if name is not None and name not in sources:
-        raise ValueError(f"no data set {name!r}; there are {[*sources]}{nearest(name, sources)}")
+        raise ParameterError(
+            f"no data set {name!r}; there are {[*sources]}{nearest(name, sources)}"
+        )
     if out is not None:
         if name is None:
-            raise ValueError(f"--out needs the name of a data set, one of {[*sources]}")
+            raise ParameterError(f"--out needs the name of a data set, one of {[*sources]}")
         source = sources[name]
         check_out(out, "split" if source.reader == "lightgcn_split" else "hin", force)
         note(f"terms of {name}: {source.terms}")
@@ -126,7 +129,7 @@ def build(
         answer(as_json, {"schema": text}, lambda _: typer.echo(text, nl=False))
         return
     if not files or out is None:
-        raise ValueError(
+        raise ParameterError(
             "build takes files and --out STORE; `hinaug build --example` prints a schema to start "
             "from"
         )
@@ -139,7 +142,7 @@ def build(
 
     found = known_folder(files[0]) if len(files) == 1 and files[0].is_dir() else None
     if found is None:
-        raise ValueError(
+        raise ParameterError(
             "which file gives which nodes and edges? --schema says so; `hinaug build FILES "
             "--example` prints one to start from"
         )

@@ -19,6 +19,7 @@ from hinaug.datasets.amazon_files import Reader, records, review_file
 from hinaug.datasets.amazon_meta import add_metadata
 from hinaug.datasets.amazon_rows import review
 from hinaug.datasets.files import in_order
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 
@@ -82,7 +83,7 @@ def amazon_reviews(
     https://amazon-reviews-2023.github.io (2023).
     """
     if errors not in ("raise", "skip"):
-        raise ValueError(f"errors={errors!r}: expected 'raise' or 'skip'")
+        raise ParameterError(f"errors={errors!r}: expected 'raise' or 'skip'")
     file = review_file(path, ADDRESS)
     reader = Reader(file, skip=errors == "skip")
     columns: dict[str, list] = {name: [] for name in KINDS}
@@ -107,7 +108,7 @@ def amazon_reviews(
     counts["unreadable"] = reader.skipped
     counts["rows"] += reader.skipped_lines
     if not columns["user"]:
-        raise ValueError(
+        raise ParameterError(
             f"{file}: no reviews in it; expected rows with reviewerID (or user_id) and asin"
         )
     nodes, edges, lineage = _tables(columns)

@@ -17,6 +17,7 @@ from typing import Any
 
 from hinaug import checks
 from hinaug.datasets.amazon_values import literal
+from hinaug.errors import ParameterError
 from hinaug.io.delimited import read_delimited
 
 ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".csv.zip")
@@ -42,7 +43,7 @@ class Reader:
                 else json.dumps(_without_name(content), default=str, skipkeys=True)
             )
             start = re.split(r"[\"']?reviewerName", start)[0][:60]  # a person's name is not printed
-            raise ValueError(
+            raise ParameterError(
                 f"{self.file}, {self.unit} {self.line}: {why}; it starts {start!r}. errors='skip' "
                 "counts such rows instead"
             )
@@ -105,7 +106,7 @@ def _json_list(source: bytes, reader: Reader) -> Iterator[Mapping[str, Any]]:
     try:
         found = json.loads(source)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
+        raise ParameterError(
             f"{reader.file}: it starts as a JSON list but cannot be read as one: {error}"
         ) from None
     reader.unit = "record"
@@ -124,7 +125,7 @@ def _whole(stream: Any, reader: Reader) -> Iterator[bytes]:
             reader.line += 1
             yield line.removeprefix(codecs.BOM_UTF8) if reader.line == 1 else line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(
+        raise ParameterError(
             f"{reader.file}, after line {reader.line}: the archive is damaged ({error}); fetch it "
             "again"
         ) from error
@@ -139,7 +140,7 @@ def _csv_rows(reader: Reader) -> Iterator[Mapping[str, Any]]:
     reader.skipped_lines += len(wrong)
     for names in (("reviewerID", "user_id"), ("asin", "parent_asin"))[reader.meta :]:
         if not {*names} & {*table.column_names}:
-            raise ValueError(
+            raise ParameterError(
                 f"{reader.file}: no column {names[0]!r} or {names[1]!r}; there is "
                 f"{table.column_names}"
             )
@@ -162,7 +163,9 @@ def _open(file: Path) -> Any:
             if n.lower().endswith(".csv") and not n.startswith("__MACOSX")
         ]
         if len(inside) != 1:
-            raise ValueError(f"{file}: expected one .csv inside, found {archive.namelist()[:5]}")
+            raise ParameterError(
+                f"{file}: expected one .csv inside, found {archive.namelist()[:5]}"
+            )
         return archive.open(inside[0])
     return open(file, "rb")
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hinaug.datasets.amazon_values import identity, number, text
+from hinaug.errors import ParameterError
 
 NEW = {  # a record that says user_id rather than reviewerID has the fields of 2023
     "overall": "rating",
@@ -34,7 +35,7 @@ def review(record: Mapping[str, Any]) -> dict[str, Any]:
     user = identity(record.get("user_id" if new else "reviewerID"))
     item = identity(record.get("parent_asin")) or identity(record.get("asin"))
     if not user or not item:
-        raise ValueError(f"no {'asin' if user else 'user_id' if new else 'reviewerID'}")
+        raise ParameterError(f"no {'asin' if user else 'user_id' if new else 'reviewerID'}")
     yes, total = _votes(record.get("helpful"), field("vote"))
     verified = field("verified")
     return {
@@ -60,7 +61,7 @@ def _votes(helpful: Any, vote: Any) -> tuple[int | None, int | None]:
         if len(found) == 2:
             return _count(found[0]), _count(found[1])
         if found:
-            raise ValueError(f"helpful is {helpful!r}, expected [yes, all]")
+            raise ParameterError(f"helpful is {helpful!r}, expected [yes, all]")
     vote = number(vote.replace(",", "") if isinstance(vote, str) else vote, "the number of votes")
     return None if vote is None else _count(vote), None
 
@@ -77,7 +78,7 @@ def _time(stamp: Any, day: Any) -> int | None:
     if seconds is not None:
         seconds = seconds / 1000 if abs(seconds) > _LATEST else seconds
         if abs(seconds) > _LATEST:
-            raise ValueError(
+            raise ParameterError(
                 f"the time stamp is {stamp!r}, expected seconds or milliseconds since 1970"
             )
         return math.floor(seconds)

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hinaug.errors import ParameterError
+
 
 def identity(value: Any) -> str:
     """An id as text: 0 and 5.0 are the ids "0" and "5"; "" for null, NaN and whatever is no text or
@@ -89,5 +91,5 @@ def number(value: Any, what: str) -> float | None:
     try:
         out = float(value)
     except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"{what} is {str(value)[:40]!r}, expected a number") from None
+        raise ParameterError(f"{what} is {str(value)[:40]!r}, expected a number") from None
     return out if math.isfinite(out) else None

@@ -16,7 +16,7 @@ from hinaug.datasets.download import download_to
 from hinaug.datasets.files import require
 from hinaug.datasets.sources import SOURCES, Source
 from hinaug.datasets.unpack import COPY, copy_from_wheel
-from hinaug.errors import nearest
+from hinaug.errors import ParameterError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def find(name: str, folder: Any = None, download: bool = True) -> Found:
     that lists what was tried.
     """
     if not isinstance(name, str) or name not in SOURCES:
-        raise ValueError(
+        raise ParameterError(
             f"no data set {name!r}; there are {sorted(SOURCES)}{nearest(name, SOURCES)}"
         )
     source = SOURCES[name]

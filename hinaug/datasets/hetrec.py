@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.datasets.files import in_order, require
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.delimited import read_delimited
@@ -59,7 +60,7 @@ def hetrec_lastfm(folder: Any) -> HIN:
         table = read_delimited(file, name=file, delimiter="\t", quote=False, types=types)
         missing = [c for c in types if c not in table.column_names]
         if missing:
-            raise ValueError(f"{file}: no column {missing[0]!r}; there is {table.column_names}")
+            raise ParameterError(f"{file}: no column {missing[0]!r}; there is {table.column_names}")
         return table.select(list(types))
 
     text = pa.string()

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.datasets.files import in_order, require
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.delimited import read_delimited
@@ -95,7 +96,7 @@ def _read(file: Path, type: EdgeType, delimiter: str) -> pa.Table:
         width = stream.readline().count(delimiter.encode()) + 1
     names = ["src", "dst", "rating", "time"][:width]
     if width not in (2, 3, 4):
-        raise ValueError(
+        raise ParameterError(
             f"{file}: expected 2 to 4 fields between {delimiter!r} in a line, found {width}"
         )
     kinds = {"src": _INT, "dst": _INT, "rating": pa.float32(), "time": _INT}
@@ -104,7 +105,7 @@ def _read(file: Path, type: EdgeType, delimiter: str) -> pa.Table:
     )
     empty = [n for n in names if table[n].null_count]
     if empty:
-        raise ValueError(
+        raise ParameterError(
             f"{file}: an empty field {empty[0]} in line "
             f"{pc.index(pc.is_null(table[empty[0]]), True).as_py() + 1}"
         )

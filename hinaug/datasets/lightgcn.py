@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from hinaug.checks import Rng
 from hinaug.datasets.files import require
-from hinaug.errors import SchemaError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.graph.evidence import without_pairs
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import among, distinct
@@ -121,7 +121,7 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray, int]:
             except (ValueError, OverflowError):
                 words = np.array([-1])
             if (words < 0).any() or (words >= 2**31).any():
-                raise ValueError(
+                raise ParameterError(
                     f"{file}, line {number}: expected numbers of a user and items; it starts "
                     f"{line[:40]!r}"
                 )
@@ -163,7 +163,7 @@ def _positions(
             for type, ids in zip((target[0], target[2]), _ends(codes), strict=True)
         ]
     except SchemaError as error:
-        raise ValueError(
+        raise ParameterError(
             f"{path}: its numbers do not fit the graph with first_id={first_id}: {error}"
         ) from None
     return _codes(*ends)
@@ -173,7 +173,7 @@ def _same_pairs(hin: HIN, target: EdgeType, codes: np.ndarray, path: Path) -> No
     codes, there = np.sort(codes), distinct(_codes(*hin.links(target)))
     more, less = (int((~among(a, b)).sum()) for a, b in ((codes, there), (there, codes)))
     if more or less:
-        raise ValueError(
+        raise ParameterError(
             f"{path}: the files and {target} hold unlike pairs: {more:,} only in the files, "
             f"{less:,} only in the graph; "
             "pass the graph that the split was made from, and its first_id"

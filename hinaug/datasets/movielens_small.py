@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from hinaug import checks
 from hinaug.datasets.files import in_order, pairs, require, split_year
 from hinaug.datasets.movielens import assemble
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.delimited import read_delimited
@@ -123,7 +124,7 @@ def _plots(where: Any) -> Mapping[int, str | None]:
         rows = csv.DictReader(stream, delimiter="\t")
         for name in ("raw_movieID", "intro:token_seq"):
             if name not in (rows.fieldnames or ()):
-                raise ValueError(f"{path}: no field {name!r}; there is {rows.fieldnames}")
+                raise ParameterError(f"{path}: no field {name!r}; there is {rows.fieldnames}")
         return {int(r["raw_movieID"]): _plot(r["intro:token_seq"] or "") for r in rows}
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from hinaug import checks
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 
 RATES = ("user", "rates", "item")
@@ -113,7 +114,7 @@ def planted(
     ):
         checks.number(part, f"planted: {name}", "a number")
     if not 1 <= checks.whole(n_groups, "planted: n_groups", 1) <= n_items:
-        raise ValueError(f"planted: n_groups={n_groups}: between 1 and n_items={n_items}")
+        raise ParameterError(f"planted: n_groups={n_groups}: between 1 and n_items={n_items}")
     rng = checks.generator(rng, "planted")
     user_topic = rng.permutation(np.arange(n_users) % n_groups)
     item_topic = rng.permutation(np.arange(n_items) % n_groups)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from hinaug import checks
 from hinaug.datasets.files import in_order
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.io.delimited import read_delimited
 
@@ -40,7 +41,7 @@ def recbole_atomic(folder: Any, name: str | None = None) -> HIN:
     inter = read_atomic(path)
     users, items = inter.column_names[:2] if len(inter.column_names) > 1 else ("", "")
     if not (users.endswith("_id") and items.endswith("_id")):
-        raise ValueError(
+        raise ParameterError(
             f"{path}: the first two fields are ids such as user_id and item_id; found "
             f"{inter.column_names}"
         )
@@ -79,9 +80,9 @@ def read_atomic(path: Path, only_typed: bool = True) -> pa.Table:
         try:
             columns[field] = _typed(raw[header], kind)
         except (pa.ArrowInvalid, ValueError) as error:
-            raise ValueError(f"{path}, field {header!r}: {error}") from error
+            raise ParameterError(f"{path}, field {header!r}: {error}") from error
     if not columns:
-        raise ValueError(
+        raise ParameterError(
             f"{path}: no field `name:type` with a type of {KINDS} in the first line; found "
             f"{raw.column_names[:6]}"
         )
@@ -143,7 +144,7 @@ def _nodes(path: Path, key: str, used: pa.ChunkedArray) -> pa.Table:
     if path.is_file():
         table = read_atomic(path)
         if key not in table.column_names:
-            raise ValueError(f"{path}: no field {key}:token; there is {table.column_names}")
+            raise ParameterError(f"{path}: no field {key}:token; there is {table.column_names}")
         table = table.rename_columns(["id" if c == key else c for c in table.column_names])
         extra = ids.filter(pc.invert(pc.is_in(ids, value_set=pc.unique(table["id"]))))
         table = pa.concat_tables([table, pa.table({"id": extra})], promote_options="default")

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from hinaug import checks
 from hinaug.datasets.amazon_values import plain
 from hinaug.datasets.files import in_order
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.delimited import read_delimited
@@ -63,7 +64,7 @@ def recipe_reviews(path: Any) -> HIN:
     table = read_delimited(lambda: _open(file), name=file, types=kinds)
     missing = [c for c in (*_TEXT, *NUMBERS) if c not in table.column_names]
     if missing:
-        raise ValueError(f"{file}: no column {missing[0]!r}; there is {table.column_names}")
+        raise ParameterError(f"{file}: no column {missing[0]!r}; there is {table.column_names}")
     table = in_order(table.select([*_TEXT, *NUMBERS]), "user_id", "recipe_code", "comment_id")
     stars = table["stars"].cast(pa.float32())
     rating = pc.if_else(pc.equal(stars, 0), pa.scalar(None, pa.float32()), stars)
@@ -113,5 +114,5 @@ def _open(file: Path) -> Any:
     archive = zipfile.ZipFile(file)
     inside = [n for n in archive.namelist() if n.endswith(".csv") and not n.startswith("__MACOSX")]
     if len(inside) != 1:
-        raise ValueError(f"{file}: expected one .csv inside, found {archive.namelist()[:5]}")
+        raise ParameterError(f"{file}: expected one .csv inside, found {archive.namelist()[:5]}")
     return archive.open(inside[0])

@@ -11,6 +11,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from hinaug.errors import ParameterError
+
 COPY = "recbole==1.2.1"
 COPY_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 COPY_FOLDER = "recbole/dataset_example/ml-100k/"
@@ -40,7 +42,9 @@ def copy_from_wheel(target: Path) -> None:
             raise OSError(f"pip download failed: {(done.stderr or done.stdout).strip()[-300:]}")
         digest = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
         if digest != COPY_SHA256:
-            raise ValueError(f"the wheel's sha256 is {digest}, expected {COPY_SHA256}; not used")
+            raise ParameterError(
+                f"the wheel's sha256 is {digest}, expected {COPY_SHA256}; not used"
+            )
         ready = Path(part) / "ready"
         ready.mkdir()
         with zipfile.ZipFile(wheels[0]) as archive:

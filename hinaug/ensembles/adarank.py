@@ -8,6 +8,7 @@ import numpy as np
 
 from hinaug.ensembles.base import Candidates
 from hinaug.ensembles.linear import Linear, Measure, gain_of
+from hinaug.errors import ParameterError
 
 
 @dataclass(eq=False)
@@ -43,7 +44,7 @@ class AdaRank(Linear):
 
     def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if self.rounds < 1:
-            raise ValueError(f"AdaRank: rounds={self.rounds!r}; at least 1")
+            raise ParameterError(f"AdaRank: rounds={self.rounds!r}; at least 1")
         measure = Measure(found, self.k)
         alone = np.stack([measure(w) for w in np.eye(len(found.z))])
         users = np.full(alone.shape[1], 1 / alone.shape[1])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.checks import Rng
-from hinaug.errors import LeakError
+from hinaug.errors import KindError, LeakError, ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import held_out
 from hinaug.graph.schema import EdgeType
@@ -66,20 +66,20 @@ class Ensemble(LinkPredictor):
     def __post_init__(self) -> None:
         name = type(self).__name__
         if isinstance(self.predictors, LinkPredictor) or not isinstance(self.predictors, Iterable):
-            raise TypeError(
+            raise KindError(
                 f"{name} takes a list of link predictors, such as [EASE(relation)]; got "
                 f"{type(self.predictors).__name__}"
             )
         self.predictors = list(self.predictors)
         wrong = [p for p in self.predictors if not isinstance(p, LinkPredictor)]
         if wrong or not self.predictors:
-            raise TypeError(
+            raise KindError(
                 f"{name} takes a list of link predictors, such as [EASE(relation)]; got "
                 f"{wrong or 'an empty list'}"
             )
         relations = list(dict.fromkeys(p.relation for p in self.predictors))
         if len(relations) > 1:
-            raise ValueError(
+            raise ParameterError(
                 f"{name}: the members must score one relation, these score {relations}"
             )
         self.relation = relations[0]
@@ -117,14 +117,14 @@ class Ensemble(LinkPredictor):
         name, members = type(self).__name__, list(members)
         kinds, given = ([type(m).__name__ for m in some] for some in (self.predictors, members))
         if kinds != given:
-            raise ValueError(
+            raise ParameterError(
                 f"{name} is over {kinds}, the fitted members are {given}; give one of each, in "
                 "this order"
             )
         for i, member in enumerate(members):
             member._check_fitted()
             if member.fitted_on_ != self.fitted_on_:
-                raise ValueError(
+                raise ParameterError(
                     f"{name}: member {i}, {member!r}, was fitted on another graph than the one "
                     "given here"
                 )
@@ -164,7 +164,7 @@ class Ensemble(LinkPredictor):
             return
         name = type(self).__name__
         if valid is None or not valid.num_rows:
-            raise ValueError(
+            raise ParameterError(
                 f"{name} learns its weights on held-out pairs: pass them as fit(split.train, "
                 "valid=split.valid); "
                 "then refit(split.train_valid) gives the members all the data and keeps the weights"

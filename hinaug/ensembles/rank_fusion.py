@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.ensembles.base import TIED, Ensemble, z_scores
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 
 METHODS = ("rrf", "borda")
@@ -39,9 +40,11 @@ class RankFusion(Ensemble):
 
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.method not in METHODS:
-            raise ValueError(f"RankFusion: method={self.method!r}; expected one of {list(METHODS)}")
+            raise ParameterError(
+                f"RankFusion: method={self.method!r}; expected one of {list(METHODS)}"
+            )
         if self.constant < 0:
-            raise ValueError(f"RankFusion: constant={self.constant!r}; at least 0")
+            raise ParameterError(f"RankFusion: constant={self.constant!r}; at least 0")
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         out = np.empty((len(src), hin.n(self.relation[2])), np.float32)

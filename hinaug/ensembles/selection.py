@@ -10,6 +10,7 @@ import numpy as np
 
 from hinaug.ensembles.base import Candidates
 from hinaug.ensembles.linear import Linear, Measure, gain_of
+from hinaug.errors import ParameterError
 
 
 @dataclass(eq=False)
@@ -44,7 +45,7 @@ class EnsembleSelection(Linear):
 
     def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if self.rounds < 1 or self.bags < 1:
-            raise ValueError(
+            raise ParameterError(
                 f"EnsembleSelection: rounds={self.rounds!r} and bags={self.bags!r}; both at least 1"
             )
         measure, n = Measure(found, self.k), len(found.users)

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from hinaug.ensembles.base import Candidates, Ensemble, union
 from hinaug.ensembles.linear import Measure, gain_of
 from hinaug.ensembles.weighted import search
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.progress import track
 from hinaug.training.metrics import top_k
@@ -81,7 +82,7 @@ class Stacking(Ensemble):
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         assert valid is not None
         if self.folds < 2:
-            raise ValueError(
+            raise ParameterError(
                 f"Stacking: folds={self.folds!r}; at least 2, so that each user is scored by the "
                 "others"
             )
@@ -142,7 +143,7 @@ class Stacking(Ensemble):
                 for n in (30, 120)
             ]
         if not isinstance(self.meta, ClassifierMixin) or not hasattr(self.meta, "predict_proba"):
-            raise ValueError(
+            raise ParameterError(
                 f"Stacking: meta={self.meta!r}; expected 'logistic', 'trees' or a scikit-learn "
                 "classifier with predict_proba"
             )

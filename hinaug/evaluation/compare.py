@@ -11,6 +11,7 @@ import pyarrow as pa
 from scipy import stats
 
 from hinaug import checks
+from hinaug.errors import KindError, ParameterError
 from hinaug.evaluation.result import Result, mean_interval, ordered_labels
 from hinaug.graph import arrow as tb
 
@@ -77,21 +78,21 @@ def compare(
     left, right = (list(r) if isinstance(r, Iterable) else [r] for r in (a, b))
     wrong = [r for r in (*left, *right) if not isinstance(r, Result)]
     if wrong:
-        raise TypeError(
+        raise KindError(
             "compare takes two results of evaluate, or two lists of them, one a seed; got "
             f"{checks.kind(wrong[0])}; "
             "evaluate each model on one split first"
         )
     if len(names) != 2 or isinstance(names, str):
-        raise ValueError(f"compare: names={names!r}: two names, of a and of b")
+        raise ParameterError(f"compare: names={names!r}: two names, of a and of b")
     if len(left) != len(right) or not left:
-        raise ValueError(
+        raise ParameterError(
             f"compare: {len(left)} results against {len(right)}; give one of each per seed, in "
             "the same order"
         )
     for one, two in zip(left, right, strict=True):
         if one.on != two.on or not one.users.equals(two.users):
-            raise ValueError(
+            raise ParameterError(
                 f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; "
                 f"{two.on}, {len(two.users)} users); "
                 "evaluate both on one split with the same on="
@@ -136,7 +137,7 @@ def per_user(results: Sequence[Result], metric: str) -> tuple[pa.Array, np.ndarr
 def holm(p: Mapping[Any, float]) -> dict[Any, float]:
     """Holm's step-down correction for the comparisons of one table (Holm, 1979). p: {name: p}."""
     if not isinstance(p, Mapping):
-        raise TypeError(f"holm takes a dict, {{name: p}}, got {checks.kind(p)}")
+        raise KindError(f"holm takes a dict, {{name: p}}, got {checks.kind(p)}")
     order = sorted(p, key=lambda name: p[name])
     out, highest = {}, 0.0
     for i, name in enumerate(order):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug import checks
+from hinaug.errors import KindError, ParameterError
 from hinaug.evaluation.guard import refuse_leaks
 from hinaug.evaluation.result import Result
 from hinaug.graph import arrow as tb
@@ -57,27 +58,27 @@ def evaluate(
     scorer(predictor, "evaluate")
     expect.graph(hin, "evaluate")
     if not isinstance(split, Split):
-        raise TypeError(
+        raise KindError(
             f"evaluate(predictor, hin, split) takes a Split third, got {checks.kind(split)}; see "
             "random_split"
         )
     if on not in ("valid", "test"):
-        raise ValueError(f"evaluate: on={on!r}: expected 'valid' or 'test'")
+        raise ParameterError(f"evaluate: on={on!r}: expected 'valid' or 'test'")
     if predictor.relation != split.target:
-        raise ValueError(
+        raise ParameterError(
             f"the predictor scores {predictor.relation}, the split holds out {split.target}; make "
             "both of one relation"
         )
     cuts = k if isinstance(k, Iterable) and not isinstance(k, str) else [k]
     ks = sorted({checks.whole(cut, "evaluate: k", 1) for cut in cuts})
     if not ks:
-        raise ValueError(
+        raise ParameterError(
             f"evaluate: k={k!r} names no cut-off; give one or more, each at least 1, such as "
             "k=(10, 20)"
         )
     pairs = split.valid if on == "valid" else split.test
     if pairs.num_rows == 0:
-        raise ValueError(
+        raise ParameterError(
             f"the split has no {on} pairs ({split.valid.num_rows} valid, {split.test.num_rows} "
             f"test); make one with {on} > 0"
         )

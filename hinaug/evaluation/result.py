@@ -9,7 +9,7 @@ import pyarrow as pa
 from scipy import stats
 
 from hinaug import checks
-from hinaug.errors import UnknownNameError, nearest
+from hinaug.errors import ParameterError, UnknownNameError, nearest
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class Result:
     def _of(self, metric: str) -> np.ndarray:
         if metric not in self.values:
             if metric in self.overall:
-                raise ValueError(
+                raise ParameterError(
                     f"{metric!r} is one figure for all users, without an interval or a test; with "
                     "values per user there are "
                     f"{list(self.values)}"
@@ -92,7 +92,7 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
     2, NaN where n = 0.
     """
     if not (checks.is_number(level) and 0 < level < 1):
-        raise ValueError(f"level={level!r}: a number between 0 and 1 is needed, such as 0.95")
+        raise ParameterError(f"level={level!r}: a number between 0 and 1 is needed, such as 0.95")
     mean = float(values.mean()) if len(values) else float("nan")
     if len(values) < 2:
         return mean, mean

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.checks import Rng
-from hinaug.errors import EdgeWarning, nearest
+from hinaug.errors import EdgeWarning, KindError, ParameterError, nearest
 from hinaug.graph.hin import HIN
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
@@ -99,21 +99,23 @@ def tune(
     pruner: median. An EdgeWarning says which best values lie on the edge of the space.
     """
     if not isinstance(predictor, LinkPredictor):
-        raise TypeError(
+        raise KindError(
             "tune takes an unfitted link predictor, such as EASE(relation); got "
             f"{type(predictor).__name__}"
         )
     if not isinstance(split, Split):
-        raise TypeError(
+        raise KindError(
             f"tune takes a split, such as random_split(hin, relation); got {type(split).__name__}"
         )
     if trials < 1 or (seconds is not None and not seconds > 0):
-        raise ValueError(
+        raise ParameterError(
             f"tune: trials={trials!r}, seconds={seconds!r}; at least one trial, and more than 0 "
             "seconds"
         )
     if not split.valid.num_rows:
-        raise ValueError("tune: split.valid has no pairs to judge by; split with valid=0.1, say")
+        raise ParameterError(
+            "tune: split.valid has no pairs to judge by; split with valid=0.1, say"
+        )
     space = {name: _checked(name, values, predictor) for name, values in space.items()}
     seed = int(np.random.default_rng(rng).integers(2**31))
     train, valid = split.train, _sample(split.valid, users, seed)
@@ -213,7 +215,7 @@ def _study(file: Any, who: dict[str, Any], prune: bool) -> Study:
         study.set_user_attr("who", who)
     elif was != who:
         what = next(name for name in who if was.get(name) != who[name])
-        raise ValueError(
+        raise ParameterError(
             f"tune: {file} holds another search, whose {what} is {was.get(what)!r} and not "
             f"{who[what]!r}; "
             "give the same arguments to go on with it, or another file"
@@ -241,7 +243,7 @@ def _sampler(seed: int) -> Any:
 def _checked(name: str, values: Any, predictor: LinkPredictor) -> list[Any] | tuple[Any, ...]:
     known = predictor.get_params()
     if name not in known:
-        raise ValueError(
+        raise ParameterError(
             f"tune: {type(predictor).__name__} has no parameter {name!r}; it has "
             f"{list(known)}{nearest(name, known)}"
         )
@@ -252,7 +254,7 @@ def _checked(name: str, values: Any, predictor: LinkPredictor) -> list[Any] | tu
         low, high = values[:2]
         if low < high and (len(values) == 2 or low > 0):
             return tuple(values)
-    raise ValueError(
+    raise ParameterError(
         f"tune: space[{name!r}]={values!r}; expected a list of values, (low, high), or (low, "
         "high, 'log') with 0 < low < high"
     )
@@ -288,7 +290,7 @@ def _sample(valid: pa.Table, users: int | float | None, seed: int) -> pa.Table:
     ids = pc.unique(valid["src"])
     n = users if isinstance(users, int) else round(users * len(ids))
     if n < 1:
-        raise ValueError(
+        raise ParameterError(
             f"tune: users={users!r}; a count of at least 1, or a share of the {len(ids):,} users "
             "in (0, 1]"
         )
@@ -322,7 +324,7 @@ def _edges(best: Mapping[str, Any], space: Space) -> tuple[str, ...]:
 def _result(study: Study, predictor: LinkPredictor, space: Space, k: int) -> Tuned:
     ended = [t for t in study.trials if t.state.name in ("COMPLETE", "PRUNED", "FAIL")]
     if not any(t.state.name == "COMPLETE" for t in ended):
-        raise ValueError(
+        raise ParameterError(
             f"tune: none of {len(ended)} trials came to its end; allow more trials or seconds"
         )
 

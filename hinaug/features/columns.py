@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 
@@ -40,7 +41,7 @@ class Features:
         self.specs_: list[dict[str, Any]] = []
         for entry in self.columns if isinstance(self.columns, list) else [self.columns]:
             if not (isinstance(entry, str) or (isinstance(entry, tuple) and len(entry) == 2)):
-                raise ValueError(f"a column is a name or (node type, name); got {entry!r}")
+                raise ParameterError(f"a column is a name or (node type, name); got {entry!r}")
             node, name = (self.node, entry) if isinstance(entry, str) else entry
             spec: dict[str, Any] = {
                 "node": node,
@@ -70,7 +71,7 @@ class Features:
             for spec in self.specs_:
                 rows, there = self._rows(hin, spec)
                 if rows.shape[1] != len(spec["mean"]):
-                    raise ValueError(
+                    raise ParameterError(
                         f"column {spec['column']!r} of {spec['node']!r} has {rows.shape[1]} "
                         "numbers a vector here and had "
                         f"{len(spec['mean'])} in the graph that was fitted on"
@@ -114,13 +115,13 @@ def _categories(hin: HIN, node: str, name: str) -> pa.Array | None:
     if tb.is_vector(column.type) or tb.is_number(column.type):
         return None
     if not tb.is_text(column.type):
-        raise ValueError(
+        raise ParameterError(
             f"column {name!r} of {node!r} is {column.type}; features are numbers, vectors or "
             "categories"
         )
     values = column.drop_null().unique()
     if len(values) > MOST_CATEGORIES:
-        raise ValueError(
+        raise ParameterError(
             f"column {name!r} of {node!r} has {len(values):,} values, more than the "
             f"{MOST_CATEGORIES:,} that categories may "
             "have; if it is text, embed it and name the column of vectors"

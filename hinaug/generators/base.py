@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from hinaug import checks
 from hinaug.checks import Rng
-from hinaug.errors import SchemaError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -24,7 +24,7 @@ from hinaug.training.estimator import Estimator
 def resolve_size(size: int | float, there: int, what: str) -> int:
     """An int is a count, a float a share of what is observed."""
     if not (checks.is_number(size) and 0 <= size < np.inf):
-        raise ValueError(
+        raise ParameterError(
             f"size={size!r}: an int is a count of {what}, a float a share of the {there:,} "
             "observed; both at least 0"
         )

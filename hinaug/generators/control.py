@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from hinaug import checks
 from hinaug.checks import Rng
-from hinaug.errors import some
+from hinaug.errors import KindError, ParameterError, some
 from hinaug.generators.entities.draws import rows_at_once
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
@@ -45,12 +45,12 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
     """
     expect.graph(hin, "random_delta")
     if not isinstance(like, Delta):
-        raise TypeError(
+        raise KindError(
             f"random_delta(hin, like) takes a Delta to be like, got {checks.kind(like)}; see the "
             "generators"
         )
     if by not in BY:
-        raise ValueError(f"by={by!r}: expected one of {BY}")
+        raise ParameterError(f"by={by!r}: expected one of {BY}")
     rng = checks.generator(rng, "random_delta")
     origin = f"random({by})"
     new_ids = {type: _new_ids(type, rows, like) for type, rows in like.nodes.items()}
@@ -59,7 +59,7 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
     for type, rows in like.nodes.items():
         real, columns = hin.nodes[type].slice(0, hin.n_observed(type)), {"id": new_ids[type]}
         if not real.num_rows:
-            raise ValueError(
+            raise ParameterError(
                 f"random_delta: there are no {type!r} nodes to draw attributes from; pass a graph "
                 "that has some"
             )
@@ -91,7 +91,7 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
     for (type, column), cells in like.values.items():
         there = hin.observed().column(type, column).drop_null()
         if not len(there):
-            raise ValueError(
+            raise ParameterError(
                 f"random_delta: column {column!r} of {type!r} has no observed value to draw from; "
                 "leave its values out of `like`"
             )
@@ -125,7 +125,7 @@ def _edges(
         ends[side] = np.where(real >= 0, real, np.where(made >= 0, hin.n(node) + made, -1))
         if (ends[side] < 0).any():
             unknown = ids.filter(pa.array(ends[side] < 0)).to_pylist()
-            raise ValueError(
+            raise ParameterError(
                 f"random_delta: {some(unknown)} are no {node!r} nodes of this graph or of `like`; "
                 "pass the graph that `like` was made for"
             )
@@ -183,7 +183,7 @@ def _draw(
             keys[own, src[own]] = -np.inf
         short = np.isfinite(keys).sum(axis=1) < n
         if short.any():
-            raise ValueError(
+            raise ParameterError(
                 f"random_delta: {short.sum()} sources have fewer unobserved targets than edges to "
                 f"draw, of {n_targets:,} targets; "
                 "make `like` smaller, such as like.top(k, per='src')"

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.checks import is_number, kind
-from hinaug.errors import SchemaError, some
+from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.graph import arrow as tb
 from hinaug.graph.schema import EdgeType
 
@@ -66,18 +66,18 @@ class Delta:
         given = {part: {} if tables is None else tables for part, tables in given.items()}
         for part, tables in given.items():
             if not isinstance(tables, Mapping):
-                raise TypeError(
+                raise KindError(
                     f"Delta: {part} is a dict of tables, {{{_KEY[part]}: table}}; got "
                     f"{kind(tables)}"
                 )
         prints = list(fitted_on) if isinstance(fitted_on, Iterable) else [fitted_on]
         if isinstance(fitted_on, str) or not all(isinstance(p, str) for p in prints):
-            raise TypeError(
+            raise KindError(
                 "Delta: fitted_on is a list of fingerprints, [hin.fingerprint()]; got "
                 f"{kind(fitted_on)}"
             )
         if not isinstance(origin, str):
-            raise TypeError(
+            raise KindError(
                 f"Delta: origin={origin!r}: a string is needed, such as the name of the generator"
             )
         self.fitted_on = tuple(sorted(set(prints)))
@@ -140,7 +140,7 @@ class Delta:
         return hash(self.uid)
 
     def __add__(self, other: object) -> Delta:
-        raise TypeError(
+        raise KindError(
             f"delta + {kind(other)}: a delta is put on a graph, hin + delta; two become one by "
             "merge([first, second])"
         )
@@ -177,7 +177,7 @@ class Delta:
         row order.
         """
         if not (is_number(k, Integral) and k >= 0) or per not in (None, "src", "dst"):
-            raise ValueError(
+            raise ParameterError(
                 f"top(k={k!r}, per={per!r}): k is at least 0, a whole number, and per is None, "
                 "'src' or 'dst'"
             )
@@ -254,12 +254,12 @@ def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
     given = list(deltas) if isinstance(deltas, Iterable) else [deltas]
     wrong = [d for d in given if not isinstance(d, Delta) or d is deltas]
     if wrong:
-        raise TypeError(
+        raise KindError(
             f"merge takes a list of deltas, such as merge([first, second]); got {kind(wrong[0])}"
         )
     deltas = given
     if how not in ("union", "majority", "intersection"):
-        raise ValueError(f"how={how!r}: expected 'union', 'majority' or 'intersection'")
+        raise ParameterError(f"how={how!r}: expected 'union', 'majority' or 'intersection'")
     if not deltas:
         return Delta()
     need = {"union": 1, "majority": len(deltas) // 2 + 1, "intersection": len(deltas)}[how]
@@ -391,7 +391,7 @@ def _mask(rule: Any, type: Any, table: pa.Table) -> pa.Array:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             if "No match for FieldRef" in str(error):
                 return pa.array(np.ones(table.num_rows, bool))
-            raise ValueError(
+            raise ParameterError(
                 f"select: {rule} cannot be read on {type!r}, whose columns are "
                 f"{table.column_names}: {error}; "
                 "write a comparison, such as pc.field('confidence') > 0.5"
@@ -401,14 +401,14 @@ def _mask(rule: Any, type: Any, table: pa.Table) -> pa.Array:
     elif isinstance(rule, Callable):  # type: ignore[arg-type]
         chosen = rule(table)
     else:
-        raise ValueError(
+        raise ParameterError(
             f"select takes an expression, a function table -> mask, or {{type: mask}}; got {rule!r}"
         )
     if isinstance(chosen, pa.ChunkedArray):
         chosen = chosen.combine_chunks()
     chosen = np.asarray(chosen)
     if chosen.dtype != bool or chosen.shape != (table.num_rows,):
-        raise ValueError(
+        raise ParameterError(
             f"select: the mask of {type!r} has {chosen.dtype} {chosen.shape}; one bool per row "
             f"({table.num_rows}) is needed"
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from hinaug.errors import SchemaError
+from hinaug.errors import KindError, SchemaError
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import among, distinct
@@ -185,7 +185,7 @@ def as_types(name: str, given: Any) -> tuple[Any, ...]:
     """Types as a tuple; one node type alone is meant as a list of it."""
     if not isinstance(given, Iterable):
         such = "['review']" if name == "evidence" else "[('user', 'likes', 'item')]"
-        raise TypeError(
+        raise KindError(
             f"{name}={given!r}: a list of types is needed, such as {such}, or [] for none"
         )
     return (given,) if isinstance(given, str) else tuple(given)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from hinaug.checks import kind
-from hinaug.errors import SchemaError
+from hinaug.errors import KindError, SchemaError
 from hinaug.graph.hin import HIN
 
 
@@ -26,7 +26,7 @@ def graph(value: Any, who: str) -> None:
         hint = "make one of tables with HIN.from_tables(nodes, edges)"
     else:
         hint = "a graph is made with HIN.from_tables, hinaug.load or a reader of hinaug.datasets"
-    raise TypeError(f"{who} takes a HIN, got {kind(value)}; {hint}")
+    raise KindError(f"{who} takes a HIN, got {kind(value)}; {hint}")
 
 
 def pairs(value: Any, who: str) -> None:
@@ -36,7 +36,7 @@ def pairs(value: Any, who: str) -> None:
     if value is None:
         return
     if not isinstance(value, pa.Table):
-        raise TypeError(
+        raise KindError(
             f"{who}: valid is an Arrow table of held-out pairs, got {kind(value)}; pass "
             "valid=split.valid, or "
             "valid=pyarrow.table({'src': ids, 'dst': ids})"

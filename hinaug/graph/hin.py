@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.errors import SchemaError, UnknownNameError, nearest, some
+from hinaug.errors import KindError, ParameterError, SchemaError, UnknownNameError, nearest, some
 from hinaug.graph import arrow as tb
 from hinaug.graph import matrices, validate
 from hinaug.graph import schema as sc
@@ -49,7 +49,7 @@ class Tables(Mapping):
                 if isinstance(key, list) and len(key) == 3
                 else form
             )
-            raise TypeError(
+            raise KindError(
                 f"no {self._kind} type {key!r}; this graph has {list(self._keys)}; {hint}"
             ) from None
         if key not in self._built:
@@ -344,7 +344,7 @@ class HIN:
             out = out.copy()
             if isinstance(fill, str):
                 if fill != "mean":
-                    raise ValueError(f"fill={fill!r}: expected a number or 'mean'")
+                    raise ParameterError(f"fill={fill!r}: expected a number or 'mean'")
                 out[missing] = out[~missing].mean(axis=0) if (~missing).any() else 0.0
             else:
                 out[missing] = fill
@@ -453,7 +453,7 @@ class HIN:
         table = self._observed_table(type)
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (table.num_rows,):
-            raise ValueError(
+            raise ParameterError(
                 f"filter_edges takes one bool per observed row of {type}: {table.num_rows} rows, "
                 f"mask has {mask.dtype} {mask.shape}; "
                 "for row numbers: np.isin(np.arange(n), rows)"
@@ -468,7 +468,7 @@ class HIN:
         table = self._nodes[type]
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (table.num_rows,):
-            raise ValueError(
+            raise ParameterError(
                 f"filter_nodes takes one bool per observed node of {type!r}: {table.num_rows} "
                 f"nodes, mask has {mask.dtype} "
                 f"{mask.shape}; for positions: np.isin(np.arange(n), positions)"
@@ -661,7 +661,7 @@ def _by_type(who: str, nodes: Any, edges: Any) -> None:
         ("edges", edges, "('user', 'rates', 'item')"),
     ):
         if not isinstance(tables, Mapping):
-            raise TypeError(
+            raise KindError(
                 f"{who}: {name} is a dict of tables, {{{key}: table, ...}}; got "
                 f"{type(tables).__name__}"
             )
@@ -674,7 +674,7 @@ def _only_a_delta(sign: str, other: Any, delta: type) -> None:
             if isinstance(other, HIN)
             else "a generator's generate, merge and Delta(...) give one"
         )
-        raise TypeError(f"hin {sign} delta takes a Delta, got {type(other).__name__}; {hint}")
+        raise KindError(f"hin {sign} delta takes a Delta, got {type(other).__name__}; {hint}")
 
 
 def _by_id(hin: HIN, type: EdgeType) -> pa.Table:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hinaug.errors import UnknownNameError
+from hinaug.errors import ParameterError, UnknownNameError
 
 DUPLICATES = ("binary", "sum", "mean", "max", "last")
 _ENTRY = 8  # bytes of a stored float32 with its int32 column
@@ -33,7 +33,7 @@ def csr(
     without a comparison.
     """
     if duplicates is not None and duplicates not in DUPLICATES:
-        raise ValueError(f"duplicates={duplicates!r}: expected one of {DUPLICATES}")
+        raise ParameterError(f"duplicates={duplicates!r}: expected one of {DUPLICATES}")
     data = np.ones(len(src), np.float32) if weight is None or duplicates == "binary" else weight
     coo = sp.coo_array((data, (src, dst)), shape=shape)
     coo.has_canonical_format = True  # else scipy would sum parallel rows on the way
@@ -46,7 +46,7 @@ def csr(
     if len(starts) == len(src):
         return _canonical(matrix.data, matrix.indices, matrix.indptr, shape)
     if duplicates is None:
-        raise ValueError(
+        raise ParameterError(
             f"edges {type}: {len(src) - len(starts)} parallel rows; say duplicates='sum', 'mean', "
             "'max' or 'last'"
         )
@@ -77,7 +77,7 @@ def path_steps(
 ) -> list[tuple[Any, bool]]:
     """(edge type, whether it is walked forward) for node types or edge types in a row."""
     if len(types) < 1 or (len(types) == 1 and isinstance(types[0], str)):
-        raise ValueError("a metapath has at least two node types or one edge type")
+        raise ParameterError("a metapath has at least two node types or one edge type")
     if all(isinstance(t, tuple) for t in types):
         return _named_steps(types, edges)
     for t in types:
@@ -109,7 +109,7 @@ def _named_steps(types: Sequence[Any], edges: Mapping[Any, Any]) -> list[tuple[A
             else ahead is None or edge[2] in (ahead[0], ahead[2])
         )
         if here is not None and here not in (edge[0], edge[2]):
-            raise ValueError(f"metapath {types}: {edge} does not start at {here!r}")
+            raise ParameterError(f"metapath {types}: {edge} does not start at {here!r}")
         steps.append((edge, forward))
         here = edge[2] if forward else edge[0]
     return steps
@@ -198,11 +198,11 @@ def pathsim(
     """2 M_ij / (M_ii + M_jj) of the product M of a symmetric path (Sun et al., PathSim, VLDB 2011)."""
     names = [edge for edge, _ in steps]
     if names != names[::-1]:
-        raise ValueError(
+        raise ParameterError(
             f"PathSim needs a symmetric path; {names} does not read the same from both ends"
         )
     if any(e[0] == e[2] for e in names) and not _is_symmetric(factors):
-        raise ValueError(
+        raise ParameterError(
             f"PathSim needs a symmetric path; {names} counts other paths from a to b than from b "
             "to a"
         )
@@ -216,7 +216,7 @@ def pathsim(
             + own[matrix.indices[part]]
         )
         if not both.all():
-            raise ValueError(
+            raise ParameterError(
                 f"PathSim needs paths from a node back to itself; {names} joins nodes that have "
                 "none"
             )

@@ -37,7 +37,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
-from hinaug.errors import SchemaError, some
+from hinaug.errors import KindError, SchemaError, some
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
@@ -432,7 +432,7 @@ def from_pandas(frames: Mapping[Any, Any], lineage: Any = None) -> HIN:
     `HIN.from_tables`.
     """
     if not isinstance(frames, Mapping):
-        raise TypeError(
+        raise KindError(
             f"from_pandas takes {{type: DataFrame}}, a dict as to_pandas gives it; got "
             f"{checks.kind(frames)}"
         )

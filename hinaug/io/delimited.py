@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv as pacsv
 
+from hinaug.errors import ParameterError
+
 
 def read_delimited(
     source: Any,
@@ -66,7 +68,7 @@ def read_delimited(
         why = re.sub(
             r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL
         )  # the row itself may name a person
-        raise ValueError(
+        raise ParameterError(
             f"{name}: cannot be read as text with fields between {delimiter!r}: {why}"
         ) from error
 

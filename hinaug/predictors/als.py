@@ -9,6 +9,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -83,13 +84,13 @@ class ALS(LinkPredictor):
     def _check(self, x: sp.csr_array) -> None:
         for name in ("dim", "rounds", "steps"):
             if getattr(self, name) < 1:
-                raise ValueError(f"ALS: {name}={getattr(self, name)!r}; at least 1")
+                raise ParameterError(f"ALS: {name}={getattr(self, name)!r}; at least 1")
         if not (self.l2 > 0 and self.unobserved >= 0):
-            raise ValueError(
+            raise ParameterError(
                 f"ALS: l2 is above 0 and unobserved at least 0; got {self.l2} and {self.unobserved}"
             )
         if (x.data < 0).any():
-            raise ValueError(
+            raise ParameterError(
                 f"ALS: weights are at least 0; column {self.weight!r} has negative ones"
             )
 

@@ -21,6 +21,7 @@ import scipy.sparse as sp
 
 from hinaug import checks
 from hinaug.checks import Rng
+from hinaug.errors import KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
@@ -79,7 +80,7 @@ class LinkPredictor(Estimator):
         out = self._score(hin, src)
         expected = (len(src), hin.n(self.relation[2]))
         if out.shape != expected:
-            raise ValueError(
+            raise ParameterError(
                 f"{type(self).__name__}._score returned {out.shape}, expected {expected}: sources "
                 "asked for x targets of the graph"
             )
@@ -93,7 +94,7 @@ class LinkPredictor(Estimator):
         src = self._check_src(hin, src)
         dst = check_positions(dst, hin.n(self.relation[2]), self.relation[2], "score_pairs", ndim=2)
         if len(dst) != len(src):
-            raise ValueError(
+            raise ParameterError(
                 f"score_pairs takes src [n] and dst [n, k]; got {src.shape} and {dst.shape}: give "
                 "each source a row of targets"
             )
@@ -199,7 +200,7 @@ class LinkPredictor(Estimator):
 def scorer(value: Any, who: str) -> None:
     """TypeError unless `value` is a link predictor."""
     if not isinstance(value, LinkPredictor):
-        raise TypeError(
+        raise KindError(
             f"{who} takes a fitted link predictor first, such as EASE(relation).fit(split.train); "
             f"got {checks.kind(value)}"
         )

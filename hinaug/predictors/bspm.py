@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -58,12 +59,12 @@ class BSPM(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.solver not in ORDERS:
-            raise ValueError(f"BSPM: solver={self.solver!r}; expected one of {list(ORDERS)}")
+            raise ParameterError(f"BSPM: solver={self.solver!r}; expected one of {list(ORDERS)}")
         if (
             min(self.dim, self.blur_steps, self.sharpen_steps) < 1
             or min(self.beta, self.blur, self.sharpen) < 0
         ):
-            raise ValueError(
+            raise ParameterError(
                 f"BSPM: dim and steps are at least 1, beta and times at least 0; got {self!r}"
             )
         x = interactions(hin, self.relation, self.weight)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
+from hinaug.errors import ParameterError
 from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
@@ -74,7 +75,7 @@ class EASE(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if not self.l2 > 0:
-            raise ValueError(
+            raise ParameterError(
                 f"EASE: l2 is above 0 (the matrix may not be invertible without it); got {self.l2}"
             )
         x = interactions(hin, self.relation, self.weight)

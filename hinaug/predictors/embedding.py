@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -117,32 +118,36 @@ class EmbeddingPredictor(LinkPredictor):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         who = type(self).__name__
         if self.loss not in self.DEFAULTS:
-            raise ValueError(f"{who}: loss={self.loss!r}; expected one of {list(self.DEFAULTS)}")
+            raise ParameterError(
+                f"{who}: loss={self.loss!r}; expected one of {list(self.DEFAULTS)}"
+            )
         for name in ("dim", "check_every", "patience", "steps", "negatives"):
             if self._setting(name) < 1:
-                raise ValueError(f"{who}: {name}={self._setting(name)!r}; at least 1")
+                raise ParameterError(f"{who}: {name}={self._setting(name)!r}; at least 1")
         if self.cosine and self.loss == "bpr":
-            raise ValueError(
+            raise ParameterError(
                 f'{who}: cosine=True is for the softmaxes; take loss="softmax" or "sampled" with it'
             )
         if self.mean_over not in ("links", "sources"):
-            raise ValueError(f'{who}: mean_over={self.mean_over!r}; expected "links" or "sources"')
+            raise ParameterError(
+                f'{who}: mean_over={self.mean_over!r}; expected "links" or "sources"'
+            )
         if self.prior not in ("nodes", "draws"):
-            raise ValueError(f'{who}: prior={self.prior!r}; expected "nodes" or "draws"')
+            raise ParameterError(f'{who}: prior={self.prior!r}; expected "nodes" or "draws"')
         if self.prior == "draws" and self.loss != "bpr":
-            raise ValueError(
+            raise ParameterError(
                 f'{who}: prior="draws" is for loss="bpr", and the loss is {self.loss!r}'
             )
         if not 0 <= self.power < np.inf:
-            raise ValueError(f"{who}: power={self.power!r}; at least 0")
+            raise ParameterError(f"{who}: power={self.power!r}; at least 0")
         if self.power and self.loss != "sampled":
-            raise ValueError(
+            raise ParameterError(
                 f'{who}: power={self.power!r} is for loss="sampled", and the loss is {self.loss!r}'
             )
         if self.temperature is not None and not self.temperature > 0:
-            raise ValueError(f"{who}: temperature={self.temperature!r}; above 0")
+            raise ParameterError(f"{who}: temperature={self.temperature!r}; above 0")
         if hin.n(self.relation) == 0:
-            raise ValueError(f"{who}: there are no {self.relation} links to learn from")
+            raise ParameterError(f"{who}: there are no {self.relation} links to learn from")
         measure = (
             None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
         )

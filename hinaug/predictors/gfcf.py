@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -50,7 +51,7 @@ class GFCF(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.dim < 1 or self.alpha < 0:
-            raise ValueError(
+            raise ParameterError(
                 f"GFCF: dim is at least 1 and alpha at least 0; got dim={self.dim}, "
                 f"alpha={self.alpha}"
             )
@@ -75,7 +76,7 @@ def normalised(x: sp.csr_array) -> tuple[sp.csr_array, np.ndarray]:
     """D_s^-1/2 X D_i^-1/2 as float32 CSR, and the degrees of the items."""
     of_source, of_item = x.sum(axis=1), x.sum(axis=0)
     if (x.data < 0).any():
-        raise ValueError("a graph filter takes weights of at least 0; there are negative ones")
+        raise ParameterError("a graph filter takes weights of at least 0; there are negative ones")
     left, right = (
         np.divide(1, np.sqrt(d), out=np.zeros(len(d), np.float32), where=d > 0)
         for d in (of_source, of_item)

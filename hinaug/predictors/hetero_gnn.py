@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from hinaug.errors import ParameterError
 from hinaug.features.columns import MOST_CATEGORIES, Features
 from hinaug.graph import arrow as tb
 from hinaug.graph.evidence import touching
@@ -99,13 +100,13 @@ class HeteroGNN(LinkPredictor):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         within = 0 < self.hold < 1 and 0 <= self.unseen < 1
         if self.conv not in CONVS or self.loss not in ("softmax", "bpr") or not within:
-            raise ValueError(
+            raise ParameterError(
                 f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', hold above 0 and "
                 "unseen from 0, both below 1; "
                 f"got {self!r}"
             )
         if hin.n(self.relation) == 0:
-            raise ValueError(f"HeteroGNN: there are no {self.relation} links to learn from")
+            raise ParameterError(f"HeteroGNN: there are no {self.relation} links to learn from")
         measure = (
             None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
         )
@@ -291,7 +292,7 @@ class _Graph:
         }
         missing = [e for e in model.edges_ if e[0] not in self.n or e[2] not in self.n]
         if missing:
-            raise ValueError(
+            raise ParameterError(
                 f"HeteroGNN was fitted on a graph with {missing[0]} edges; this one lacks the "
                 "node type"
             )

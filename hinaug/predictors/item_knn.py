@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -50,7 +51,7 @@ class ItemKNN(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.k < 1 or self.shrinkage < 0:
-            raise ValueError(
+            raise ParameterError(
                 f"ItemKNN: k is at least 1 and shrinkage at least 0; got k={self.k}, "
                 f"shrinkage={self.shrinkage}"
             )

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from hinaug.errors import ParameterError
 from hinaug.features.columns import Column, Features
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
@@ -56,11 +57,11 @@ class KernelRidge(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.kernel not in KERNELS:
-            raise ValueError(
+            raise ParameterError(
                 f"KernelRidge: kernel={self.kernel!r}; expected one of {list(KERNELS)}"
             )
         if not (self.l2 > 0 and self.width > 0):
-            raise ValueError(
+            raise ParameterError(
                 f"KernelRidge: l2 and width are above 0; got l2={self.l2}, width={self.width}"
             )
         x = interactions(hin, self.relation, self.weight)

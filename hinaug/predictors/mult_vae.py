@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.features.axes import Source, principal_axes
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
@@ -63,11 +64,13 @@ class MultVAE(LinkPredictor):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         for name in ("latent", "hidden", "epochs", "batch", "check_every", "patience"):
             if getattr(self, name) < 1:
-                raise ValueError(f"MultVAE: {name}={getattr(self, name)!r}; at least 1")
+                raise ParameterError(f"MultVAE: {name}={getattr(self, name)!r}; at least 1")
         if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
-            raise ValueError(f"MultVAE: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}")
+            raise ParameterError(
+                f"MultVAE: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}"
+            )
         if hin.n(self.relation) == 0:
-            raise ValueError(f"MultVAE: there are no {self.relation} links to learn from")
+            raise ParameterError(f"MultVAE: there are no {self.relation} links to learn from")
         measure = (
             None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
         )

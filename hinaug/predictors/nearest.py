@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -64,7 +65,7 @@ class NearestNeighbors(LinkPredictor):
         if last is None or last[0]() is not hin:
             vectors, there = self._vectors(hin)
             if vectors.shape[1] != len(self.mean_):
-                raise ValueError(
+                raise ParameterError(
                     f"column {self.column!r} of {self.relation[2]!r} has {vectors.shape[1]} "
                     "numbers a vector here and had "
                     f"{len(self.mean_)} in the graph that was fitted on"

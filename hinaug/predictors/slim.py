@@ -9,6 +9,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import LinkPredictor
@@ -49,7 +50,7 @@ class SLIM(LinkPredictor):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if not self.l2 > 0:
-            raise ValueError(
+            raise ParameterError(
                 "SLIM: l2 is above 0 (the matrices may not be invertible without it); got "
                 f"{self.l2}"
             )

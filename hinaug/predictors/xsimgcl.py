@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation
 from hinaug.predictors.embedding import EmbeddingPredictor, Network
@@ -60,7 +61,7 @@ class XSimGCL(EmbeddingPredictor):
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
         if not 1 <= self.contrast <= self.layers:
-            raise ValueError(
+            raise ParameterError(
                 f"XSimGCL: contrast={self.contrast!r}: a layer from 1 to layers={self.layers!r}, "
                 "to set against the final vectors"
             )

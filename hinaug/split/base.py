@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hinaug.errors import SchemaError, some
+from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.graph import expect
 from hinaug.graph.evidence import as_types, before_cut, before_rows_of_user, times_of, without_pairs
 from hinaug.graph.hin import HIN
@@ -118,7 +118,7 @@ def build_split(
     for type in evidence:
         hin.nodes[type]
         if type in (target[0], target[2]):
-            raise ValueError(
+            raise ParameterError(
                 f"evidence={evidence}: {type!r} is an end of {target}; evidence are the nodes "
                 "between its ends"
             )
@@ -163,6 +163,6 @@ def _table(pairs: RelationPairs, chosen: np.ndarray) -> pa.Table:
 
 def check_time_name(time: Any, who: str) -> None:
     if not isinstance(time, str):
-        raise TypeError(
+        raise KindError(
             f"{who}: time={time!r}: the name of a column of the edges is needed, such as 'time'"
         )

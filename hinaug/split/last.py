@@ -8,6 +8,7 @@ from numbers import Integral
 import numpy as np
 
 from hinaug import checks
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import TEST, TRAIN, VALID, RelationPairs, Split, build_split, check_time_name
@@ -57,7 +58,7 @@ def last_of_each(
         checks.number(share, name, "a share in [0, 1) or a count of pairs per user")
         whole = isinstance(share, Integral)
         if share < 0 or (not whole and share >= 1):
-            raise ValueError(
+            raise ParameterError(
                 f"{name}={share!r}: a share in [0, 1) or a count of pairs per user is needed"
             )
         exact = np.full(len(size), share) if whole else size * share

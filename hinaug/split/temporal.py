@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hinaug import checks
-from hinaug.errors import SchemaError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import TEST, TRAIN, VALID, RelationPairs, Split, build_split, check_time_name
@@ -52,7 +52,7 @@ def temporal_split(
         or not all(checks.is_number(cut) for cut in cuts)
         or cuts[0] > cuts[1]
     ):
-        raise ValueError(
+        raise ParameterError(
             f"temporal_split: cuts={cuts}: two numbers in the unit of {time!r} (of a time stamp: "
             "seconds), of which "
             "the first comes before the second"
@@ -69,7 +69,7 @@ def check_shares(valid: float, test: float) -> None:
     for name, share in (("valid", valid), ("test", test)):
         checks.number(share, name, "a share in [0, 1)")
     if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise ValueError(
+        raise ParameterError(
             f"valid={valid!r} and test={test!r}: shares in [0, 1) are needed that leave something "
             "to train on, such as 0.1 and 0.1"
         )

@@ -6,6 +6,7 @@ import numpy as np
 
 from hinaug import checks
 from hinaug.checks import Rng
+from hinaug.errors import KindError, ParameterError
 from hinaug.split.base import DROPPED, TEST, TRAIN, VALID, RelationPairs, Split, build_split
 from hinaug.split.last import rank_in_run, runs
 
@@ -18,12 +19,12 @@ def thin(split: Split, share: float, rng: Rng = None) -> Split:
     choose by, but only `share` of it joins `train_valid`, so that the refit is as thin as the fit.
     """
     if not isinstance(split, Split):
-        raise TypeError(
+        raise KindError(
             f"thin takes a Split, got {checks.kind(split)}; make one with random_split or "
             "leave_last"
         )
     if not (checks.is_number(share) and 0 < share <= 1):
-        raise ValueError(
+        raise ParameterError(
             f"thin: share={share!r} is no number in (0, 1], such as 0.5 for every second pair"
         )
     rng = checks.generator(rng, "thin")

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from hinaug import checks
-from hinaug.errors import NotFittedError, nearest
+from hinaug.errors import KindError, NotFittedError, nearest
 from hinaug.graph import expect
 
 
@@ -37,7 +37,7 @@ class Estimator:
         params = self.get_params()
         unknown = [name for name in changes if name not in params]
         if unknown:
-            raise TypeError(
+            raise KindError(
                 f"{type(self).__name__} has no parameter {unknown[0]!r}; it has "
                 f"{list(params)}{nearest(unknown[0], params)}"
             )
@@ -60,7 +60,7 @@ class Estimator:
                 what = "a number" if of is Real else "a whole number"
                 such = f", such as {field.default!r}" if checks.is_number(field.default) else ""
                 none = ", or None" if "None" in kinds else ""
-                raise TypeError(
+                raise KindError(
                     f"{type(self).__name__}: {field.name}={value!r}: {what} is "
                     f"needed{such}{none}; got {checks.kind(value)}"
                 )

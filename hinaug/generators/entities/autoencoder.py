@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.generators.entities.draws import gumbel_top, inclusion, popularity_offsets, rows_at_once
 from hinaug.progress import track
 from hinaug.training.estimator import Estimator
@@ -51,15 +52,15 @@ class Autoencoder(Estimator):
         super().__post_init__()
         for name in ("latent", "hidden", "epochs", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(
+                raise ParameterError(
                     f"Autoencoder: {name}={getattr(self, name)!r}: a whole number of at least 1"
                 )
         if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
-            raise ValueError(
+            raise ParameterError(
                 f"Autoencoder: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}"
             )
         if self.temperature is not None and not self.temperature > 0:
-            raise ValueError(
+            raise ParameterError(
                 f"Autoencoder: temperature={self.temperature!r}: a number above 0, or None"
             )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtri, softmax
 
-from hinaug.errors import UnknownNameError, nearest
+from hinaug.errors import KindError, UnknownNameError, nearest
 from hinaug.generators.entities.profiles import Profiles, kinds
 
 DEGREE = "(degree)"
@@ -85,7 +85,7 @@ def node_table(real: Profiles, vectors: Sequence[str] | None, who: str) -> pa.Ta
     known = kinds(real.table)
     there = [name for name, kind in known.items() if kind == "vector"]
     if isinstance(vectors, str) or not isinstance(vectors, Iterable | None):
-        raise TypeError(
+        raise KindError(
             f"{who}: vectors={vectors!r}: a list of vector columns is needed, or None for all of "
             f"{there}"
         )

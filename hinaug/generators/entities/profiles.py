@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.errors import SchemaError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.generators.entities.draws import rows_at_once
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
@@ -75,7 +75,7 @@ def profiles(hin: HIN, node: str, relation: EdgeType | None, who: str) -> Profil
     hin.edges[relation]
     if node not in (relation[0], relation[2]):
         there = [edge for edge in hin.edges if node in (edge[0], edge[2])]
-        raise ValueError(
+        raise ParameterError(
             f"{who}: {relation} does not touch {node!r} nodes; name one of {there} with relation="
         )
     forward, other = relation[0] == node, relation[2] if relation[0] == node else relation[0]
@@ -135,7 +135,7 @@ def _only(hin: HIN, node: str, who: str) -> EdgeType:
             if shared
             else f"no relation links {node!r} nodes through shared nodes"
         )
-        raise ValueError(
+        raise ParameterError(
             f"{who}: {found}; name one with relation= (this graph has {list(hin.edges)})"
         )
     return shared[0]

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 import pyarrow as pa
 
+from hinaug.errors import ParameterError
 from hinaug.generators.base import Entities, EntityGenerator
 from hinaug.generators.entities.draws import gumbel_top, rows_at_once
 from hinaug.generators.entities.profiles import average, group_ratings, kinds, nearest, profiles
@@ -57,11 +58,11 @@ class Synthesis(EntityGenerator):
         super().__post_init__()
         for name, known in (("pair", ("similar", "random")), ("numbers", ("mean", "pick"))):
             if getattr(self, name) not in known:
-                raise ValueError(
+                raise ParameterError(
                     f"Synthesis: {name}={getattr(self, name)!r}: expected one of {known}"
                 )
         if self.neighbors < 1:
-            raise ValueError(
+            raise ParameterError(
                 f"Synthesis: neighbors={self.neighbors!r}: a whole number of at least 1"
             )
 

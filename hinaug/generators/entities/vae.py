@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from hinaug.errors import KindError, ParameterError
 from hinaug.generators.base import Entities, EntityGenerator
 from hinaug.generators.entities.autoencoder import Autoencoder
 from hinaug.generators.entities.columns import Columns
@@ -55,12 +56,12 @@ class VAE(EntityGenerator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.autoencoder, Autoencoder):
-            raise TypeError(
+            raise KindError(
                 f"VAE: autoencoder={self.autoencoder!r}: an Autoencoder is needed, such as "
                 "Autoencoder(epochs=50)"
             )
         if not 0 <= self.keep < 1:
-            raise ValueError(f"VAE: keep={self.keep!r}: a share in [0, 1)")
+            raise ParameterError(f"VAE: keep={self.keep!r}: a share in [0, 1)")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         real = self.profiles_ = profiles(hin, self.node, self.relation, "VAE")

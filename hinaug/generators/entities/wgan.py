@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hinaug.errors import KindError, ParameterError
 from hinaug.generators.base import Entities, EntityGenerator
 from hinaug.generators.entities.autoencoder import Autoencoder
 from hinaug.generators.entities.columns import Columns
@@ -85,18 +86,18 @@ class WGAN(EntityGenerator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.autoencoder, Autoencoder):
-            raise TypeError(
+            raise KindError(
                 f"WGAN: autoencoder={self.autoencoder!r}: an Autoencoder is needed, such as "
                 "Autoencoder(epochs=50)"
             )
         for name in ("hidden", "noise", "steps", "critic_steps", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(
+                raise ParameterError(
                     f"WGAN: {name}={getattr(self, name)!r}: a whole number of at least 1"
                 )
         for name in ("lr", "penalty"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"WGAN: {name}={getattr(self, name)!r}: a number above 0")
+                raise ParameterError(f"WGAN: {name}={getattr(self, name)!r}: a number above 0")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         real = self.profiles_ = profiles(hin, self.node, self.relation, "WGAN")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.checks import Rng
-from hinaug.errors import SchemaError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.generators.base import resolve_size
 from hinaug.generators.entities.draws import rows_at_once
 from hinaug.graph.delta import Delta
@@ -82,14 +82,14 @@ class RelationGenerator(Estimator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.predictor, LinkPredictor):
-            raise ValueError(
+            raise ParameterError(
                 f"predictor={self.predictor!r}: expected a LinkPredictor, such as EASE(relation)"
             )
         for name, value in (("per_source", self.per_source), ("candidates", self.candidates)):
             if value is not None and value < 1:
-                raise ValueError(f"{name}={value!r}: a whole number of at least 1")
+                raise ParameterError(f"{name}={value!r}: a whole number of at least 1")
         if not 0 < self.holdout < 1:
-            raise ValueError(f"holdout={self.holdout!r}: a share of the links, between 0 and 1")
+            raise ParameterError(f"holdout={self.holdout!r}: a share of the links, between 0 and 1")
 
     def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
         """Fit the predictor and calibrate it.
@@ -279,7 +279,7 @@ def _hold_out(
     )
     chosen = order[spare[order]][: max(1, round(share * len(s)))]
     if len(chosen) == 0:
-        raise ValueError(
+        raise ParameterError(
             f"RelationGenerator: none of the {len(s)} {relation} pairs can be held out, since "
             "each is the only one of "
             "its source; pass valid= with pairs to calibrate on"

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.errors import nearest
+from hinaug.errors import ParameterError, nearest
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -138,12 +138,12 @@ class Graph:
     def _source(self, section: Mapping[str, Any], where: str) -> Records:
         wanted, names = section.get("file"), [p.name for p in self.paths]
         if wanted is None and len(names) > 1:
-            raise ValueError(f"{where}: no 'file'; there are {names}")
+            raise ParameterError(f"{where}: no 'file'; there are {names}")
         found = tuple(
             p for p in self.paths if wanted is None or fnmatch(p.name, wanted) or str(p) == wanted
         )
         if not found:
-            raise ValueError(
+            raise ParameterError(
                 f"{where}: file = {wanted!r} is not among the files given, "
                 f"{names}{nearest(wanted, names)}"
             )
@@ -199,14 +199,14 @@ class Graph:
         """The rows that have their ids and whatever they `need`."""
         taken = [name for name in keys if name in columns]
         if taken:
-            raise ValueError(
+            raise ParameterError(
                 f"{where}: {taken[0]!r} is the store's own name; keep that column as "
                 f"{{ new = {taken[0]!r} }}"
             )
         table = pa.table({**keys, **columns})
         for name in (need := _words(section.get("need"))):
             if name not in columns:
-                raise ValueError(
+                raise ParameterError(
                     f"{where}: need = {need!r}; this section keeps "
                     f"{list(columns)}{nearest(name, columns)}"
                 )
@@ -234,7 +234,7 @@ class Graph:
         for side, node in (("src", type[0]), ("dst", type[2])):
             if node not in self.nodes:
                 if drop:
-                    raise ValueError(
+                    raise ParameterError(
                         f"[edge.{'.'.join(type)}]: missing = 'drop', and nothing else gives "
                         f"{node!r} nodes"
                     )

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.errors import nearest, some
+from hinaug.errors import ParameterError, nearest, some
 from hinaug.graph import arrow as tb
 from hinaug.io.delimited import read_delimited
 from hinaug.io.tables.values import as_column, first_of_each, reach
@@ -70,7 +70,7 @@ class Records:
             values = values if any(key in row for row in self.rows) else None
         if values is None:
             names = self.names
-            raise ValueError(
+            raise ParameterError(
                 f"{self.name}: no column {path!r}; there is {names}{nearest(path, names)}"
             )
         return self._without_null_words(as_column([reach(v, rest) for v in values]))
@@ -103,7 +103,7 @@ def read(paths: Sequence[Path], *, null: Sequence[str] = (), encoding: str = "ut
     name = ", ".join(p.name for p in paths)
     forms = {_form(p) for p in paths}
     if len(forms) > 1:
-        raise ValueError(
+        raise ParameterError(
             f"{name}: files of unlike forms ({sorted(forms)}) in one section; give each its own"
         )
     dropped: dict[str, int] = {}
@@ -120,7 +120,7 @@ def read(paths: Sequence[Path], *, null: Sequence[str] = (), encoding: str = "ut
 def _form(path: Path) -> str:
     endings = [s[1:].lower() for s in path.suffixes if s.lower() != ".gz"]
     if not endings or endings[-1] not in ENDINGS:
-        raise ValueError(
+        raise ParameterError(
             f"{path.name}: unknown ending; expected one of {sorted(ENDINGS)}, or .gz after it"
         )
     return ENDINGS[endings[-1]]
@@ -139,9 +139,9 @@ def json_rows(path: Path, dropped: dict[str, int]) -> list[dict[str, Any]]:
             data = file.read().removeprefix(b"\xef\xbb\xbf")
         whole = json.loads(data) if data.lstrip()[:1] == b"[" else None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
+        raise ParameterError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: starts as a list and is no JSON ({error})") from error
+        raise ParameterError(f"{path}: starts as a list and is no JSON ({error})") from error
     found = (
         whole
         if isinstance(whole, list)
@@ -149,7 +149,7 @@ def json_rows(path: Path, dropped: dict[str, int]) -> list[dict[str, Any]]:
     )
     rows = [row for row in found if isinstance(row, dict)]
     if found and not rows:
-        raise ValueError(
+        raise ParameterError(
             f"{path}: none of its {len(found)} lines is a JSON object; expected one object a line"
         )
     if len(rows) < len(found):
@@ -174,11 +174,11 @@ def _csv(path: Path, encoding: str, dropped: dict[str, int]) -> pa.Table:
             _opener(path), name=path, delimiter=delimiter, encoding=encoding, skip=bad.append
         )
     except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
+        raise ParameterError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
     names = table.column_names
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        raise ValueError(f"{path}: column {some(twice)} stands more than once; rename one")
+        raise ParameterError(f"{path}: column {some(twice)} stands more than once; rename one")
     if bad:
         dropped["broken lines"] = dropped.get("broken lines", 0) + len(bad)
     return table
@@ -190,4 +190,4 @@ def _parquet(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, partitioning=None)
     except pa.ArrowException as error:
-        raise ValueError(f"{path}: cannot be read as Parquet: {error}") from error
+        raise ParameterError(f"{path}: cannot be read as Parquet: {error}") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hinaug.errors import nearest
+from hinaug.errors import ParameterError, nearest
 from hinaug.graph import arrow as tb
 from hinaug.graph.schema import EdgeType
 
@@ -76,7 +76,7 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML: {error}") from error
+        raise ParameterError(f"{path} is no TOML: {error}") from error
 
 
 def check(schema: Mapping[str, Any]) -> None:
@@ -84,11 +84,11 @@ def check(schema: Mapping[str, Any]) -> None:
     _known(schema, ("node", "edge", "review", "null", "duplicates", "encoding"), "the schema")
     nodes, edges = node_sections(schema), edge_sections(schema)
     if not nodes and not edges and "review" not in schema:
-        raise ValueError(
+        raise ParameterError(
             "the schema has no section [node.TYPE], [edge.SOURCE.RELATION.TARGET] or [review]"
         )
     if not are_words(schema.get("null", [])):
-        raise ValueError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
+        raise ParameterError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
     _one_of(schema, "duplicates", ("drop", "keep"), "the schema")
     for type, section in nodes.items():
         _section(section, "node", f"[node.{type}]")
@@ -99,7 +99,7 @@ def check(schema: Mapping[str, Any]) -> None:
             if side not in section and not _is_row(
                 schema.get("review") if end == "review" else nodes.get(end), section
             ):
-                raise ValueError(
+                raise ParameterError(
                     f"[edge.{'.'.join(edge)}]: no {side!r}; it names the column with the ids of "
                     f"the {end}s"
                 )
@@ -107,7 +107,7 @@ def check(schema: Mapping[str, Any]) -> None:
         _section(schema["review"], "review", "[review]")
         for end in ("user", "item"):
             if end not in schema["review"]:
-                raise ValueError(
+                raise ParameterError(
                     f"[review]: no {end!r}; it names the column with the ids of the {end}s"
                 )
 
@@ -130,34 +130,36 @@ def _section(section: Any, kind: str, where: str) -> None:
                 if key in ("split", "time_format")
                 else "column"
             )
-            raise ValueError(f"{where} {key} = {value!r}: one {what}")
+            raise ParameterError(f"{where} {key} = {value!r}: one {what}")
         if key in ("text", "need") and not (isinstance(value, str) or (are_words(value) and value)):
-            raise ValueError(f"{where} {key} = {value!r}: a column, or a list of columns")
+            raise ParameterError(f"{where} {key} = {value!r}: a column, or a list of columns")
     keep = section.get("keep", [])
     renamed = isinstance(keep, Mapping) and are_words(list(keep.values()))
     if not (keep == "all" or are_words(keep) or renamed):
-        raise ValueError(f'{where} keep = {keep!r}: a list of columns, {{ new = "old" }}, or "all"')
+        raise ParameterError(
+            f'{where} keep = {keep!r}: a list of columns, {{ new = "old" }}, or "all"'
+        )
     lineage = section.get("lineage")
     words = lineage.values() if isinstance(lineage, Mapping) else [lineage]
     if any(word not in (None, *tb.LINEAGES) for word in words):
-        raise ValueError(
+        raise ParameterError(
             f"{where} lineage = {lineage!r}: one of {tb.LINEAGES}, or {{ column = one of them }}"
         )
 
 
 def _known(section: Any, keys: Sequence[str], where: str) -> None:
     if not isinstance(section, Mapping):
-        raise ValueError(f"{where} is {section!r}; expected a section with {list(keys)}")
+        raise ParameterError(f"{where} is {section!r}; expected a section with {list(keys)}")
     for key in section:
         if key not in keys:
-            raise ValueError(
+            raise ParameterError(
                 f"{where}: unknown {key!r}; there may be {list(keys)}{nearest(key, keys)}"
             )
 
 
 def _one_of(section: Mapping[str, Any], key: str, words: Sequence[str], where: str) -> None:
     if section.get(key, words[0]) not in words:
-        raise ValueError(f"{where}: {key} = {section[key]!r}; expected one of {list(words)}")
+        raise ParameterError(f"{where}: {key} = {section[key]!r}; expected one of {list(words)}")
 
 
 def are_words(value: Any) -> bool:
@@ -168,7 +170,7 @@ def node_sections(schema: Mapping[str, Any]) -> dict[str, Any]:
     """{type: section}."""
     found = schema.get("node", {})
     if not isinstance(found, Mapping) or not all(isinstance(s, Mapping) for s in found.values()):
-        raise ValueError(HOW_NODES)
+        raise ParameterError(HOW_NODES)
     return dict(found)
 
 
@@ -177,12 +179,12 @@ def edge_sections(schema: Mapping[str, Any]) -> dict[EdgeType, Any]:
     level: dict[tuple[str, ...], Any] = {(): schema.get("edge", {})}
     for _ in range(3):
         if not all(isinstance(part, Mapping) for part in level.values()):
-            raise ValueError(HOW_EDGES)
+            raise ParameterError(HOW_EDGES)
         level = {
             (*path, name): part for path, parts in level.items() for name, part in parts.items()
         }
     if not all(isinstance(section, Mapping) for section in level.values()):
-        raise ValueError(HOW_EDGES)
+        raise ParameterError(HOW_EDGES)
     return {
         (source, relation, target): section for (source, relation, target), section in level.items()
     }

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hinaug.errors import ParameterError
 from hinaug.graph import arrow as tb
 
 _CODE = re.compile(r"[-+]?0\d")  # 007 is a code, not the number 7
@@ -97,7 +98,7 @@ def ids(column: pa.Array, where: str) -> pa.Array:
 
 def _as_text(column: pa.Array, where: str) -> pa.Array:
     if is_nested(column.type):
-        raise ValueError(
+        raise ParameterError(
             f"{where}: one value a row is needed, these are {column.type}; name a field inside, "
             "such as 'a.b'"
         )
@@ -172,7 +173,7 @@ def plain(column: pa.Array, typed: bool, where: str) -> pa.Array:
     """
     kind = column.type
     if pa.types.is_struct(kind) or (is_list(kind) and is_nested(kind.value_type)):
-        raise ValueError(
+        raise ParameterError(
             f"{where}: nested records ({kind}) are no column; name a field inside, such as 'a.b'"
         )
     if typed or not tb.is_text(kind) or column.null_count == len(column):

@@ -31,6 +31,7 @@ from typing import Any
 import pyarrow as pa
 
 from hinaug.checks import kind
+from hinaug.errors import KindError
 from hinaug.graph.delta import Delta
 from hinaug.split.audit import columns, derived, embeddings, rows, texts, ways
 from hinaug.split.audit.generated import generated
@@ -68,13 +69,13 @@ def audit(split: Split, *deltas: Delta) -> Audit:
     test).
     """
     if not isinstance(split, Split):
-        raise TypeError(
+        raise KindError(
             f"audit takes a Split, got {kind(split)}; make one of a graph with random_split, "
             "leave_last or temporal_split"
         )
     wrong = [d for d in deltas if not isinstance(d, Delta)]
     if wrong:
-        raise TypeError(
+        raise KindError(
             f"audit(split, *deltas) takes deltas after the split, one by one; got {kind(wrong[0])}"
         )
     out = Audit()
