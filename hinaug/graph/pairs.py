@@ -1,13 +1,206 @@
-"""Pairs of a relation as an object."""
+"""The pair of a relation as an object: `PairIndex`, a sorted set of (source, target) positions."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
+
+
+@dataclass(frozen=True, eq=False)
+class PairIndex:
+    """A set of pairs of positions, sorted by source and then by target, each pair once.
+
+    Build one with `of`, `from_positions` or `from_ids`. Row r of the index is the pair
+    `(src[r], dst[r])`. Memory is O(pairs), never sources x targets.
+
+    src, dst: positions, int64 [n].
+    shape: (number of sources, number of targets).
+    """
+
+    src: np.ndarray
+    dst: np.ndarray
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, hin: HIN, relation: EdgeType) -> Self:
+        """The observed pairs of a relation; parallel rows are one pair."""
+        observed = hin.observed()
+        return cls.from_positions(*observed.links(relation), relation_shape(observed, relation))
+
+    @classmethod
+    def from_positions(cls, src: np.ndarray, dst: np.ndarray, shape: tuple[int, int]) -> Self:
+        """The distinct pairs among src [n] and dst [n], in any order; positions of at least 0."""
+        return cls.with_first_rows(src, dst, shape)[0]
+
+    @classmethod
+    def from_ids(cls, hin: HIN, relation: EdgeType, pairs: pa.Table) -> Self:
+        """The pairs of a table of external ids ("src", "dst"), as positions in the observed graph.
+
+        Raises SchemaError for an id that the graph does not have.
+        """
+        observed = hin.observed()
+        ends = positions_of_pairs(observed, relation, pairs)
+        return cls.from_positions(*ends, relation_shape(observed, relation))
+
+    @classmethod
+    def with_first_rows(
+        cls, src: np.ndarray, dst: np.ndarray, shape: tuple[int, int]
+    ) -> tuple[Self, np.ndarray]:
+        """The distinct pairs, and for each pair the first row [n] at which it stands."""
+        order = sort_order(dst, src)
+        src, dst = np.asarray(src)[order], np.asarray(dst)[order]
+        is_first = np.ones(len(order), bool)
+        is_first[1:] = (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
+        src, dst = (end[is_first].astype(np.int64) for end in (src, dst))
+        return cls(src, dst, shape), order[is_first]
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+    def codes(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        """Each pair as one number, int64 [n]; -1 where a position lies outside of `shape`.
+
+        Codes of one shape sort as the pairs do: by source, then by target.
+        """
+        src, dst = np.asarray(src, np.int64), np.asarray(dst, np.int64)
+        n_sources, n_targets = self.shape
+        inside = (src >= 0) & (src < n_sources) & (dst >= 0) & (dst < n_targets)
+        return np.where(inside, src * n_targets + dst, -1)
+
+    @cached_property
+    def code(self) -> np.ndarray:
+        """The codes of these pairs, ascending, int64 [n]."""
+        return self.src * self.shape[1] + self.dst
+
+    def find(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        """The row of each pair in this index, int64 [n]; -1 for a pair that is not in it."""
+        return self.find_codes(self.codes(src, dst))
+
+    def find_codes(self, codes: np.ndarray) -> np.ndarray:
+        """As `find`, for pairs given by their codes."""
+        if not len(self):
+            return np.full(len(codes), -1, np.int64)
+        row = np.minimum(_search(self.code, codes), len(self) - 1)
+        return np.where(self.code[row] == codes, row, -1)
+
+    def contains(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        """Whether each pair is in this index, bool [n]."""
+        return self.find(src, dst) >= 0
+
+    def contains_codes(self, codes: np.ndarray) -> np.ndarray:
+        """As `contains`, for pairs given by their codes."""
+        return self.find_codes(codes) >= 0
+
+    def take(self, chosen: np.ndarray) -> Self:
+        """The chosen pairs: bool [n], or ascending row numbers."""
+        return type(self)(self.src[chosen], self.dst[chosen], self.shape)
+
+    def minus(self, other: PairIndex) -> Self:
+        """The pairs that are not in `other`."""
+        return self.take(~other.contains(self.src, self.dst))
+
+    def union(self, other: PairIndex) -> Self:
+        """The pairs of either index, over the shape of this one."""
+        src, dst = np.append(self.src, other.src), np.append(self.dst, other.dst)
+        return self.from_positions(src, dst, self.shape)
+
+    def matrix(self) -> sp.csr_array:
+        """The pairs as a CSR matrix of ones, float32 [sources, targets]."""
+        counts = np.bincount(self.src, minlength=self.shape[0])
+        indptr = np.append(0, np.cumsum(counts))
+        data = np.ones(len(self), np.float32)
+        return sp.csr_array((data, self.dst, indptr), shape=self.shape)
+
+
+def relation_shape(hin: HIN, relation: EdgeType) -> tuple[int, int]:
+    """(number of sources, number of targets) of a relation."""
+    return hin.n(relation[0]), hin.n(relation[2])
+
+
+def positions_of_pairs(
+    hin: HIN, relation: EdgeType, pairs: pa.Table
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the external ids in the columns "src" and "dst", two int64 arrays [n]."""
+    return hin.positions(relation[0], pairs["src"]), hin.positions(relation[2], pairs["dst"])
+
+
+def pairs_fingerprint(hin: HIN, relation: EdgeType) -> str:
+    """sha256 over the set of observed pairs of a relation, as external ids.
+
+    Equal sets of pairs give equal fingerprints, whatever the order of rows and nodes, the other
+    columns and types, and the deltas. Parallel rows count once. O(E + N log N); kept on the graph.
+    """
+    observed = hin.observed()
+    key = ("pairs_fingerprint", relation)
+    if key not in observed._cache:
+        pairs = PairIndex.of(observed, relation)
+        src_ids, src = _by_rank(observed.nodes[relation[0]]["id"], pairs.src)
+        dst_ids, dst = _by_rank(observed.nodes[relation[2]]["id"], pairs.dst)
+        ranked = PairIndex.from_positions(src, dst, (len(src_ids), len(dst_ids)))
+        digest = hashlib.sha256()
+        for ids in (src_ids, dst_ids):
+            digest.update(tb.content_hash(pa.table({"id": ids})).encode())
+        digest.update(ranked.code.astype("<i8").tobytes())
+        observed._cache[key] = digest.hexdigest()
+    return observed._cache[key]
+
+
+def _by_rank(ids: pa.ChunkedArray, positions: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """The ids in use in alphabetical order, and for each position the rank of its id there."""
+    in_use = np.flatnonzero(np.bincount(positions, minlength=len(ids)))
+    names = tb.one_chunk(ids).take(pa.array(in_use))
+    order = pc.sort_indices(names)
+    rank = np.empty(len(ids), np.int64)
+    rank[in_use[order.to_numpy()]] = np.arange(len(in_use))
+    return names.take(order), rank[positions]
+
+
+def sort_order(*keys: np.ndarray) -> np.ndarray:
+    """As `np.lexsort`, for keys that are whole numbers of at least 0: the last key sorts first.
+
+    Stable, and linear in the rows: a counting sort of 16 bits at a time (radix sort).
+    """
+    order: np.ndarray | None = None
+    for key in keys:
+        key = np.asarray(key)
+        bits = int(key.max()).bit_length() if len(key) else 0
+        for shift in range(0, max(bits, 1), 16):
+            digit = (key >> key.dtype.type(shift)).astype(np.uint16)
+            step = np.argsort(digit if order is None else digit[order], kind="stable")
+            order = step if order is None else order[step]
+    assert order is not None
+    return order
+
+
+def random_order_within(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An order of the rows by group (whole numbers of at least 0), at random within each group.
+
+    The same as `np.lexsort((rng.random(n), groups))`, several times faster: positive floats sort
+    as their bits do.
+    """
+    return sort_order(rng.random(len(groups)).view(np.uint64), groups)
+
+
+def _search(ascending: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """`np.searchsorted`; many questions are roughly sorted first, so memory is read in order."""
+    if len(asked) < 4096:
+        return np.searchsorted(ascending, asked)
+    shift = max(0, int(ascending[-1]).bit_length() - 16)
+    order = np.argsort(np.clip(asked >> shift, 0, 2**16 - 1).astype(np.uint16), kind="stable")
+    found = np.empty(len(asked), np.int64)
+    found[order] = np.searchsorted(ascending, asked[order])
+    return found
 
 
 def distinct(codes: np.ndarray) -> np.ndarray:
