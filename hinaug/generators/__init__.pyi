@@ -4,3 +4,6 @@ from .entities import WGAN as WGAN
 from .entities import Aggregation as Aggregation
 from .entities import Synthesis as Synthesis
 from .relations import RelationGenerator as RelationGenerator
+from .base import Entities as Entities
+from .base import EntityGenerator as EntityGenerator
+from .base import Generator as Generator

@@ -1,4 +1,8 @@
-"""What proposes: a generator returns a Delta."""
+"""Generator: the one contract of whatever proposes. It learns from a graph and returns a Delta.
+
+To write one, subclass `Generator` and give `_fit` and `_generate`; for whole nodes subclass
+`EntityGenerator` and give `_fit` and `sample`. `hinaug.testing` checks that the contract is kept.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +25,111 @@ from hinaug.graph.schema import EdgeType
 from hinaug.training.estimator import Estimator
 
 
-def resolve_size(size: int | float, there: int, what: str) -> int:
+@dataclass(eq=False)
+class Generator(Estimator):
+    """Proposes a difference to a graph: relations, entities, values, or rows to leave out."""
+
+    def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
+        """Learn from `hin`; gives the generator itself. A fit that fails leaves it as it was.
+
+        Parameters
+        ----------
+        hin
+            The graph to learn from, such as `split.train`.
+        valid
+            Held-out pairs ("src", "dst", external ids), for generators that make choices by them.
+        rng
+            A seed or a numpy Generator.
+
+        Raises KindError for what is no graph, table of pairs or seed, UnknownNameError where the
+        graph lacks a type, and SchemaError where it has nothing to learn from.
+        """
+        draws = self._ready("fit", hin, valid, rng)
+        self._check_graph(hin)
+        with self._all_or_nothing():
+            self._forget()
+            self.fitted_on_ = hin.fingerprint()
+            self._fit(hin, valid, draws)
+        return self
+
+    def generate(
+        self,
+        hin: HIN,
+        size: int | float | None = None,
+        *,
+        condition: Any = None,
+        rng: Rng = None,
+    ) -> Delta:
+        """A delta for `hin`: rows marked with origin and confidence, undone by `- delta`.
+
+        Parameters
+        ----------
+        hin
+            The graph that the delta is for. Rows of real nodes that generation needs are read from
+            it: a fitted generator does not keep them.
+        size
+            How much to generate: an int is a count, a float a share of what is observed. None
+            takes all that the condition asks for.
+        condition
+            What to generate *for*: external ids of nodes, or a table of attributes. Each generator
+            says which it takes.
+        rng
+            A seed or a numpy Generator; the same seed gives the same delta.
+
+        Raises NotFittedError before `fit`, and ParameterError for a size or a condition that the
+        generator does not take.
+        """
+        self._check_fitted()
+        draws = self._ready("generate", hin, None, rng)
+        self._check_graph(hin)
+        return self._generate(hin, size, condition, draws)
+
+    @property
+    def origin(self) -> str:
+        """What the column "origin" says of generated rows: the name of the generator."""
+        return type(self).__name__
+
+    # ---- to write --------------------------------------------------------------------------------
+
+    def _check_graph(self, hin: HIN) -> None:
+        """Raises where `hin` lacks what the generator needs."""
+
+    def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        raise NotImplementedError(
+            f"{type(self).__name__} has no _fit; write _fit(self, hin, valid, rng)"
+        )
+
+    def _generate(
+        self, hin: HIN, size: int | float | None, condition: Any, rng: np.random.Generator
+    ) -> Delta:
+        raise NotImplementedError(
+            f"{type(self).__name__} has no _generate; write _generate(self, hin, size, condition, "
+            "rng) -> Delta"
+        )
+
+    # ---- helpers ---------------------------------------------------------------------------------
+
+    def _delta(self, **parts: Any) -> Delta:
+        """A delta by this generator that names the graph it was fitted on."""
+        return Delta(**parts, origin=self.origin, fitted_on=[self.fitted_on_])
+
+    def _no_condition(self, condition: Any) -> None:
+        if condition is not None:
+            raise ParameterError(
+                f"{type(self).__name__}.generate takes no condition, got "
+                f"{checks.kind(condition)}; leave it out",
+                asked=condition,
+            )
+
+
+def resolve_size(size: int | float | None, there: int, what: str) -> int:
     """An int is a count, a float a share of what is observed."""
     if not (checks.is_number(size) and 0 <= size < np.inf):
         raise ParameterError(
             f"size={size!r}: an int is a count of {what}, a float a share of the {there:,} "
-            "observed; both at least 0"
+            "observed; both at least 0",
+            asked=size,
+            there=there,
         )
     return int(size) if isinstance(size, Integral) else round(float(size) * there)
 
@@ -46,78 +149,126 @@ class Entities:
     confidence: np.ndarray
 
 
+@dataclass
+class Condition:
+    """What each of n new nodes is generated for: a real node, or given attributes.
+
+    nodes: positions [n] of observed nodes of the type, or None.
+    columns: a table with n rows of attributes that the new nodes shall have, or None.
+    """
+
+    nodes: np.ndarray | None = None
+    columns: pa.Table | None = None
+
+
 @dataclass(eq=False)
-class EntityGenerator(Estimator):
+class EntityGenerator(Generator):
     """Proposes whole new nodes of a type: attributes, vectors AND links. A subclass writes `_fit`
     and `sample`.
 
     node: the node type to generate, such as "user".
+
+    `generate(hin, size, condition=)`: size counts nodes (a float is a share of the observed ones).
+    A condition is a list of external ids, for new nodes that resemble these, or a table of
+    attributes that the new nodes shall have. Its rows are taken in turn: with size 10 and two ids,
+    five new nodes resemble each. Without a size there is one new node a row.
     """
 
     node: str
 
-    def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
-        """Learn what nodes of the type are like; gives the generator itself. A fit that fails
-        leaves it as it was.
-
-        valid: held-out pairs ("src", "dst", external ids), for generators that make choices by
-        them. Raises TypeError for what is no graph, table of pairs or seed, KeyError where the
-        graph lacks the node type, and SchemaError where it has no such nodes.
-        """
-        draws = self._ready("fit", hin, valid, rng)
+    def _check_graph(self, hin: HIN) -> None:
         hin.nodes[self.node]
-        if hin.n(self.node) == 0:
+        if hin.n_observed(self.node) == 0:
             there = {type: hin.n(type) for type in hin.nodes}
             raise SchemaError(
                 f"{type(self).__name__}: the graph has no {self.node!r} nodes to learn from; it "
-                f"has {there}; choose another node="
+                f"has {there}; choose another node=",
+                asked=self.node,
+                there=there,
             )
-        with self._all_or_nothing():
-            self.fitted_on_ = hin.fingerprint()
-            self._fit(hin, valid, draws)
-        return self
 
-    def generate(self, hin: HIN, size: int | float, rng: Rng = None) -> Delta:
-        """A delta with `size` new nodes (an int is a count, a float a share of the observed nodes)."""
-        self._check_fitted()
-        draws = self._ready("generate", hin, None, rng)
+    def _generate(
+        self, hin: HIN, size: int | float | None, condition: Any, rng: np.random.Generator
+    ) -> Delta:
+        given, rows = self._condition(hin, condition)
+        if size is None and given is not None:
+            size = rows
         n = resolve_size(size, hin.n_observed(self.node), f"{self.node!r} nodes")
-        origin = type(self).__name__
         if n == 0:
-            return Delta(origin=origin, fitted_on=[self.fitted_on_])
-        made = self.sample(n, draws)
-        columns = (
-            tb.as_table(dict(made.columns), f"{origin}.sample") if made.columns else pa.table({})
-        )
+            return self._delta()
+        return self._as_delta(self.sample(hin, n, rng, _in_turn(given, rows, n)), n)
+
+    def _condition(self, hin: HIN, condition: Any) -> tuple[Condition | None, int]:
+        """The condition in the form that `sample` takes, and how many rows it has."""
+        if condition is None:
+            return None, 0
+        if isinstance(condition, Mapping | pa.Table) or hasattr(condition, "columns"):
+            table = tb.as_table(condition, f"{self.origin}: condition")
+            known = hin.observed().nodes[self.node].column_names
+            for name in table.column_names:
+                if name not in known or name == "id":
+                    raise ParameterError(
+                        f"{self.origin}: condition has a column {name!r}; it may have those of "
+                        f"{self.node!r}: {[c for c in known if c != 'id']}",
+                        asked=name,
+                        there=known,
+                    )
+            given, rows = Condition(columns=table), table.num_rows
+        else:
+            nodes = hin.observed().positions(self.node, condition)
+            given, rows = Condition(nodes=nodes), len(nodes)
+        if not rows:
+            raise ParameterError(f"{self.origin}: the condition has no rows; leave it out")
+        return given, rows
+
+    def _as_delta(self, made: Entities, n: int) -> Delta:
+        """New nodes and their links as a delta, with ids that follow from the content."""
+        columns = tb.as_table(dict(made.columns), self.origin) if made.columns else pa.table({})
         digest = hashlib.sha256(tb.content_hash(columns).encode())
         for edge, rows in sorted(made.links.items()):
             digest.update(f"{edge}:{tb.content_hash(rows)}".encode())
-        ids = pa.array([f"{origin.lower()}-{digest.hexdigest()[:8]}-{i}" for i in range(n)])
-        nodes = pa.table(
-            {
-                "id": ids,
-                **{c: columns[c] for c in columns.column_names},
-                "confidence": pa.array(made.confidence, pa.float32()),
-            }
-        )
-        edges = {}
-        for edge, rows in made.links.items():
-            mine, other = ("src", "dst") if edge[0] == self.node else ("dst", "src")
-            row = np.asarray(rows["row"])
-            rest = {c: rows[c] for c in rows.column_names if c not in ("row", "id")}
-            rest.setdefault("confidence", pa.array(np.asarray(made.confidence)[row], pa.float32()))
-            edges[edge] = pa.table({mine: ids.take(pa.array(row)), other: rows["id"], **rest})
-        return Delta({self.node: nodes}, edges, origin=origin, fitted_on=[self.fitted_on_])
+        name = f"{self.origin.lower()}-{digest.hexdigest()[:8]}"
+        ids = pa.array([f"{name}-{i}" for i in range(n)])
+        nodes = {
+            "id": ids,
+            **{c: columns[c] for c in columns.column_names},
+            "confidence": pa.array(made.confidence, pa.float32()),
+        }
+        edges = {
+            edge: self._linked(edge, rows, ids, made.confidence)
+            for edge, rows in made.links.items()
+        }
+        return self._delta(nodes={self.node: pa.table(nodes)}, edges=edges)
 
-    def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        raise NotImplementedError(
-            f"{type(self).__name__} has no _fit; write _fit(self, hin, valid, rng)"
-        )
+    def _linked(
+        self, edge: EdgeType, rows: pa.Table, ids: pa.Array, confidence: np.ndarray
+    ) -> pa.Table:
+        """Edges by external id; a link without a confidence has that of its node."""
+        mine, other = ("src", "dst") if edge[0] == self.node else ("dst", "src")
+        row = np.asarray(rows["row"])
+        rest = {c: rows[c] for c in rows.column_names if c not in ("row", "id")}
+        rest.setdefault("confidence", pa.array(np.asarray(confidence)[row], pa.float32()))
+        return pa.table({mine: ids.take(pa.array(row)), other: rows["id"], **rest})
 
-    def sample(self, n: int, rng: np.random.Generator) -> Entities:
-        """n new nodes, n at least 1, as columns, links and confidence; `generate` makes a delta of
-        them.
+    def sample(
+        self, hin: HIN, n: int, rng: np.random.Generator, condition: Condition | None = None
+    ) -> Entities:
+        """n new nodes, n at least 1, as columns, links and confidence; `generate` makes a delta.
+
+        hin: the graph to read real nodes from. condition: one row a new node, see `Condition`.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no sample; write sample(self, n, rng) -> Entities"
+            f"{type(self).__name__} has no sample; write sample(self, hin, n, rng, condition) -> "
+            "Entities"
         )
+
+
+def _in_turn(given: Condition | None, rows: int, n: int) -> Condition | None:
+    """The rows of a condition in turn, n in all."""
+    if given is None:
+        return None
+    row = np.arange(n) % rows
+    return Condition(
+        None if given.nodes is None else given.nodes[row],
+        None if given.columns is None else given.columns.take(pa.array(row)),
+    )

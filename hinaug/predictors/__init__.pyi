@@ -14,3 +14,7 @@ from .popularity import Popularity as Popularity
 from .slim import SLIM as SLIM
 from .user_knn import UserKNN as UserKNN
 from .xsimgcl import XSimGCL as XSimGCL
+from .base import FoldsIn as FoldsIn
+from .base import FoldsInItems as FoldsInItems
+from .base import HasVectors as HasVectors
+from .base import LinkPredictor as LinkPredictor

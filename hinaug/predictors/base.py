@@ -1,19 +1,17 @@
-"""The three contracts: Estimator, LinkPredictor, EntityGenerator.
+"""LinkPredictor: the one contract of whatever scores links, and its two optional abilities.
 
-Estimators are dataclasses: the fields are the hyperparameters, the repr is the log line, learned
-names end in "_". Written once, a LinkPredictor recommends, proposes edges (inside a
-RelationGenerator) and joins an ensemble.
-
-To write a predictor, subclass LinkPredictor and give `_fit` and `_score`; to write an entity
-generator, subclass EntityGenerator and give `_fit` and `sample`. `hinaug.testing` checks that the
-contract is kept.
+Written once, a LinkPredictor recommends, proposes edges inside a RelationGenerator, and joins an
+ensemble. To write one, subclass it and give `_fit` and `_score`. A method that can score somebody
+new without a refit also subclasses `FoldsIn` (new sources) or `FoldsInItems` (new targets); one
+whose scores are products of vectors gives `vectors`, see `HasVectors`. `hinaug.testing` checks
+that each contract is kept.
 """
 
 from __future__ import annotations
 
-import weakref
+import copy
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +19,11 @@ import scipy.sparse as sp
 
 from hinaug import checks
 from hinaug.checks import Rng
-from hinaug.errors import KindError, ParameterError
+from hinaug.errors import FoldInError, KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import among, distinct, interactions
+from hinaug.graph.pairs import interactions, pairs_fingerprint
 from hinaug.graph.schema import EdgeType
 from hinaug.graph.validate import check_positions
 from hinaug.training.estimator import Estimator
@@ -42,6 +40,10 @@ class LinkPredictor(Estimator):
     `_history` and `_columns`.
     """
 
+    # why a method that is no FoldsIn, or no FoldsInItems, needs a refit
+    NO_FOLD_IN: ClassVar[str] = "it has no rule for a source that it was not fitted on"
+    NO_FOLD_IN_ITEMS: ClassVar[str] = "it has no rule for a target that it was not fitted on"
+
     relation: EdgeType
 
     def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
@@ -53,6 +55,7 @@ class LinkPredictor(Estimator):
         """
         draws = self._ready("fit", hin, valid, rng)
         with self._all_or_nothing():
+            self._forget()
             self._remember(hin)
             self._fit(hin, valid, draws)
         return self
@@ -64,6 +67,7 @@ class LinkPredictor(Estimator):
         self._check_fitted()
         draws = self._ready("refit", hin, None, rng)
         with self._all_or_nothing():
+            self.__dict__.pop("_caches", None)
             self._remember(hin)
             self._refit(hin, draws)
         return self
@@ -104,6 +108,28 @@ class LinkPredictor(Estimator):
         ]
         return np.concatenate(blocks) if blocks else np.zeros(dst.shape, np.float32)
 
+    def fold_in(self, histories: Any, attributes: Any = None) -> np.ndarray:
+        """Scores of sources that were not there at fit time; see `FoldsIn`.
+
+        Raises FoldInError, which says why this method needs a refit.
+        """
+        raise FoldInError(
+            f"{type(self).__name__} cannot score a new source from its history alone: "
+            f"{self.NO_FOLD_IN}; refit it on a graph that has the source",
+            asked=type(self).__name__,
+        )
+
+    def fold_in_items(self, hin: HIN) -> Self:
+        """A copy that also scores the new targets of `hin`; see `FoldsInItems`.
+
+        Raises FoldInError, which says why this method needs a refit.
+        """
+        raise FoldInError(
+            f"{type(self).__name__} cannot add new targets: {self.NO_FOLD_IN_ITEMS}; refit it on "
+            "a graph that has them",
+            asked=type(self).__name__,
+        )
+
     # ---- to write --------------------------------------------------------------------------------
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
@@ -122,32 +148,16 @@ class LinkPredictor(Estimator):
     # ---- helpers ---------------------------------------------------------------------------------
 
     def _remember(self, hin: HIN) -> None:
+        """Keep ids and fingerprints of the graph: what may be scored, and what was learned from."""
         expect.graph(hin, type(self).__name__)  # an ensemble may come here without _ready
-        if self.relation not in hin.edges:
-            hin.edges[self.relation]  # raises, naming what there is
+        hin.edges[self.relation]  # raises, naming what there is
         source, _, target = self.relation
         self.src_ids_, self.dst_ids_ = (
             hin.nodes[source]["id"].chunk(0),
             hin.nodes[target]["id"].chunk(0),
         )
-        src, dst = hin.observed().links(self.relation)
-        self.pairs_ = distinct(src.astype(np.int64) * len(self.dst_ids_) + dst)
         self.fitted_on_ = hin.fingerprint()
-        self._aligned: dict[str, Any] = {}
-
-    def saw(self, src_ids: Any, dst_ids: Any) -> np.ndarray:
-        """Whether each pair of external ids was an observed edge of the graph that was fitted on;
-        bool [n].
-        """
-        self._check_fitted()
-        where = "pairs asked for"
-        a = tb.lookup(self.src_ids_, tb.id_strings(tb.as_array(src_ids, where), where)[0]).astype(
-            np.int64
-        )
-        b = tb.lookup(self.dst_ids_, tb.id_strings(tb.as_array(dst_ids, where), where)[0]).astype(
-            np.int64
-        )
-        return (a >= 0) & (b >= 0) & among(a * len(self.dst_ids_) + b, self.pairs_)
+        self.pairs_fingerprint_ = pairs_fingerprint(hin, self.relation)
 
     def _check_src(self, hin: HIN, src: Any) -> np.ndarray:
         expect.graph(hin, f"{type(self).__name__}.score")
@@ -156,13 +166,12 @@ class LinkPredictor(Estimator):
 
     def _align(self, hin: HIN, type: str, fitted: pa.Array) -> np.ndarray | None:
         """For each node of `hin`, its position at fit time or -1; None when they are the same."""
-        known = self.__dict__.setdefault("_aligned", {}).get(type)
-        if known is None or known[0]() is not hin:
+
+        def moved() -> np.ndarray | None:
             ids = hin.nodes[type]["id"].chunk(0)
-            moved = None if ids.equals(fitted) else tb.lookup(fitted, ids).astype(np.int64)
-            known = (weakref.ref(hin), moved)
-            self._aligned[type] = known
-        return known[1]
+            return None if ids.equals(fitted) else tb.lookup(fitted, ids).astype(np.int64)
+
+        return self._per_graph(hin, f"positions of {type}", moved)
 
     def _rows(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         """Positions at fit time of sources of `hin`, -1 for one never seen."""
@@ -195,6 +204,99 @@ class LinkPredictor(Estimator):
         return sp.csr_array(
             (rows.data[keep], (at[keep], column[keep])), shape=(len(src), len(self.dst_ids_))
         )
+
+
+class FoldsIn(LinkPredictor):
+    """A predictor that scores new sources without a refit. A subclass writes `_fold_in`."""
+
+    def fold_in(self, histories: Any, attributes: Any = None) -> np.ndarray:
+        """Scores of new sources over the fitted targets, float32 [k, len(dst_ids_)].
+
+        Parameters
+        ----------
+        histories
+            What the k sources are linked with: a CSR matrix [k, len(dst_ids_)] over the fitted
+            targets, or a list of k lists of external target ids. Ids never seen are left out.
+        attributes
+            A table (or dict of columns) with k rows, for methods that read columns of the sources.
+
+        NaN where the method cannot tell. Targets of the history are scored too. Raises
+        NotFittedError before `fit`, and ParameterError for histories of another width.
+        """
+        self._check_fitted()
+        history = self._as_history(histories)
+        scores = self._fold_in(
+            history, None if attributes is None else tb.as_table(attributes, "attributes")
+        )
+        return np.asarray(scores, np.float32)
+
+    def _as_history(self, histories: Any) -> sp.csr_array:
+        """Histories as CSR float32 [k, fitted targets]; repeated ids count once."""
+        n = len(self.dst_ids_)
+        if sp.issparse(histories):
+            if histories.shape[1] != n:
+                raise ParameterError(
+                    f"fold_in: histories have {histories.shape[1]:,} columns; one for each of the "
+                    f"{n:,} fitted targets is needed, or pass lists of external ids",
+                    asked=histories.shape,
+                    there=n,
+                )
+            return sp.csr_array(histories, dtype=np.float32)
+        rows = [tb.as_array(list(row), "fold_in: histories") for row in histories]
+        ids = [tb.id_strings(row, "fold_in: histories")[0] for row in rows if len(row)]
+        row = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+        column = tb.lookup(self.dst_ids_, pa.concat_arrays(ids)) if ids else np.zeros(0, np.int64)
+        known = column >= 0
+        shape = (len(rows), n)
+        history = sp.csr_array(
+            (np.ones(known.sum(), np.float32), (row[known], column[known])), shape=shape
+        )
+        history.data[:] = 1
+        return history
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        raise NotImplementedError(
+            f"{type(self).__name__} has no _fold_in(self, history, attributes)"
+        )
+
+
+class FoldsInItems(LinkPredictor):
+    """A predictor that takes in new targets without a refit. A subclass writes `_fold_in_items`."""
+
+    def fold_in_items(self, hin: HIN) -> Self:
+        """A copy that also scores the targets of `hin` that were not there at fit time.
+
+        hin: a graph with the new targets and the links of fitted sources with them. The fitted
+            targets keep their links: what else is new in the graph counts only at the next refit.
+        """
+        self._check_fitted()
+        expect.graph(hin, f"{type(self).__name__}.fold_in_items")
+        hin.edges[self.relation]
+        new = np.flatnonzero(
+            tb.lookup(self.dst_ids_, hin.nodes[self.relation[2]]["id"].chunk(0)) < 0
+        )
+        grown = copy.copy(self)
+        if len(new):
+            grown._fold_in_items(hin, new)
+            grown.dst_ids_ = pa.concat_arrays(
+                [self.dst_ids_, hin.nodes[self.relation[2]]["id"].chunk(0).take(pa.array(new))]
+            )
+        return grown
+
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        """Learn the targets at positions `new` of `hin`; their parameters come after the others.
+
+        `self` is a shallow copy: replace arrays, do not write into them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no _fold_in_items(self, hin, new)")
+
+
+@runtime_checkable
+class HasVectors(Protocol):
+    """A fitted predictor whose score is the product of a source's and a target's vector."""
+
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the fitted sources [n, d] and targets [m, d], float32; 0 for one unknown."""
 
 
 def scorer(value: Any, who: str) -> None:

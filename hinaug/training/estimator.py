@@ -1,27 +1,36 @@
-"""Estimator: hyperparameters are fields, what was learned ends in an underscore."""
+"""Estimator: what every method is. Hyperparameters are fields; what was learned ends in "_"."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from hinaug import checks
 from hinaug.errors import KindError, NotFittedError, nearest
 from hinaug.graph import expect
+from hinaug.graph.hin import HIN
+
+T = TypeVar("T")
 
 
 class Estimator:
-    """Hyperparameters are the dataclass fields; what was learned ends in "_".
+    """A method with hyperparameters (the dataclass fields) and learned attributes (their names end
+    in "_").
 
-    A field that is annotated as int or float (or None beside it) takes numbers alone: TypeError,
-    when it is made and in `fit`.
+    A field that is annotated as int or float (or None beside it) takes numbers alone; KindError
+    when the estimator is made and in `fit`. Pickling and copying keep fields and learned
+    attributes. Caches are not kept: they have names that start with "_".
     """
+
+    # why a saved model holds the links it was fitted on; None: it does not hold them
+    HOLDS_DATA: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -83,6 +92,27 @@ class Estimator:
             vars(self).clear()
             vars(self).update(before)
             raise
+
+    def _per_graph(self, hin: HIN, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives for this graph; kept under `name` until another graph comes."""
+        caches = self.__dict__.setdefault("_caches", {})
+        kept = caches.get(name)
+        if kept is None or kept[0]() is not hin:
+            kept = caches[name] = (weakref.ref(hin), make())
+        return kept[1]
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit learned and every cache; the hyperparameters stay."""
+        fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        for name in [n for n in vars(self) if n not in fields]:
+            del self.__dict__[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {n: v for n, v in vars(self).items() if n in fields or not n.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def _check_fitted(self) -> None:
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
