@@ -1,7 +1,7 @@
-"""Evaluate a predictor by full ranking on held-out pairs, and compare two ways of making one.
+"""Evaluate a predictor by full ranking on held-out pairs.
 
-Every item that the user has not met is ranked; nothing is sampled. Metric definitions stand in
-`hinaug.training.metrics`.
+Every item that the user has not met is ranked; nothing is sampled. `hinaug.training.metrics`
+defines the metrics.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
@@ -20,7 +21,7 @@ from hinaug.evaluation.result import Result
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import held_out
+from hinaug.graph.pairs import PairIndex, held_out, own_pairs
 from hinaug.predictors.base import LinkPredictor, scorer
 from hinaug.predictors.ranking import ranked_lists
 from hinaug.split.base import Split
@@ -35,7 +36,8 @@ PER_USER = {
     "MAP": metrics.average_precision,
     "MRR": metrics.reciprocal_rank,
 }
-DEGREES = (5, 20, 60)
+DEGREES = (5, 20, 60)  # upper ends of the slices by train degree
+HEAD = 5  # the most popular items, one of so many, are the head; the others are the tail
 
 
 def evaluate(
@@ -45,149 +47,187 @@ def evaluate(
     *,
     k: int | Sequence[int] = (10, 20),
     on: str = "valid",
+    trust: bool = False,
 ) -> Result:
     """Full-ranking metrics of a fitted predictor on the held-out pairs of `split`.
 
-    hin: the graph to score on, such as `split.train` (on valid) or `split.train_valid` (on test),
-        with or without deltas.
-    on: "valid" or "test". Observed pairs of the graph and of train (on test: and of valid) are not
-    ranked. Users without held-out pairs are left out; a user whom the predictor cannot score counts
-    with an empty list. Raises LeakError when the held-out pairs, or their evidence, are in `hin` or
-    in the graph the predictor was fitted on, and NotFittedError before `fit`.
+    Not ranked are observed pairs of the graph and of train (on test: and of valid), and in a
+    relation between nodes of one type the node itself. Users without held-out pairs are left out.
+    A user whom the predictor cannot score counts with an empty list.
+
+    Parameters
+        hin: the graph to score on, such as `split.train` (on valid) or `split.train_valid` (on
+            test), with or without deltas.
+        k: one cut-off or several, each at least 1.
+        on: "valid" or "test".
+        trust: accept a predictor that was fitted on pairs other than those of the split's graphs,
+            such as a sample of split.train. Pass it only if none of the held-out pairs was among
+            them: `evaluate` cannot check that.
+
+    Errors
+        LeakError where the held-out pairs or their evidence are in `hin`, or where the predictor
+        was fitted on a graph that holds them, or on unknown pairs without `trust`.
+        NotFittedError before `fit`.
     """
     scorer(predictor, "evaluate")
     expect.graph(hin, "evaluate")
+    _check_split(split, on, predictor)
+    ks = _cutoffs(k)
+    pairs = _judged_pairs(split, on)
+    predictor._check_fitted()
+    refuse_leaks(predictor, hin, split, pairs, on, trust)
+    started = time.perf_counter()
+    users, relevant = held_out(hin.observed(), split.target, pairs)
+    hidden = _hidden(hin, split, users, on)
+    ranked = _rank(predictor, hin, users, hidden, ks[-1])
+    hits = metrics.hits(ranked, relevant)
+    values = {
+        f"{name}@{cut}": measure(ranked, relevant, cut, found=hits)
+        for cut in ks
+        for name, measure in PER_USER.items()
+    }
+    return Result(
+        name=type(predictor).__name__,
+        on=on,
+        users=hin.ids(split.target[0], users),
+        values=values,
+        overall=_overall(ranked, split, relevant.shape[1], ks[-1]),
+        slices=_slices(split, hin, users, relevant),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _check_split(split: Split, on: str, predictor: LinkPredictor) -> None:
     if not isinstance(split, Split):
         raise KindError(
             f"evaluate(predictor, hin, split) takes a Split third, got {checks.kind(split)}; see "
             "random_split"
         )
     if on not in ("valid", "test"):
-        raise ParameterError(f"evaluate: on={on!r}: expected 'valid' or 'test'")
+        raise ParameterError(
+            f"evaluate: on={on!r}: expected 'valid' or 'test'", asked=on, there=["valid", "test"]
+        )
     if predictor.relation != split.target:
         raise ParameterError(
             f"the predictor scores {predictor.relation}, the split holds out {split.target}; make "
-            "both of one relation"
+            "both of one relation",
+            asked=predictor.relation,
+            there=split.target,
         )
+
+
+def _cutoffs(k: int | Sequence[int]) -> list[int]:
+    """The cut-offs asked for, ascending."""
     cuts = k if isinstance(k, Iterable) and not isinstance(k, str) else [k]
     ks = sorted({checks.whole(cut, "evaluate: k", 1) for cut in cuts})
     if not ks:
         raise ParameterError(
             f"evaluate: k={k!r} names no cut-off; give one or more, each at least 1, such as "
-            "k=(10, 20)"
+            "k=(10, 20)",
+            asked=k,
         )
+    return ks
+
+
+def _judged_pairs(split: Split, on: str) -> pa.Table:
+    """The held-out pairs of one part; a node's link to itself is not judged."""
     pairs = split.valid if on == "valid" else split.test
+    if split.target[0] == split.target[2]:
+        pairs = pairs.filter(pc.not_equal(pairs["src"], pairs["dst"]))
     if pairs.num_rows == 0:
         raise ParameterError(
             f"the split has no {on} pairs ({split.valid.num_rows} valid, {split.test.num_rows} "
-            f"test); make one with {on} > 0"
+            f"test); make one with {on} > 0",
+            asked=on,
+            there={"valid": split.valid.num_rows, "test": split.test.num_rows},
         )
-    refuse_leaks(predictor, hin, split, pairs, on)
-    started = time.perf_counter()
-    users, relevant = held_out(hin.observed(), split.target, pairs)
-    train = split.train.observed().adjacency(split.target)
-    hide = hin.observed().adjacency(split.target)[users] + _among(
-        hin, split.train, split, users, train
-    )
+    return pairs
+
+
+def _hidden(hin: HIN, split: Split, users: np.ndarray, on: str) -> sp.csr_array:
+    """What is not ranked for each of the users: CSR [users, observed targets of hin]."""
+    observed = hin.observed()
+    hidden = observed.adjacency(split.target)[users] + _train_rows(observed, split, users)
     if on == "test" and split.valid.num_rows:
-        src, dst = (
-            hin.positions(t, split.valid[c])
-            for t, c in ((split.target[0], "src"), (split.target[2], "dst"))
-        )
-        valid = sp.csr_array(
-            (np.ones(len(src), np.float32), (src, dst)),
-            shape=(hin.n_observed(split.target[0]), relevant.shape[1]),
-        )
-        hide = hide + valid[users]
-    depth = min(ks[-1], relevant.shape[1])
-    what = f"evaluating {type(predictor).__name__}"
-    ranked, _ = ranked_lists(predictor, hin, users, depth, hide.tocsr(), what=what)
-    if depth < ks[-1]:
-        ranked = np.pad(ranked, ((0, 0), (0, ks[-1] - depth)), constant_values=-1)
-    found = metrics.hits(ranked, relevant)
-    values = {
-        f"{name}@{cut}": measure(ranked, relevant, cut, found=found)
-        for cut in ks
-        for name, measure in PER_USER.items()
-    }
-    popularity = np.bincount(train.indices, minlength=train.shape[1])
-    n_items = relevant.shape[1]
-    overall = {
-        f"Coverage@{ks[-1]}": metrics.coverage(ranked, n_items, ks[-1]),
-        f"Gini@{ks[-1]}": metrics.gini(ranked, n_items, ks[-1]),
-    }
-    if len(popularity) == n_items:
-        novelty = metrics.novelty(ranked, popularity, train.shape[0], ks[-1])
-        there = np.isfinite(novelty)  # a user with an empty list has none
-        overall[f"Novelty@{ks[-1]}"] = float(novelty[there].mean()) if there.any() else float("nan")
-    slices = _slices(split, hin, users, relevant)
-    return Result(
-        type(predictor).__name__,
-        on,
-        hin.ids(split.target[0], users),
-        values,
-        overall,
-        slices,
-        time.perf_counter() - started,
-    )
+        hidden = hidden + PairIndex.from_ids(hin, split.target, split.valid).matrix()[users]
+    if split.target[0] == split.target[2]:
+        hidden = hidden + own_pairs(users, hidden.shape[1])
+    return hidden.tocsr()
 
 
-def _among(
-    hin: HIN, other: HIN, split: Split, users: np.ndarray, matrix: sp.csr_array
-) -> sp.csr_array:
-    """Rows of the train matrix for `users`, over the observed targets of `hin`."""
+def _train_rows(hin: HIN, split: Split, users: np.ndarray) -> sp.csr_array:
+    """The train pairs of users of `hin`, over the targets of `hin`: CSR [users, targets]."""
     source, _, target = split.target
-    same = all(
-        hin.observed().nodes[t]["id"].equals(other.observed().nodes[t]["id"])
-        for t in (source, target)
-    )
-    if same:
+    train = split.train.observed()
+    matrix = train.adjacency(split.target)
+    user_ids, train_user_ids = (g.nodes[source]["id"].chunk(0) for g in (hin, train))
+    item_ids, train_item_ids = (g.nodes[target]["id"].chunk(0) for g in (hin, train))
+    if user_ids.equals(train_user_ids) and item_ids.equals(train_item_ids):
         return matrix[users]
-    row = tb.lookup(
-        other.nodes[source]["id"].chunk(0), hin.observed().nodes[source]["id"].chunk(0)
-    )[users]
-    column = tb.lookup(
-        hin.observed().nodes[target]["id"].chunk(0), other.observed().nodes[target]["id"].chunk(0)
-    )
-    known = np.flatnonzero(row >= 0)
-    part = matrix[row[known]].tocoo()
-    at, to = known[part.coords[0]], column[part.coords[1]]
-    keep = to >= 0
-    return sp.csr_array(
-        (part.data[keep], (at[keep], to[keep])), shape=(len(users), hin.n_observed(target))
-    )
+    row_in_train = tb.lookup(train_user_ids, user_ids)[users]
+    column_here = tb.lookup(item_ids, train_item_ids)
+    known = np.flatnonzero(row_in_train >= 0)
+    pairs = matrix[row_in_train[known]].tocoo()
+    row, column = known[pairs.coords[0]], column_here[pairs.coords[1]]
+    here = column >= 0
+    shape = (len(users), len(item_ids))
+    return sp.csr_array((pairs.data[here], (row[here], column[here])), shape=shape)
+
+
+def _rank(
+    predictor: LinkPredictor, hin: HIN, users: np.ndarray, hidden: sp.csr_array, k: int
+) -> np.ndarray:
+    """The k best targets of each user, [users, k]; -1 fills up lists that are shorter."""
+    depth = min(k, hidden.shape[1])
+    what = f"evaluating {type(predictor).__name__}"
+    ranked, _ = ranked_lists(predictor, hin, users, depth, hidden, what=what)
+    return np.pad(ranked, ((0, 0), (0, k - depth)), constant_values=-1)
+
+
+def _overall(ranked: np.ndarray, split: Split, n_items: int, k: int) -> dict[str, float]:
+    """Figures over all lists: coverage, Gini, and novelty where the items are those of train."""
+    overall = {
+        f"Coverage@{k}": metrics.coverage(ranked, n_items, k),
+        f"Gini@{k}": metrics.gini(ranked, n_items, k),
+    }
+    train = split.train.observed().adjacency(split.target)
+    if train.shape[1] == n_items:
+        popularity = np.bincount(train.indices, minlength=n_items)
+        novelty = metrics.novelty(ranked, popularity, train.shape[0], k)
+        known = np.isfinite(novelty)  # a user with an empty list has no novelty
+        overall[f"Novelty@{k}"] = float(novelty[known].mean()) if known.any() else float("nan")
+    return overall
 
 
 def _slices(
     split: Split, hin: HIN, users: np.ndarray, relevant: sp.csr_array
 ) -> dict[str, np.ndarray]:
+    """{slice: label of each user}: by train degree, and by the share of tail items held out."""
     train = split.train.observed()
     matrix = train.adjacency(split.target)
     ids = hin.nodes[split.target[0]]["id"].chunk(0).take(pa.array(users))
     row = tb.lookup(train.nodes[split.target[0]]["id"].chunk(0), ids)
     degree = np.where(row >= 0, np.diff(matrix.indptr)[row], 0)
-    edges = [0, *DEGREES]
-    names = np.array(
-        [
-            f"{low + 1}-{high}" if low else f"0-{high}"
-            for low, high in zip(edges, DEGREES, strict=False)
-        ]
-        + [f"{DEGREES[-1] + 1}+"]
-    )
-    labels = {"train degree": names[np.searchsorted(DEGREES, degree)]}
+    labels = {"train degree": _degree_names()[np.searchsorted(DEGREES, degree)]}
     if matrix.shape[1] == relevant.shape[1]:
-        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1])
-        head = np.zeros(len(popularity), bool)
-        head[np.argsort(-popularity, kind="stable")[: max(1, len(popularity) // 5)]] = (
-            True  # the most popular fifth
-        )
-        tail = relevant.copy()
-        tail.data = (~head[tail.indices]).astype(np.float32)
-        share = tail.sum(axis=1) / np.diff(relevant.indptr)
-        labels["tail items held out"] = np.array(["none", "under half", "half or more"])[
-            np.digitize(share, [1e-9, 0.5])
-        ]
+        share = _tail_share(matrix, relevant)
+        names = np.array(["none", "under half", "half or more"])
+        labels["tail items held out"] = names[np.digitize(share, [1e-9, 0.5])]
     return labels
 
 
-# ---- comparing -----------------------------------------------------------------------------------
+def _degree_names() -> np.ndarray:
+    """The labels of `DEGREES`: "0-5", "6-20", "21-60", "61+"."""
+    lows = [0, *(high + 1 for high in DEGREES)]
+    names = [f"{low}-{high}" for low, high in zip(lows, DEGREES, strict=False)]
+    return np.array([*names, f"{lows[-1]}+"])
+
+
+def _tail_share(train: sp.csr_array, relevant: sp.csr_array) -> np.ndarray:
+    """The share of each user's held-out items that are tail items, float [users]."""
+    popularity = np.bincount(train.indices, minlength=train.shape[1])
+    is_head = np.zeros(len(popularity), bool)
+    is_head[np.argsort(-popularity, kind="stable")[: max(1, len(popularity) // HEAD)]] = True
+    tail = relevant.copy()
+    tail.data = (~is_head[tail.indices]).astype(np.float32)
+    return tail.sum(axis=1) / np.diff(relevant.indptr)

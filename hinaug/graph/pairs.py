@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug.graph import arrow as tb
-from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 
@@ -204,6 +203,18 @@ def _search(ascending: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return found
 
 
+def own_pairs(src: np.ndarray, n_targets: int) -> sp.csr_array:
+    """Each source's pair with itself, in a relation between nodes of one type: one row a source.
+
+    CSR of ones, float32 [len(src), n_targets]. A source beyond the targets (a generated node) has
+    an empty row.
+    """
+    is_target = np.asarray(src) < n_targets
+    indptr = np.append(0, np.cumsum(is_target))
+    data = np.ones(indptr[-1], np.float32)
+    return sp.csr_array((data, np.asarray(src)[is_target], indptr), shape=(len(src), n_targets))
+
+
 def distinct(codes: np.ndarray) -> np.ndarray:
     """The distinct codes (whole numbers), sorted. `np.unique` hashes them, and codes of pairs
     collide: many times slower.
@@ -232,7 +243,7 @@ def held_out(hin: HIN, relation: EdgeType, pairs: pa.Table) -> tuple[np.ndarray,
     """Held-out pairs as (source positions [m], CSR [m, n_targets]); only the sources that have
     some.
     """
-    src, dst = hin.positions(relation[0], pairs["src"]), hin.positions(relation[2], pairs["dst"])
+    src, dst = positions_of_pairs(hin, relation, pairs)
     users, row = np.unique(src, return_inverse=True)
     matrix = sp.csr_array(
         (np.ones(len(row), np.float32), (row, dst)), shape=(len(users), hin.n(relation[2]))

@@ -175,6 +175,58 @@ def test_a_graph_to_score_on_that_holds_the_pairs_their_twins_or_their_evidence(
     evaluate(Popularity(RATES).fit(kept.train), kept.train, kept)
 
 
+def test_a_predictor_of_unknown_pairs_needs_trust():
+    split = world()
+    sample = split.train.filter_edges(RATES, np.arange(split.train.n(RATES)) != 0)
+    model = Popularity(RATES).fit(sample)
+    with pytest.raises(LeakError, match="trust=True") as refused:
+        evaluate(model, split.train, split, k=2)
+    assert refused.value.there == ["split.train"]
+    assert evaluate(model, split.train, split, k=2, trust=True)["Recall@2"] > 0
+    for graph, on in ((split.source, "test"), (split.train_valid, "valid")):  # known to leak
+        with pytest.raises(LeakError):
+            evaluate(Popularity(RATES).fit(graph), split.train, split, on=on, trust=True)
+
+
+def test_other_columns_rows_and_deltas_of_the_fitted_graph_do_not_matter():
+    split = world()
+    n = split.train.n(RATES)
+    delta = Delta(edges={RATES: {"src": ["a"], "dst": ["z"]}})
+    for graph in (
+        split.train.with_column(RATES, "rating", np.arange(n)),
+        split.train + delta,
+        split.train.with_edges(RATES, {"src": ["a"], "dst": ["v"], "time": [0]}),  # a second row
+    ):
+        model = Popularity(RATES).fit(graph)
+        assert evaluate(model, split.train, split, k=2)["Recall@2"] > 0
+
+
+def test_a_split_whose_train_holds_the_pairs():
+    split = world()
+    wrong = dataclasses.replace(split, train=split.train_valid)
+    model = Popularity(RATES).fit(wrong.train)
+    with pytest.raises(LeakError, match=r"3 of 3 valid pairs are edges of split\.train"):
+        evaluate(model, split.train, wrong)
+
+
+def test_nobody_is_ranked_for_oneself():
+    follows = ("user", "follows", "user")
+    src, dst = list("aaabbbccc"), list("abcabcabc")  # everybody follows everybody, oneself too
+    hin = HIN.from_tables(
+        {"user": {"id": list("abcd")}}, {follows: {"src": src, "dst": dst, "time": [1, 2, 3] * 3}}
+    )
+    split = leave_last(hin, follows, valid=0, test=2)
+    model = Fixed(follows, [[9, 1, 1, 0], [1, 9, 1, 0], [1, 1, 9, 0], [1, 1, 1, 9]])
+    result = evaluate(model.fit(split.train), split.train, split, k=2, on="test")
+    # a has b and c held out; b has c (and itself, which is not judged); c has b (and itself)
+    assert result["Recall@2"] == 1
+    np.testing.assert_allclose(result.values["Precision@2"], [1, 0.5, 0.5])
+    alone = dataclasses.replace(split, test=split.test.slice(2, 1))
+    assert alone.test.to_pylist()[0]["src"] == alone.test.to_pylist()[0]["dst"]
+    with pytest.raises(ValueError, match="has no test pairs"):
+        evaluate(model, split.train, alone, on="test")
+
+
 def test_errors():
     split = world()
     model = Popularity(RATES).fit(split.train)
