@@ -1,0 +1,9 @@
+from .networkx import from_networkx as from_networkx
+from .networkx import to_networkx as to_networkx
+from .pandas import from_pandas as from_pandas
+from .pandas import to_pandas as to_pandas
+from .parquet import from_parquet as from_parquet
+from .parquet import to_parquet as to_parquet
+from .pyg import from_pyg as from_pyg
+from .pyg import to_pyg as to_pyg
+from .scipy import from_scipy as from_scipy
