@@ -15,7 +15,7 @@ import pyarrow as pa
 from hinaug.checks import Rng
 from hinaug.errors import KindError, LeakError, ParameterError
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import held_out
+from hinaug.graph.pairs import PairIndex, held_out, own_pairs
 from hinaug.graph.schema import EdgeType
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
@@ -101,7 +101,7 @@ class Ensemble(LinkPredictor):
         with self._all_or_nothing():
             self._remember(hin)
             self.predictors_ = self._taken(members)
-            self._check_valid(valid)
+            self._check_valid(hin, valid)
             self._learn(hin, valid, draws)
         return self
 
@@ -131,7 +131,7 @@ class Ensemble(LinkPredictor):
         return members
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        self._check_valid(valid)
+        self._check_valid(hin, valid)
         self._fit_members(hin, valid, rng)
         self._learn(hin, valid, rng)
 
@@ -158,34 +158,45 @@ class Ensemble(LinkPredictor):
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _learn")
 
-    def _check_valid(self, valid: pa.Table | None) -> None:
-        """Scores of pairs that the members were fitted on tell nothing about how to combine them."""
+    def _check_valid(self, hin: HIN, valid: pa.Table | None) -> None:
+        """LeakError where valid pairs are edges of `hin`, which the members are fitted on.
+
+        A member's score of a pair that it was fitted on does not show how well it ranks new ones.
+        """
         if not self.supervised:
             return
         name = type(self).__name__
         if valid is None or not valid.num_rows:
             raise ParameterError(
                 f"{name} learns its weights on held-out pairs: pass them as fit(split.train, "
-                "valid=split.valid); "
-                "then refit(split.train_valid) gives the members all the data and keeps the weights"
+                "valid=split.valid); then refit(split.train_valid) gives the members all the data "
+                "and keeps the weights"
             )
-        known = self.saw(valid["src"], valid["dst"])
-        if known.any():
+        held = PairIndex.from_ids(hin, self.relation, valid)
+        n_known = int(PairIndex.of(hin, self.relation).contains(held.src, held.dst).sum())
+        if n_known:
             raise LeakError(
-                f"{name}: {int(known.sum())} of {len(known)} valid pairs are edges of the graph "
-                "that the members are "
-                "fitted on, so their scores there are no guesses; fit on split.train, then refit "
-                "on split.train_valid"
+                f"{name}: {n_known} of {len(held)} valid pairs are edges of the graph that the "
+                "members are fitted on, so their scores there are no guesses; fit on split.train, "
+                "then refit on split.train_valid",
+                asked=len(held),
+                there=n_known,
             )
 
     def _pool(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        """bool [len(src), n_targets]: what may be recommended, that is, observed targets that a
-        source has not yet.
+        """bool [len(src), n_targets]: what may be recommended to each source.
+
+        These are the observed targets that the source has not yet, and that are not the source
+        itself.
         """
-        pool = np.ones((len(src), hin.n(self.relation[2])), bool)
+        n_targets = hin.n(self.relation[2])
+        pool = np.ones((len(src), n_targets), bool)
         pool[:, hin.n_observed(self.relation[2]) :] = False
-        known = seen(hin, self.relation, src)
-        pool[np.repeat(np.arange(len(src)), np.diff(known.indptr)), known.indices] = False
+        hidden = [seen(hin, self.relation, src)]
+        if self.relation[0] == self.relation[2]:
+            hidden.append(own_pairs(src, n_targets))
+        for known in hidden:
+            pool[np.repeat(np.arange(len(src)), np.diff(known.indptr)), known.indices] = False
         return pool
 
     def _blocks(self, hin: HIN, n: int) -> Iterator[slice]:
