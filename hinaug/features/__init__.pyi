@@ -1,3 +1,4 @@
+from .axes import PrincipalAxes as PrincipalAxes
 from .axes import nearest_graph as nearest_graph
 from .axes import principal_axes as principal_axes
 from .columns import Features as Features

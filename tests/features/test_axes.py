@@ -1,11 +1,14 @@
-"""Principal axes of side information by hand, who is near whom against a loop, and what is refused."""
+"""Principal axes of side information by hand, who is near whom against a loop, what is refused."""
+
+import copy
 
 import numpy as np
 import pytest
 
-from hinaug.errors import SchemaError
-from hinaug.features.axes import nearest_graph, principal_axes
+from hinaug.errors import FoldInError, SchemaError
+from hinaug.features.axes import PrincipalAxes, nearest_graph, principal_axes
 from hinaug.graph.hin import HIN
+from hinaug.io import load, save
 
 RATES = ("user", "rates", "item")
 
@@ -97,3 +100,51 @@ def test_nearest_graph_against_a_loop():
         expected[best] = np.maximum(cosine[best], 0)
         np.testing.assert_allclose(found[i], expected / expected.sum(), atol=1e-5)
     assert nearest_graph(x[:1]).nnz == 0
+
+
+# ---- PrincipalAxes -------------------------------------------------------------------------------
+
+SOURCES = ["x", "year", ("genre",), ("review", "x")]
+
+
+def test_the_fitted_projection_gives_the_bytes_of_the_one_call():
+    hin = graph()
+    axes = PrincipalAxes("item", SOURCES).fit(hin)
+    once = principal_axes(hin, "item", SOURCES)
+    assert axes.transform(hin).tobytes() == once.tobytes()
+
+
+@pytest.mark.parametrize("wide", [2048, 1])
+def test_a_projection_of_many_nodes_uses_the_axes_of_the_fitted_graph(wide, monkeypatch):
+    monkeypatch.setattr("hinaug.features.axes.WIDE", wide)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 5)) * [9, 5, 3, 1, 0.1]
+    hin = HIN.from_tables({"item": {"id": np.arange(60), "x": x}}, {})
+    axes = PrincipalAxes("item", "x", dim=2)
+    fitted = axes.fit_transform(hin)
+    np.testing.assert_allclose(axes.transform(hin), fitted, atol=1e-5)
+    assert axes.axes_[0].shape == (5, 2)
+    few = hin.filter_nodes("item", np.arange(60) < 7)
+    np.testing.assert_array_equal(axes.transform(few), axes.transform(hin)[:7])
+    np.testing.assert_array_equal(axes.transform_table({"x": x[:7]}), axes.transform(few))
+
+
+def test_neighbours_are_matched_by_id_and_new_ones_do_not_count():
+    hin = graph()
+    axes = PrincipalAxes("item", [("genre",)]).fit(hin)
+    moved = HIN.from_tables(
+        {"item": {"id": list("dcba")}, "genre": {"id": ["unused", "new", "h", "g"]}},
+        {("item", "in", "genre"): {"src": list("abcd"), "dst": ["g", "g", "h", "new"]}},
+    )
+    np.testing.assert_array_equal(axes.transform(moved), axes.transform(hin)[::-1])
+    with pytest.raises(FoldInError, match="reads the neighbours of a node"):
+        axes.transform_table({"x": [1.0]})
+
+
+def test_a_saved_projection_is_the_same(tmp_path):
+    hin = graph()
+    axes = PrincipalAxes("item", SOURCES).fit(hin)
+    before = axes.transform(hin)
+    save(axes, tmp_path / "axes")
+    assert load(tmp_path / "axes").transform(hin).tobytes() == before.tobytes()
+    assert copy.deepcopy(axes).transform(hin).tobytes() == before.tobytes()
