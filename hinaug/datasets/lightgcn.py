@@ -21,7 +21,7 @@ from hinaug.datasets.files import require
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.graph.evidence import without_pairs
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import among, distinct
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import Split
 from hinaug.split.random import random_split
@@ -65,54 +65,63 @@ def lightgcn_split(
     file named them first, and no list of old and new numbers is published.
     """
     path = require(folder, ["train.txt", "test.txt"], ADDRESS)
-    names = [n for n in ("train", "valid", "test") if (path / f"{n}.txt").is_file()]
-    read = {name: _read(path / f"{name}.txt") for name in names}
-    counts = {"repeated": sum(repeated for _, _, repeated in read.values()), "overlap": 0}
-    parts: dict[str, np.ndarray] = {}
-    earlier = np.zeros(0, np.int64)
-    for name, (codes, _, _) in read.items():
-        parts[name] = codes[~among(codes, earlier)]
-        counts["overlap"] += len(codes) - len(parts[name])
-        earlier = np.sort(np.concatenate([earlier, parts[name]]))
-    log.info("%s: %s, %s", path, ", ".join(f"{n} {len(c):,}" for n, c in parts.items()), counts)
+    files = {name: path / f"{name}.txt" for name in ("train", "valid", "test")}
+    read = {name: _read(file) for name, file in files.items() if file.is_file()}
+    parts = _without_repeats({name: pairs for name, (pairs, _, _) in read.items()})
+    counts = {
+        "repeated": sum(repeated for _, _, repeated in read.values()),
+        "overlap": sum(len(read[name][0]) - len(parts[name]) for name in read),
+    }
+    log.info("%s: %s, %s", path, ", ".join(f"{n} {len(p):,}" for n, p in parts.items()), counts)
     if hin is None:
-        hin = _graph(earlier, np.concatenate([users for _, users, _ in read.values()]), target)
+        hin = _graph(_all(parts), np.concatenate([users for _, users, _ in read.values()]), target)
         first_id = 0
     hin.edges[target]
     observed = hin.observed()
-    at = {
-        name: _positions(observed, target, codes, first_id, path) for name, codes in parts.items()
+    in_graph = {
+        name: _in_graph(observed, target, pairs, first_id, path) for name, pairs in parts.items()
     }
-    _same_pairs(observed, target, np.concatenate(list(at.values())), path)
+    _check_same_pairs(observed, target, _all(in_graph), path)
 
-    rest = without_pairs(hin, target, *_ends(at["test"]), evidence)
-    if valid is None and "valid" in at:
-        train, held = (
-            without_pairs(rest, target, *_ends(at["valid"]), evidence),
-            _rows(observed, target, at["valid"]),
-        )
+    test = in_graph["test"]
+    train_valid = without_pairs(hin, target, test, evidence)
+    if valid is None and "valid" in in_graph:
+        share: Any = "valid.txt"
+        train = without_pairs(train_valid, target, in_graph["valid"], evidence)
+        held = _rows(observed, target, in_graph["valid"])
     else:
-        drawn = random_split(
-            rest, target, evidence=evidence, valid=0.1 if valid is None else valid, test=0, rng=rng
-        )
+        share = 0.1 if valid is None else valid
+        drawn = random_split(train_valid, target, evidence=evidence, valid=share, test=0, rng=rng)
         train, held = drawn.train, drawn.valid
-    said = "valid.txt" if valid is None and "valid" in at else 0.1 if valid is None else valid
     how = {
         "split": "lightgcn_split",
-        "valid": said,
+        "valid": share,
         **counts,
         "evidence": list(evidence),
         "keep": [],
     }
-    return Split(
-        hin, target, train, rest, held, _rows(observed, target, at["test"]), tuple(evidence), how
-    )
+    rows = _rows(observed, target, test)
+    return Split(hin, target, train, train_valid, held, rows, tuple(evidence), how)
 
 
-def _read(file: Path) -> tuple[np.ndarray, np.ndarray, int]:
-    """The distinct pairs of a file as sorted codes, its users, and how many more times a pair stood
-    there.
-    """
+def _without_repeats(parts: dict[str, PairIndex]) -> dict[str, PairIndex]:
+    """The pairs of each part that stand in no earlier one."""
+    out: dict[str, PairIndex] = {}
+    for name, pairs in parts.items():
+        out[name] = pairs.minus(_all(out)) if out else pairs
+    return out
+
+
+def _all(parts: dict[str, PairIndex]) -> PairIndex:
+    """The pairs of all parts together."""
+    first, *others = parts.values()
+    for pairs in others:
+        first = first.union(pairs)
+    return first
+
+
+def _read(file: Path) -> tuple[PairIndex, np.ndarray, int]:
+    """The distinct pairs of a file, its users, and how many pairs stood there more than once."""
     users, sizes, items = [], [], []
     with open(file, encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, 1):
@@ -130,60 +139,48 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray, int]:
                 sizes.append(len(words) - 1)
                 items.append(words[1:])
     who = np.array(users, np.int64)
-    codes = _codes(np.repeat(who, sizes), np.concatenate(items) if items else np.zeros(0, np.int64))
-    once = distinct(codes)
-    return once, who, len(codes) - len(once)
+    dst = np.concatenate(items) if items else np.zeros(0, np.int64)
+    pairs = PairIndex.from_positions(np.repeat(who, sizes), dst, (2**31, 2**31))
+    return pairs, who, len(dst) - len(pairs)
 
 
-def _codes(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
-    """A pair as one number, in the order of users, then items."""
-    return (src.astype(np.int64) << 32) | dst.astype(np.int64)
-
-
-def _ends(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return codes >> 32, codes & 0xFFFFFFFF
-
-
-def _graph(codes: np.ndarray, users: np.ndarray, target: EdgeType) -> HIN:
-    src, dst = _ends(codes)
+def _graph(pairs: PairIndex, users: np.ndarray, target: EdgeType) -> HIN:
     nodes = {
         target[0]: pa.table({"id": np.unique(users)}),
-        target[2]: pa.table({"id": np.unique(dst)}),
+        target[2]: pa.table({"id": np.unique(pairs.dst)}),
     }
-    return HIN.from_tables(nodes, {target: pa.table({"src": src, "dst": dst})}, lineage="row")
+    edges = {target: pa.table({"src": pairs.src, "dst": pairs.dst})}
+    return HIN.from_tables(nodes, edges, lineage="row")
 
 
-def _positions(
-    hin: HIN, target: EdgeType, codes: np.ndarray, first_id: int, path: Path
-) -> np.ndarray:
-    """The codes of the files as codes of positions in the graph."""
+def _in_graph(hin: HIN, target: EdgeType, pairs: PairIndex, first_id: int, path: Path) -> PairIndex:
+    """Pairs of the numbers in the files as pairs of positions in the graph."""
+    ids = pa.table({"src": pairs.src + first_id, "dst": pairs.dst + first_id})
     try:
-        ends = [
-            hin.positions(type, ids + first_id)
-            for type, ids in zip((target[0], target[2]), _ends(codes), strict=True)
-        ]
+        return PairIndex.from_ids(hin, target, ids)
     except SchemaError as error:
         raise ParameterError(
             f"{path}: its numbers do not fit the graph with first_id={first_id}: {error}"
         ) from None
-    return _codes(*ends)
 
 
-def _same_pairs(hin: HIN, target: EdgeType, codes: np.ndarray, path: Path) -> None:
-    codes, there = np.sort(codes), distinct(_codes(*hin.links(target)))
-    more, less = (int((~among(a, b)).sum()) for a, b in ((codes, there), (there, codes)))
+def _check_same_pairs(hin: HIN, target: EdgeType, pairs: PairIndex, path: Path) -> None:
+    in_graph = PairIndex.of(hin, target)
+    more, less = len(pairs.minus(in_graph)), len(in_graph.minus(pairs))
     if more or less:
         raise ParameterError(
             f"{path}: the files and {target} hold unlike pairs: {more:,} only in the files, "
-            f"{less:,} only in the graph; "
-            "pass the graph that the split was made from, and its first_id"
+            f"{less:,} only in the graph; pass the graph that the split was made from, and its "
+            "first_id",
+            asked=more,
+            there=less,
         )
 
 
-def _rows(hin: HIN, target: EdgeType, codes: np.ndarray) -> pa.Table:
+def _rows(hin: HIN, target: EdgeType, pairs: PairIndex) -> pa.Table:
     """The first row of each pair, with external ids."""
-    there, first = np.unique(_codes(*hin.links(target)), return_index=True)
-    rows = np.sort(first[among(there, np.sort(codes))])
+    in_graph, first = PairIndex.with_first_rows(*hin.links(target), pairs.shape)
+    rows = np.sort(first[in_graph.find(pairs.src, pairs.dst)])
     table = hin.edges[target].take(pa.array(rows))
     for side, type in (("src", target[0]), ("dst", target[2])):
         ids = hin.ids(type, table[side].to_numpy())

@@ -1,4 +1,4 @@
-"""What records a pair: twin rows, witnesses, later rows."""
+"""What records a pair: twin rows, nodes that witness it, later rows; and graphs without it."""
 
 from __future__ import annotations
 
@@ -13,65 +13,88 @@ import scipy.sparse as sp
 from hinaug.errors import KindError, SchemaError
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import among, distinct
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
 
 
 def without_pairs(
     hin: HIN,
     target: EdgeType,
-    src: np.ndarray,
-    dst: np.ndarray,
+    pairs: PairIndex,
     evidence: Sequence[str] = (),
     keep: Iterable[EdgeType] = (),
 ) -> HIN:
-    """The graph without these pairs (positions src [n] and dst [n]), their twin rows and their
-    witnesses.
+    """The graph without these pairs, their twin rows and their witnesses.
+
+    target: the relation of the pairs.
+    evidence: node types that witness a pair, such as "review".
+    keep: relations whose rows stay.
     """
     evidence, keep = as_types("evidence", evidence), as_types("keep", keep)
-    n = (hin.n_observed(target[0]), hin.n_observed(target[2]))
-    gone = sp.csr_array((np.ones(len(src), np.float32), (src, dst)), shape=n)
-    all_pairs = hin.observed().adjacency(target)
-    for certain in (
-        True,
-        False,
-    ):  # nodes that witness nothing but these pairs go first; what still joins a pair goes then
-        joined = {}
-        observed = hin.observed()
-        for type in evidence:
-            a, b = (_reach(observed, type, end, evidence) for end in (target[0], target[2]))
-            joins = _named(a, b, gone) > 0
-            if certain:
-                joins &= _named(a, b, gone) == _named(a, b, all_pairs)
-            joined[type] = joins
-        for type, joins in joined.items():
-            if joins.any():
-                hin = hin.filter_nodes(type, ~joins)
-    codes = distinct(np.asarray(src, np.int64) * max(n[1], 1) + dst)
+    hin = _without_witnesses(hin, target, pairs, evidence)
     for edge in list(hin.observed().edges):
-        if edge in keep:
-            continue
-        mask = None
-        for a, b, forward in ((target[0], target[2], True), (target[2], target[0], False)):
-            if (edge[0], edge[2]) == (a, b):
-                s, d = hin.observed().links(edge)
-                s, d = (s, d) if forward else (d, s)
-                hit = ~among(s.astype(np.int64) * max(n[1], 1) + d, codes)
-                mask = hit if mask is None else mask & hit
-        if mask is not None:
-            hin = hin.filter_edges(edge, mask)
+        if edge not in keep:
+            hin = _without_rows(hin, target, edge, pairs)
     return hin
 
 
-def _named(a: sp.csr_array, b: sp.csr_array, pairs: sp.csr_array) -> np.ndarray:
-    """How many of `pairs` each row joins: ends in a [rows, sources] and b [rows, targets]."""
-    return np.asarray((a @ pairs).multiply(b).sum(axis=1)).ravel()
+def _without_witnesses(
+    hin: HIN, target: EdgeType, pairs: PairIndex, evidence: Sequence[str]
+) -> HIN:
+    """Without the evidence nodes that join one of the pairs.
+
+    Nodes that join nothing but these pairs leave first. What still joins one of them then, over
+    nodes that are left, leaves as well.
+    """
+    if not evidence:
+        return hin
+    gone, all_pairs = pairs.matrix(), hin.observed().adjacency(target)
+    for only_these in (True, False):
+        observed = hin.observed()
+        witnesses = {}
+        for type in evidence:
+            sources, targets = (
+                _reach(observed, type, end, evidence) for end in (target[0], target[2])
+            )
+            n_gone = _count_joined(sources, targets, gone)
+            witnesses[type] = n_gone > 0
+            if only_these:
+                witnesses[type] &= n_gone == _count_joined(sources, targets, all_pairs)
+        for type, leaves in witnesses.items():
+            if leaves.any():
+                hin = hin.filter_nodes(type, ~leaves)
+    return hin
+
+
+def _without_rows(hin: HIN, target: EdgeType, edge: EdgeType, pairs: PairIndex) -> HIN:
+    """Without the rows of an edge type that join one of the pairs, in either direction."""
+    ends, wanted = (edge[0], edge[2]), (target[0], target[2])
+    if ends not in (wanted, wanted[::-1]):
+        return hin
+    src, dst = hin.observed().links(edge)
+    stays = np.ones(len(src), bool)
+    if ends == wanted:
+        stays &= ~pairs.contains(src, dst)
+    if ends[::-1] == wanted:
+        stays &= ~pairs.contains(dst, src)
+    return hin.filter_edges(edge, stays)
+
+
+def _count_joined(sources: sp.csr_array, targets: sp.csr_array, pairs: sp.csr_array) -> np.ndarray:
+    """How many of `pairs` [sources, targets] each row joins.
+
+    sources [rows, sources] and targets [rows, targets] say what a row touches.
+    """
+    return np.asarray((sources @ pairs).multiply(targets).sum(axis=1)).ravel()
 
 
 def _reach(
     hin: HIN, type: str, end: str, through: Sequence[str], past: tuple[str, ...] = ()
 ) -> sp.csr_array:
-    """Which nodes of `end` each node of `type` touches, directly or through other evidence types."""
+    """Which nodes of type `end` each node of `type` touches, directly or over evidence types.
+
+    CSR of ones [n_type, n_end]. through: the evidence types. past: those on the way here.
+    """
     found = touching(hin, type, end)
     for other in through:
         if other != type and other not in past:
@@ -85,8 +108,9 @@ def _reach(
 
 
 def touching(hin: HIN, a: str, b: str) -> sp.csr_array:
-    """How many edge types link each node of a to each of b, in either direction where a and b
-    differ: CSR [n_a, n_b].
+    """How many edge types link each node of type a to each of type b: CSR [n_a, n_b].
+
+    Edges count in either direction where a and b differ.
     """
     out = sp.csr_array((hin.n(a), hin.n(b)), dtype=np.float32)
     for edge in hin.edges:
@@ -98,7 +122,10 @@ def touching(hin: HIN, a: str, b: str) -> sp.csr_array:
 
 
 def before_cut(hin: HIN, time: str, cut: float, ends: tuple[str, str]) -> HIN:
-    """Without the rows of any table later than `cut`; late users and items keep their ids alone."""
+    """Without the rows of any table later than `cut`.
+
+    time: the column of times. ends: user and item type; late users and items keep their ids alone.
+    """
     for type in list(hin.observed().edges):
         if time in hin.observed().edges[type].column_names:
             hin = hin.filter_edges(type, ~(times_of(hin.observed(), type, time) > cut))
@@ -127,8 +154,10 @@ def _blank(hin: HIN, node: str, rows: np.ndarray) -> HIN:
 def before_rows_of_user(
     hin: HIN, time: str, ends: tuple[str, str], limit: np.ndarray, keep: Iterable[EdgeType]
 ) -> HIN:
-    """Without rows that touch a user later than that user's limit [n_users]; edges to a timed node
-    happen when it does.
+    """Without rows that touch a user later than that user's limit [n_users].
+
+    An edge without a time of its own happens when the node at its other end does. Such a node
+    leaves as well once no user is left that it touches.
     """
     user = ends[0]
     for type in list(hin.observed().edges):
@@ -147,8 +176,9 @@ def before_rows_of_user(
 def late_rows(
     hin: HIN, type: EdgeType, time: str, ends: tuple[str, str], limit: np.ndarray
 ) -> np.ndarray:
-    """Which rows of an edge type touch a user later than the user's limit: by their own time, else
-    by that of a session.
+    """Which rows of an edge type touch a user later than the user's limit, bool [rows].
+
+    The time is the row's own, else that of the node at the other end, such as a session.
     """
     user = ends[0]
     links = hin.links(type)

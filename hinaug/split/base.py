@@ -1,16 +1,16 @@
-"""Splits follow information, not edge types: a held-out pair leaves together with everything that
-records it.
+"""Split, and the one function that builds it: held-out pairs leave with all that records them.
 
 The unit that is held out is a *pair* of the target relation, with all its parallel rows. With it go
 
-    its twins       rows of every other relation between the same two node types, in either direction,
-    its witnesses   nodes of the types named in `evidence` (such as reviews) that join its two ends,
-                    with all their edges and columns,
-    the future      in a temporal split, every row of any table whose time lies after the cut; in leave-last, what touches
-                    a user later than the user's own held-out pairs.
+    its twins       rows of every other relation between the same two node types, in either
+                    direction,
+    its witnesses   nodes of the types named in `evidence` (such as reviews) that join its two
+                    ends, with all their edges and columns,
+    the future      in a temporal split, every row of any table whose time lies after the cut; in
+                    leave-last, what touches a user later than the user's own held-out pairs.
 
-Users and items stay, so their positions are the same in `source`, `train` and `train_valid`; one
-that itself carries a time after the cut keeps its id alone, its attributes become null.
+Users and items stay, so their positions are the same in `source`, `train` and `train_valid`. One
+that itself carries a time after the cut keeps its id alone; its attributes become null.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.graph import expect
 from hinaug.graph.evidence import as_types, before_cut, before_rows_of_user, times_of, without_pairs
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import among, distinct
+from hinaug.graph.pairs import PairIndex, relation_shape
 from hinaug.graph.schema import EdgeType
 
 TRAIN, VALID, TEST, DROPPED = range(4)
@@ -36,9 +36,12 @@ TRAIN, VALID, TEST, DROPPED = range(4)
 class Split:
     """What a method may see, and what it is judged by.
 
-    train: to fit on. train_valid: to refit on once choices are made. source: everything, for
-        `audit`.
+    source: everything, for `audit`.
+    target: the relation whose pairs are held out.
+    train: the graph to fit on.
+    train_valid: the graph to refit on once choices are made.
     valid, test: held-out pairs with their attributes, external ids in "src" and "dst".
+    evidence: node types that left together with the pairs that they witness.
     how: the function, its parameters and what it counted (ties, cut times).
     """
 
@@ -52,55 +55,65 @@ class Split:
     how: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        pairs = [
-            len(self.train.adjacency(self.target).data),
-            self.valid.num_rows,
-            self.test.num_rows,
-        ]
-        return f"Split({self.how.get('split', 'by hand')}: {pairs[0]:,} train, {pairs[1]:,} valid, {pairs[2]:,} test of {self.target})"
+        n_train = self.train.adjacency(self.target).nnz
+        return (
+            f"Split({self.how.get('split', 'by hand')}: {n_train:,} train, "
+            f"{self.valid.num_rows:,} valid, {self.test.num_rows:,} test of {self.target})"
+        )
 
 
 class RelationPairs:
-    """The distinct observed pairs of a relation: ends, first row, and when first seen."""
+    """The distinct observed pairs of a relation, and the row and time at which each is first seen.
+
+    index: the pairs, a PairIndex; src, dst: their positions, int64 [n].
+    first_row: the row of the edge table at which each pair is first seen, int64 [n].
+    time: when that was, float64 [n]; only where a column of times is named.
+    """
+
+    time: np.ndarray
 
     def __init__(self, who: str, hin: HIN, target: EdgeType, time: str | None = None) -> None:
         expect.graph(hin, who)
+        hin.edges[target]  # raises, naming what there is
         self.hin, self.target = hin, target
-        hin.edges[target]
         observed = hin.observed()
         src, dst = observed.links(target)
-        self.width = max(observed.n(target[2]), 1)
-        self.code, self.first, self.inverse = np.unique(
-            src.astype(np.int64) * self.width + dst, return_index=True, return_inverse=True
-        )
-        self.src, self.dst = self.code // self.width, self.code % self.width
-        if time is not None:
-            when = times_of(observed, target, time)
-            missing = np.flatnonzero(np.isnan(when))
-            if missing.size:
-                raise SchemaError(
-                    f"edges {target}: {time!r} is null in {missing.size} rows (first "
-                    f"{some(missing[:5].tolist())}); "
-                    "leave them out with filter_edges, or fill them, before"
-                )
-            self.time = np.full(len(self.code), np.inf)
-            np.minimum.at(self.time, self.inverse, when)
-            order = np.lexsort((np.arange(len(when)), when, self.inverse))
-            self.first = order[np.searchsorted(self.inverse[order], np.arange(len(self.code)))]
+        shape = relation_shape(observed, target)
+        if time is None:
+            self.index, self.first_row = PairIndex.with_first_rows(src, dst, shape)
+        else:
+            when = _known_times(observed, target, time)
+            by_time = np.argsort(when, kind="stable")
+            self.index, first = PairIndex.with_first_rows(src[by_time], dst[by_time], shape)
+            self.first_row = by_time[first]
+            self.time = when[self.first_row]
+        self.src, self.dst = self.index.src, self.index.dst
 
     def __len__(self) -> int:
-        return len(self.code)
+        return len(self.index)
 
-    def among(self, hin: HIN, pairs: pa.Table | None) -> np.ndarray:
-        """Which of these pairs stand in a graph, or in a table of external ids."""
-        if pairs is None:
-            src, dst = hin.observed().links(self.target)
-        else:
-            src, dst = (
-                hin.positions(self.target[0], pairs["src"]),
-                hin.positions(self.target[2], pairs["dst"]),
-            )
-        return among(self.code, distinct(src.astype(np.int64) * self.width + dst))
+    def in_graph(self, hin: HIN) -> np.ndarray:
+        """Which of these pairs are observed in another graph of the same users and items, bool."""
+        return PairIndex.of(hin, self.target).contains(self.src, self.dst)
+
+    def in_table(self, pairs: pa.Table) -> np.ndarray:
+        """Which of these pairs stand in a table of external ids ("src", "dst"), bool."""
+        return PairIndex.from_ids(self.hin, self.target, pairs).contains(self.src, self.dst)
+
+
+def _known_times(hin: HIN, target: EdgeType, time: str) -> np.ndarray:
+    """The time of each row, float64; SchemaError where one is null."""
+    when = times_of(hin, target, time)
+    missing = np.flatnonzero(np.isnan(when))
+    if missing.size:
+        raise SchemaError(
+            f"edges {target}: {time!r} is null in {missing.size} rows (first "
+            f"{some(missing[:5].tolist())}); leave them out with filter_edges, or fill them, "
+            "before",
+            asked=time,
+            there=missing.tolist(),
+        )
+    return when
 
 
 def build_split(
@@ -113,46 +126,72 @@ def build_split(
     time: str | None = None,
     cuts: Sequence[float] | None = None,
 ) -> Split:
+    """The split that puts each pair into its part.
+
+    part: TRAIN, VALID, TEST or DROPPED for each of `pairs`, int8 [n].
+    evidence: node types that witness a pair.
+    keep: relations whose rows stay although they join held-out pairs.
+    how: what the split says about itself.
+    left: bool [n], the pairs that stay in the graphs of their part; None for all.
+    time: the column of times, where what lies later than the held-out pairs leaves too.
+    cuts: the ends of train and of valid for all users; None: each user's own moment.
+    """
     hin, target = pairs.hin, pairs.target
     evidence, keep = as_types("evidence", evidence), as_types("keep", keep)
+    _check_types(hin, target, evidence, keep)
+    graphs = []
+    for parts, cut in (((TRAIN,), 0), ((TRAIN, VALID), 1)):
+        inside = np.isin(part, parts)
+        stays = inside if left is None else inside & left
+        graph = without_pairs(hin, target, pairs.index.take(~stays), evidence, keep)
+        if time is not None and cuts is not None:
+            graph = before_cut(graph, time, cuts[cut], (target[0], target[2]))
+        elif time is not None:
+            limit = _first_held_out(pairs, np.isin(part, (VALID, TEST)) & ~inside)
+            graph = before_rows_of_user(graph, time, (target[0], target[2]), limit, keep)
+        graphs.append(graph)
+    how = {**how, "evidence": list(evidence), "keep": [list(e) for e in keep]}
+    if target[0] == target[2]:
+        how["reversed"] = _count_reversed(pairs.index, part)
+    valid, test = (_table(pairs, part == p) for p in (VALID, TEST))
+    return Split(hin, target, graphs[0], graphs[1], valid, test, evidence, how)
+
+
+def _check_types(
+    hin: HIN, target: EdgeType, evidence: Sequence[str], keep: Sequence[EdgeType]
+) -> None:
+    """Raises for a type that the graph does not have, and for evidence that is an end."""
     for type in evidence:
         hin.nodes[type]
         if type in (target[0], target[2]):
             raise ParameterError(
                 f"evidence={evidence}: {type!r} is an end of {target}; evidence are the nodes "
-                "between its ends"
+                "between its ends",
+                asked=type,
+                there=[t for t in hin.nodes if t not in (target[0], target[2])],
             )
     for edge in keep:
         hin.edges[edge]
-    left = np.ones(len(part), bool) if left is None else left
-    graphs = []
-    for inside, cut in (((TRAIN,), 0), ((TRAIN, VALID), 1)):
-        stays = np.isin(part, inside) & left
-        graph = without_pairs(hin, target, pairs.src[~stays], pairs.dst[~stays], evidence, keep)
-        if cuts is not None and time is not None:
-            graph = before_cut(graph, time, cuts[cut], (target[0], target[2]))
-        elif time is not None:
-            limit = np.full(hin.n_observed(target[0]), np.inf)
-            out = np.isin(part, (VALID, TEST)) & ~np.isin(part, inside)
-            np.minimum.at(limit, pairs.src[out], pairs.time[out])
-            graph = before_rows_of_user(graph, time, (target[0], target[2]), limit, keep)
-        graphs.append(graph)
-    how = {**how, "evidence": list(evidence), "keep": [list(e) for e in keep]}
-    if (
-        target[0] == target[2]
-    ):  # the reverse of a held-out pair left train, though it may be in no other part
-        lost = np.isin(
-            pairs.dst * pairs.width + pairs.src, pairs.code[np.isin(part, (VALID, TEST))]
-        )
-        how["reversed"] = int((lost & (part == TRAIN) & (pairs.src != pairs.dst)).sum())
-    valid, test = (_table(pairs, part == p) for p in (VALID, TEST))
-    return Split(hin, target, graphs[0], graphs[1], valid, test, evidence, how)
+
+
+def _first_held_out(pairs: RelationPairs, held_out: np.ndarray) -> np.ndarray:
+    """When each source's first held-out pair was seen, float64 [sources]; inf where none is."""
+    limit = np.full(pairs.index.shape[0], np.inf)
+    np.minimum.at(limit, pairs.src[held_out], pairs.time[held_out])
+    return limit
+
+
+def _count_reversed(index: PairIndex, part: np.ndarray) -> int:
+    """How many train pairs left train because their reverse is held out."""
+    train = index.take(part == TRAIN)
+    held_out = index.take(np.isin(part, (VALID, TEST)))
+    return int((held_out.contains(train.dst, train.src) & (train.src != train.dst)).sum())
 
 
 def _table(pairs: RelationPairs, chosen: np.ndarray) -> pa.Table:
     """The first row of each chosen pair, with external ids."""
     observed, target = pairs.hin.observed(), pairs.target
-    rows = np.sort(pairs.first[chosen])
+    rows = np.sort(pairs.first_row[chosen])
     table = observed.edges[target].take(pa.array(rows))
     for side, node in ((0, target[0]), (1, target[2])):
         table = table.set_column(

@@ -1,4 +1,4 @@
-"""Users or items without links."""
+"""Users or items that lose their links."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import random_order_within
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import TEST, TRAIN, VALID, RelationPairs, Split, build_split
 from hinaug.split.last import rank_in_run
@@ -27,8 +28,10 @@ def cold_users(
     keep: Iterable[EdgeType] = (),
     rng: Rng = None,
 ) -> Split:
-    """A share of the users lose all their pairs but `known` random ones; they keep their attributes
-    and other edges.
+    """A share of the users lose all their pairs but `known` random ones.
+
+    They keep their attributes and other edges. valid, test: shares of the users. evidence: node
+    types that witness a pair. keep: twin relations that stay.
     """
     return _cold(hin, target, 0, evidence, valid, test, known, keep, rng)
 
@@ -44,8 +47,10 @@ def cold_items(
     keep: Iterable[EdgeType] = (),
     rng: Rng = None,
 ) -> Split:
-    """A share of the items lose all their pairs but `known` random ones; they keep their attributes
-    and other edges.
+    """A share of the items lose all their pairs but `known` random ones.
+
+    They keep their attributes and other edges. valid, test: shares of the items. evidence: node
+    types that witness a pair. keep: twin relations that stay.
     """
     return _cold(hin, target, 1, evidence, valid, test, known, keep, rng)
 
@@ -75,7 +80,7 @@ def _cold(
     role[chosen[n_test : n_test + n_valid]] = VALID
     part = role[node]
     if known:
-        order = np.lexsort((rng.random(len(pairs)), node))
+        order = random_order_within(node, rng)
         rank = np.empty(len(pairs), np.int64)
         rank[order] = rank_in_run(node[order])
         part = np.where(rank < known, TRAIN, part)

@@ -25,15 +25,19 @@ def leave_last(
     min_train: int = 1,
     keep: Iterable[EdgeType] = (),
 ) -> Split:
-    """The last pairs of each user are held out. A pair happens when it is first seen; ties are
-    broken by row order.
+    """The last pairs of each user are held out, in the order in which each is first seen.
 
-    Rows of every other table that touch the user and carry a later time leave too, each user having
-    an own moment: when the first pair was held out. A null time stays.
+    Ties in time are broken by row order. Rows of every other table that touch the user leave too
+    if they are later than the user's first held-out pair; a row with a null time stays.
+
+    valid, test: how many pairs of each user, or a share of them.
+    time: the column of the edges that says when.
+    min_train: how many pairs each user keeps at least.
+    evidence: node types that witness a pair. keep: twin relations that stay.
     """
     check_time_name(time, "leave_last")
     pairs = RelationPairs("leave_last", hin, target, time)
-    order = np.lexsort((pairs.first, pairs.time, pairs.src))
+    order = np.lexsort((pairs.first_row, pairs.time, pairs.src))
     src, when = pairs.src[order], pairs.time[order]
     part = np.empty(len(pairs), np.int8)
     part[order] = sorted_part = last_of_each(src, valid, test, min_train, None)
@@ -51,41 +55,56 @@ def last_of_each(
     rng: np.random.Generator | None,
 ) -> np.ndarray:
     """TRAIN, VALID or TEST for pairs sorted by user: the last ones of each user are held out."""
-    group, size = runs(src)
     checks.whole(min_train, "min_train")
-    counts = []
-    for name, share in (("valid", valid), ("test", test)):
-        checks.number(share, name, "a share in [0, 1) or a count of pairs per user")
-        whole = isinstance(share, Integral)
-        if share < 0 or (not whole and share >= 1):
-            raise ParameterError(
-                f"{name}={share!r}: a share in [0, 1) or a count of pairs per user is needed"
-            )
-        exact = np.full(len(size), share) if whole else size * share
-        counts.append(
-            np.floor(
-                exact + (rng.random(len(size)) if rng is not None and not whole else 0)
-            ).astype(np.int64)
-        )
-    free = np.maximum(size - min_train, 0)
-    n_test = np.minimum(counts[1], free)
-    n_valid = np.minimum(counts[0], free - n_test)
-    from_end = size[group] - 1 - rank_in_run(src)
-    part = np.where(
-        from_end < n_test[group], TEST, np.where(from_end < (n_test + n_valid)[group], VALID, TRAIN)
+    group, size = runs(src)
+    wanted_valid, wanted_test = (
+        _wanted_of_each(name, share, size, rng)
+        for name, share in (("valid", valid), ("test", test))
     )
-    return part.astype(np.int8)
+    spare = np.maximum(size - min_train, 0)
+    n_test = np.minimum(wanted_test, spare)
+    n_valid = np.minimum(wanted_valid, spare - n_test)
+    from_end = size[group] - 1 - rank_in_run(src)
+    part = np.full(len(src), TRAIN, np.int8)
+    part[from_end < (n_test + n_valid)[group]] = VALID
+    part[from_end < n_test[group]] = TEST
+    return part
+
+
+def _wanted_of_each(
+    name: str, share: float | int, size: np.ndarray, rng: np.random.Generator | None
+) -> np.ndarray:
+    """How many pairs of each user, of `size` [users], are asked for; with `rng` shares are rounded
+    at random, else down.
+    """
+    checks.number(share, name, "a share in [0, 1) or a count of pairs per user")
+    is_count = isinstance(share, Integral)
+    if share < 0 or (not is_count and share >= 1):
+        raise ParameterError(
+            f"{name}={share!r}: a share in [0, 1) or a count of pairs per user is needed",
+            asked=share,
+        )
+    if is_count:
+        return np.full(len(size), share, np.int64)
+    return np.floor(size * share + (0 if rng is None else rng.random(len(size)))).astype(np.int64)
 
 
 def runs(sorted_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row its group's number, and each group's size."""
-    group = (
-        np.cumsum(np.append(True, sorted_values[1:] != sorted_values[:-1])[: len(sorted_values)])
-        - 1
-    )
-    return group, np.bincount(group)
+    """For each row the number of its group of equal values, and the size of each group."""
+    starts = _starts(sorted_values)
+    size = np.diff(np.append(starts, len(sorted_values)))
+    return np.repeat(np.arange(len(size)), size), size
 
 
 def rank_in_run(sorted_values: np.ndarray) -> np.ndarray:
     """0, 1, 2, ... within runs of equal values."""
-    return np.arange(len(sorted_values)) - np.searchsorted(sorted_values, sorted_values)
+    starts = _starts(sorted_values)
+    size = np.diff(np.append(starts, len(sorted_values)))
+    return np.arange(len(sorted_values)) - np.repeat(starts, size)
+
+
+def _starts(sorted_values: np.ndarray) -> np.ndarray:
+    """The row at which each run of equal values starts."""
+    is_start = np.ones(len(sorted_values), bool)
+    is_start[1:] = sorted_values[1:] != sorted_values[:-1]
+    return np.flatnonzero(is_start)

@@ -1,4 +1,4 @@
-"""Per user at random."""
+"""Random pairs of each user."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import random_order_within
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import RelationPairs, Split, build_split
 from hinaug.split.last import last_of_each
@@ -25,19 +26,17 @@ def random_split(
     keep: Iterable[EdgeType] = (),
     rng: Rng = None,
 ) -> Split:
-    """Per user at random. valid, test: a share of each user's pairs (rounded at random, so
-    unbiased), or a count.
+    """For each user, pairs drawn at random are held out.
 
-    evidence: node types that witness a pair, such as "review". keep: twin relations that shall stay
-    although they join held-out pairs (`audit` will name them). min_train: pairs that each user
-    keeps at least.
+    valid, test: a share of each user's pairs (rounded at random, so without bias), or a count.
+    evidence: node types that witness a pair, such as "review".
+    keep: twin relations that shall stay although they join held-out pairs; `audit` will name them.
+    min_train: how many pairs each user keeps at least.
     """
     rng = checks.generator(rng, "random_split")
     pairs = RelationPairs("random_split", hin, target)
-    order = np.lexsort((rng.random(len(pairs)), pairs.src))
-    part = last_of_each(pairs.src[order], valid, test, min_train, rng)
-    out = np.empty(len(pairs), np.int8)
-    out[order] = part
-    return build_split(
-        pairs, out, evidence, keep, {"split": "random_split", "valid": valid, "test": test}
-    )
+    order = random_order_within(pairs.src, rng)
+    part = np.empty(len(pairs), np.int8)
+    part[order] = last_of_each(pairs.src[order], valid, test, min_train, rng)
+    how = {"split": "random_split", "valid": valid, "test": test}
+    return build_split(pairs, part, evidence, keep, how)

@@ -7,16 +7,17 @@ import numpy as np
 from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.errors import KindError, ParameterError
+from hinaug.graph.pairs import random_order_within
 from hinaug.split.base import DROPPED, TEST, TRAIN, VALID, RelationPairs, Split, build_split
 from hinaug.split.last import rank_in_run, runs
 
 
 def thin(split: Split, share: float, rng: Rng = None) -> Split:
-    """The same test under sparser data: only `share` of what each user had before the test is left
-    (at least one pair).
+    """The same test under sparser data: each user keeps only `share` of the pairs before the test.
 
-    The pairs taken out of train go with their evidence and are in no part. All of `valid` stays to
-    choose by, but only `share` of it joins `train_valid`, so that the refit is as thin as the fit.
+    Each user keeps at least one pair. The pairs taken out of train go with their evidence and are
+    in no part. All of `valid` stays to choose by, but only `share` of it joins `train_valid`, so
+    that the refit is as thin as the fit.
     """
     if not isinstance(split, Split):
         raise KindError(
@@ -30,18 +31,16 @@ def thin(split: Split, share: float, rng: Rng = None) -> Split:
     rng = checks.generator(rng, "thin")
     time = split.how.get("time")
     pairs = RelationPairs("thin", split.source, split.target, time)
-    in_train = pairs.among(split.train, None)
-    in_valid, in_test = (
-        pairs.among(split.source, split.valid),
-        pairs.among(split.source, split.test),
-    )
-    part = np.where(
-        in_test, TEST, np.where(in_valid, VALID, np.where(in_train, TRAIN, DROPPED))
-    ).astype(np.int8)
+    in_train = pairs.in_graph(split.train)
+    in_valid, in_test = pairs.in_table(split.valid), pairs.in_table(split.test)
+    part = np.full(len(pairs), DROPPED, np.int8)
+    part[in_train] = TRAIN
+    part[in_valid] = VALID
+    part[in_test] = TEST
     left = np.zeros(len(pairs), bool)
     for which, least in ((in_train, 1), (in_valid, 0)):
         rows = np.flatnonzero(which)
-        rows = rows[np.lexsort((rng.random(len(rows)), pairs.src[rows]))]
+        rows = rows[random_order_within(pairs.src[rows], rng)]
         group, size = runs(pairs.src[rows])
         wanted = np.maximum(np.floor(size * share + rng.random(len(size))).astype(np.int64), least)
         left[rows[rank_in_run(pairs.src[rows]) < wanted[group]]] = True

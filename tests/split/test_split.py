@@ -142,6 +142,99 @@ def test_random_split_holds_out_shares_without_bias_and_leaves_min_train():
             random_split(hin, RATES, test=bad)
 
 
+def parallel_world(n_rows=3000, n_users=60, n_items=90):
+    """Rows in random order, many of them parallel; times tie often."""
+    rng = np.random.default_rng(7)
+    src, dst = rng.integers(0, n_users, n_rows), rng.integers(0, n_items, n_rows)
+    nodes = {
+        "user": {"id": [f"u{i}" for i in range(n_users)]},
+        "item": {"id": [f"i{i}" for i in range(n_items)]},
+    }
+    return HIN(nodes, {RATES: {"src": src, "dst": dst, "time": rng.integers(0, 30, n_rows)}})
+
+
+def held_out_rows(hin, parts, first_row):
+    """(rows of train, first rows of valid, first rows of test) for a dict {pair: part}."""
+    links = list(zip(*(end.tolist() for end in hin.links(RATES)), strict=True))
+    train = [row for row, pair in enumerate(links) if parts[pair] == "train"]
+    valid, test = (
+        sorted(first_row[pair] for pair, part in parts.items() if part == name)
+        for name in ("valid", "test")
+    )
+    return train, valid, test
+
+
+def naive_random_split(hin, valid, test, seed):
+    """A loop over users, in the order of draws that random_split has: pairs, valid, test."""
+    rng = np.random.default_rng(seed)
+    links = list(zip(*(end.tolist() for end in hin.links(RATES)), strict=True))
+    first_row = {pair: row for row, pair in reversed(list(enumerate(links)))}
+    draws = dict(zip(sorted(first_row), rng.random(len(first_row)), strict=True))
+    users = sorted({user for user, _ in draws})
+    of = {u: sorted((p for p in draws if p[0] == u), key=draws.__getitem__) for u in users}
+    wanted = [
+        dict(zip(users, rng.random(len(users)), strict=True)) for _ in range(2)
+    ]  # what rounds valid, then test
+    parts = {}
+    for user in users:
+        n, spare = len(of[user]), len(of[user]) - 1
+        n_test = min(int(np.floor(n * test + wanted[1][user])), spare)
+        n_valid = min(int(np.floor(n * valid + wanted[0][user])), spare - n_test)
+        for place, pair in enumerate(reversed(of[user])):
+            parts[pair] = (
+                "test" if place < n_test else "valid" if place < n_test + n_valid else "train"
+            )
+    return held_out_rows(hin, parts, first_row)
+
+
+def naive_leave_last(hin, valid, test):
+    links = list(zip(*(end.tolist() for end in hin.links(RATES)), strict=True))
+    times = hin.column(RATES, "time").to_pylist()
+    first_row = {}
+    for row, pair in enumerate(links):
+        if pair not in first_row or times[row] < times[first_row[pair]]:
+            first_row[pair] = row
+    parts = {}
+    for user in {user for user, _ in links}:
+        mine = sorted(
+            (pair for pair in first_row if pair[0] == user),
+            key=lambda pair: (times[first_row[pair]], first_row[pair]),
+        )
+        for place, pair in enumerate(reversed(mine[1:])):
+            parts[pair] = "test" if place < test else "valid" if place < test + valid else "train"
+        parts[mine[0]] = "train"
+    return held_out_rows(hin, parts, first_row)
+
+
+@pytest.mark.parametrize("how", ["random", "last"])
+def test_splits_against_a_loop_over_users(how):
+    hin = parallel_world()
+    if how == "random":
+        split = random_split(hin, RATES, valid=0.2, test=0.25, rng=3)
+        train, valid, test = naive_random_split(hin, 0.2, 0.25, 3)
+    else:
+        split = leave_last(hin, RATES, valid=2, test=3)
+        train, valid, test = naive_leave_last(hin, 2, 3)
+    edges, ids = hin.edges[RATES], {t: hin.ids(t).to_pylist() for t in ("user", "item")}
+    for part, rows in ((split.valid, valid), (split.test, test)):
+        expected = edges.take(rows)
+        named = [
+            (ids["user"][s], ids["item"][d])
+            for s, d in zip(*(expected[c].to_pylist() for c in ("src", "dst")), strict=True)
+        ]
+        assert table(part) == named
+        assert part["time"].equals(expected["time"])
+    if how == "random":
+        assert split.train.edges[RATES].equals(edges.take(train))
+    else:  # later rows of a user's train pairs leave as well
+        assert set(pairs(split.train)) == {
+            (ids["user"][s], ids["item"][d])
+            for s, d in zip(
+                *(edges.take(train)[c].to_pylist() for c in ("src", "dst")), strict=True
+            )
+        }
+
+
 @pytest.mark.parametrize("make", [cold_users, cold_items])
 def test_cold_nodes_lose_all_but_the_known(make):
     hin = graph([(f"u{k}", f"i{j}", 0) for k in range(20) for j in range(10)])

@@ -19,7 +19,7 @@ from hinaug.generators.entities.draws import rows_at_once
 from hinaug.graph.delta import Delta
 from hinaug.graph.evidence import without_pairs
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import held_out
+from hinaug.graph.pairs import PairIndex, held_out, relation_shape
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
 from hinaug.training.estimator import Estimator
@@ -287,4 +287,5 @@ def _hold_out(
     s, d = s[chosen], d[chosen]
     ids = hin.observed()
     valid = pa.table({"src": ids.ids(relation[0], s), "dst": ids.ids(relation[2], d)})
-    return without_pairs(hin, relation, s, d, evidence), valid
+    held = PairIndex.from_positions(s, d, relation_shape(ids, relation))
+    return without_pairs(hin, relation, held, evidence), valid
