@@ -69,7 +69,7 @@ def generated(
 def _prints(hin: HIN) -> set[str]:
     """Fingerprints of a graph without, and with the first, its first two, ... deltas."""
     return {
-        HIN._make(hin._nodes, hin._edges, hin.deltas[:k]).fingerprint()
+        HIN(hin._nodes, hin._edges, hin.deltas[:k]).fingerprint()
         for k in range(len(hin.deltas) + 1)
     }
 

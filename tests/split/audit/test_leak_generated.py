@@ -25,7 +25,8 @@ from leak_worlds import (
 )
 
 from hinaug.datasets.planted import WROTE
-from hinaug.graph.delta import Delta, merge
+from hinaug.graph.delta import Delta
+from hinaug.graph.merge import merge
 from hinaug.split.audit import audit
 
 
