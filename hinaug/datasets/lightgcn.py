@@ -76,15 +76,10 @@ def lightgcn_split(
     if hin is None:
         hin = _graph(_all(parts), np.concatenate([users for _, users, _ in read.values()]), target)
         first_id = 0
-    hin.edges[target]
     observed = hin.observed()
-    in_graph = {
-        name: _in_graph(observed, target, pairs, first_id, path) for name, pairs in parts.items()
-    }
-    _check_same_pairs(observed, target, _all(in_graph), path)
+    in_graph = _in_graph(observed, target, parts, first_id, path)
 
-    test = in_graph["test"]
-    train_valid = without_pairs(hin, target, test, evidence)
+    train_valid = without_pairs(hin, target, in_graph["test"], evidence)
     if valid is None and "valid" in in_graph:
         share: Any = "valid.txt"
         train = without_pairs(train_valid, target, in_graph["valid"], evidence)
@@ -93,15 +88,10 @@ def lightgcn_split(
         share = 0.1 if valid is None else valid
         drawn = random_split(train_valid, target, evidence=evidence, valid=share, test=0, rng=rng)
         train, held = drawn.train, drawn.valid
-    how = {
-        "split": "lightgcn_split",
-        "valid": share,
-        **counts,
-        "evidence": list(evidence),
-        "keep": [],
-    }
-    rows = _rows(observed, target, test)
-    return Split(hin, target, train, train_valid, held, rows, tuple(evidence), how)
+    how = {"split": "lightgcn_split", "valid": share, **counts}
+    how |= {"evidence": list(evidence), "keep": []}
+    test = _rows(observed, target, in_graph["test"])
+    return Split(hin, target, train, train_valid, held, test, tuple(evidence), how)
 
 
 def _without_repeats(parts: dict[str, PairIndex]) -> dict[str, PairIndex]:
@@ -153,15 +143,22 @@ def _graph(pairs: PairIndex, users: np.ndarray, target: EdgeType) -> HIN:
     return HIN.from_tables(nodes, edges, lineage="row")
 
 
-def _in_graph(hin: HIN, target: EdgeType, pairs: PairIndex, first_id: int, path: Path) -> PairIndex:
-    """Pairs of the numbers in the files as pairs of positions in the graph."""
-    ids = pa.table({"src": pairs.src + first_id, "dst": pairs.dst + first_id})
-    try:
-        return PairIndex.from_ids(hin, target, ids)
-    except SchemaError as error:
-        raise ParameterError(
-            f"{path}: its numbers do not fit the graph with first_id={first_id}: {error}"
-        ) from None
+def _in_graph(
+    hin: HIN, target: EdgeType, parts: dict[str, PairIndex], first_id: int, path: Path
+) -> dict[str, PairIndex]:
+    """The parts, pairs of the numbers in the files, as pairs of positions in the graph."""
+    hin.edges[target]  # raises, naming what there is
+    out = {}
+    for name, pairs in parts.items():
+        ids = pa.table({"src": pairs.src + first_id, "dst": pairs.dst + first_id})
+        try:
+            out[name] = PairIndex.from_ids(hin, target, ids)
+        except SchemaError as error:
+            raise ParameterError(
+                f"{path}: its numbers do not fit the graph with first_id={first_id}: {error}"
+            ) from None
+    _check_same_pairs(hin, target, _all(out), path)
+    return out
 
 
 def _check_same_pairs(hin: HIN, target: EdgeType, pairs: PairIndex, path: Path) -> None:

@@ -1,11 +1,10 @@
-"""random_delta: the control beside every claim, as many changes as a given delta makes, drawn at
-random.
-"""
+"""random_delta: as many changes as a given delta makes, drawn at random, to compare with it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,28 +18,31 @@ from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import relation_shape
 from hinaug.graph.schema import EdgeType
 
 BY = ("uniform", "popularity")
 
 
 def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularity") -> Delta:
-    """A delta with the same numbers of everything as `like`, drawn at random. What `like` gains
-    beyond it is its merit.
+    """A delta with as many changes as `like`, drawn at random.
+
+    What `like` gains beyond it is due to what `like` holds, not to its size.
 
     edges: the same sources, each as often as before, with other targets: unobserved ones of the
-        graph, none twice, uniform or in proportion to their degree. Where only the target is a
-        generated node, the sources are redrawn instead. Confidence and attributes (a rating) stay
-        on their rows.
-    nodes: as many new ones, with the same links per relation as those of `like`; each column is
-        drawn from the observed rows on its own (a bootstrap), nulls included, so that the margins
-        are real and nothing depends on anything.
-    masks: as many observed pairs, uniform. values: the same cells, each with a value observed
-        elsewhere in its column.
+        graph, none twice, never the source itself, uniform or in proportion to their degree. Where
+        only the target is a generated node, the sources are redrawn instead. Confidence and
+        attributes (a rating) stay on their rows.
+    nodes: as many new ones, with the same links per relation as those of `like`. Each column is
+        drawn from the observed rows on its own (a bootstrap), nulls included: the margins are
+        real, and no column depends on another.
+    masks: as many observed pairs, uniform.
+    values: the same cells, each with a value observed elsewhere in its column.
 
-    hin: the graph that `like` was made for. by: "popularity" (the harder control, hence the
-        default) or "uniform".
-    confidence: that of the row of `like` which is replaced. Raises ValueError where too few
+    hin: the graph that `like` was made for.
+    by: "popularity" (the harder control, hence the default) or "uniform".
+
+    Confidence is that of the row of `like` which is replaced. Raises ParameterError where too few
     unobserved pairs are left.
     """
     expect.graph(hin, "random_delta")
@@ -50,56 +52,23 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
             "generators"
         )
     if by not in BY:
-        raise ParameterError(f"by={by!r}: expected one of {BY}")
+        raise ParameterError(f"by={by!r}: expected one of {BY}", asked=by, there=BY)
     rng = checks.generator(rng, "random_delta")
-    origin = f"random({by})"
     new_ids = {type: _new_ids(type, rows, like) for type, rows in like.nodes.items()}
-    old_ids = {type: tb.one_chunk(rows["id"]) for type, rows in like.nodes.items()}
-    nodes = {}
-    for type, rows in like.nodes.items():
-        real, columns = hin.nodes[type].slice(0, hin.n_observed(type)), {"id": new_ids[type]}
-        if not real.num_rows:
-            raise ParameterError(
-                f"random_delta: there are no {type!r} nodes to draw attributes from; pass a graph "
-                "that has some"
-            )
-        for name in rows.column_names:
-            if name in real.column_names and name != "id":
-                pick = rng.integers(real.num_rows, size=rows.num_rows)
-                columns[name] = real[name].take(pa.array(pick))
-        nodes[type] = pa.table({**columns, "confidence": rows["confidence"]})
+    nodes = {
+        type: _random_nodes(hin, type, rows, new_ids[type], rng)
+        for type, rows in like.nodes.items()
+    }
     edges = {
-        type: _edges(hin, type, rows, old_ids, new_ids, by, rng)
+        type: _random_edges(hin, type, rows, like, new_ids, by, rng)
         for type, rows in like.edges.items()
     }
-    masks = {}
-    for type, rows in like.masks.items():
-        src, dst = hin.adjacency(type)[
-            : hin.n_observed(type[0]), : hin.n_observed(type[2])
-        ].nonzero()
-        pick = rng.choice(len(src), min(rows.num_rows, len(src)), replace=False)
-        ids = hin.observed()
-        confidence = rows["confidence"].slice(0, len(pick))
-        masks[type] = pa.table(
-            {
-                "src": ids.ids(type[0], src[pick]),
-                "dst": ids.ids(type[2], dst[pick]),
-                "confidence": confidence,
-            }
-        )
-    values = {}
-    for (type, column), cells in like.values.items():
-        there = hin.observed().column(type, column).drop_null()
-        if not len(there):
-            raise ParameterError(
-                f"random_delta: column {column!r} of {type!r} has no observed value to draw from; "
-                "leave its values out of `like`"
-            )
-        drawn = there.take(pa.array(rng.integers(len(there), size=cells.num_rows)))
-        values[type, column] = pa.table(
-            {"id": cells["id"], "value": drawn, "confidence": cells["confidence"]}
-        )
-    return Delta(nodes, edges, masks, values, origin=origin, fitted_on=[hin.fingerprint()])
+    masks = {type: _random_masks(hin, type, rows, rng) for type, rows in like.masks.items()}
+    values = {
+        (type, column): _random_values(hin, type, column, cells, rng)
+        for (type, column), cells in like.values.items()
+    }
+    return Delta(nodes, edges, masks, values, origin=f"random({by})", fitted_on=[hin.fingerprint()])
 
 
 def _new_ids(type: str, rows: pa.Table, like: Delta) -> pa.Array:
@@ -107,53 +76,112 @@ def _new_ids(type: str, rows: pa.Table, like: Delta) -> pa.Array:
     return pa.array([f"random-{digest}-{i}" for i in range(rows.num_rows)])
 
 
-def _edges(
+def _random_nodes(
+    hin: HIN, type: str, rows: pa.Table, ids: pa.Array, rng: np.random.Generator
+) -> pa.Table:
+    """As many nodes as `rows`, each column drawn on its own from the observed nodes."""
+    real, columns = hin.nodes[type].slice(0, hin.n_observed(type)), {"id": ids}
+    if not real.num_rows:
+        raise ParameterError(
+            f"random_delta: there are no {type!r} nodes to draw attributes from; pass a graph "
+            "that has some",
+            asked=type,
+        )
+    for name in rows.column_names:
+        if name in real.column_names and name != "id":
+            drawn = rng.integers(real.num_rows, size=rows.num_rows)
+            columns[name] = real[name].take(pa.array(drawn))
+    return pa.table({**columns, "confidence": rows["confidence"]})
+
+
+def _random_masks(hin: HIN, type: EdgeType, rows: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """As many masks as `rows`, of observed pairs that are not masked yet."""
+    observed = hin.observed()
+    n_sources, n_targets = relation_shape(observed, type)
+    src, dst = hin.adjacency(type)[:n_sources, :n_targets].nonzero()
+    drawn = rng.choice(len(src), min(rows.num_rows, len(src)), replace=False)
+    return pa.table(
+        {
+            "src": observed.ids(type[0], src[drawn]),
+            "dst": observed.ids(type[2], dst[drawn]),
+            "confidence": rows["confidence"].slice(0, len(drawn)),
+        }
+    )
+
+
+def _random_values(
+    hin: HIN, type: Any, column: str, cells: pa.Table, rng: np.random.Generator
+) -> pa.Table:
+    """The same cells, each with a value drawn from the observed ones of its column."""
+    observed = hin.observed().column(type, column).drop_null()
+    if not len(observed):
+        raise ParameterError(
+            f"random_delta: column {column!r} of {type!r} has no observed value to draw from; "
+            "leave its values out of `like`",
+            asked=(type, column),
+        )
+    drawn = observed.take(pa.array(rng.integers(len(observed), size=cells.num_rows)))
+    return pa.table({"id": cells["id"], "value": drawn, "confidence": cells["confidence"]})
+
+
+def _random_edges(
     hin: HIN,
     type: EdgeType,
     rows: pa.Table,
-    old: dict,
-    new: dict,
+    like: Delta,
+    new_ids: dict[str, pa.Array],
     by: str,
     rng: np.random.Generator,
 ) -> pa.Table:
     """The rows with one end redrawn: the target, unless that is generated and the source is not."""
-    ends = {}  # position among the real nodes, or that of a generated node after them
-    for side, node in (("src", type[0]), ("dst", type[2])):
-        ids = tb.one_chunk(rows[side])
-        real = tb.lookup(tb.one_chunk(hin.nodes[node]["id"]), ids).astype(np.int64)
-        made = tb.lookup(old[node], ids).astype(np.int64) if node in old else np.full(len(ids), -1)
-        ends[side] = np.where(real >= 0, real, np.where(made >= 0, hin.n(node) + made, -1))
-        if (ends[side] < 0).any():
-            unknown = ids.filter(pa.array(ends[side] < 0)).to_pylist()
-            raise ParameterError(
-                f"random_delta: {some(unknown)} are no {node!r} nodes of this graph or of `like`; "
-                "pass the graph that `like` was made for"
-            )
-    width = {"src": hin.n(type[0]), "dst": hin.n(type[2])}
-    fake = {side: ends[side] >= width[side] for side in ends}
-    known = (
-        hin.adjacency(type)
-        if type in hin.edges
-        else sp.csr_array((width["src"], width["dst"]), dtype=np.float32)
-    )
-    if type in hin.observed().edges:  # masked pairs were observed too
-        base = hin.observed().adjacency(type).tocoo()
-        known = sp.csr_array(known + sp.csr_array((base.data, base.coords), shape=known.shape))
-    for rows_of, fixed, free in (
-        (~fake["dst"], "src", "dst"),
-        (fake["dst"] & ~fake["src"], "dst", "src"),
+    node = {"src": type[0], "dst": type[2]}
+    ends = {side: _end_positions(hin, node[side], rows[side], like) for side in node}
+    is_new = {side: ends[side] >= hin.n(node[side]) for side in node}
+    known = _known_links(hin, type)
+    for redrawn, fixed, free in (
+        (~is_new["dst"], "src", "dst"),
+        (is_new["dst"] & ~is_new["src"], "dst", "src"),
     ):
-        at = np.flatnonzero(rows_of)
-        matrix = known if fixed == "src" else known.T.tocsr()
+        at = np.flatnonzero(redrawn)
         at = at[np.argsort(ends[fixed][at], kind="stable")]
-        n = hin.n_observed(type[2] if free == "dst" else type[0])
+        matrix = known if fixed == "src" else known.T.tocsr()
+        n = hin.n_observed(node[free])
         for place, drawn in _draw(matrix, ends[fixed][at], n, by, type[0] == type[2], rng):
             ends[free][at[place]] = drawn
-    for side, node in (("src", type[0]), ("dst", type[2])):
-        ids = [tb.one_chunk(hin.nodes[node]["id"]), *([new[node]] if node in new else [])]
+    for side, name in node.items():
+        ids = [tb.one_chunk(hin.nodes[name]["id"])]
+        ids += [new_ids[name]] if name in new_ids else []
         column = pa.concat_arrays(ids).take(pa.array(ends[side]))
         rows = rows.set_column(rows.column_names.index(side), side, column)
     return rows.drop_columns(["origin", "key"])
+
+
+def _end_positions(hin: HIN, node: str, ids: pa.ChunkedArray, like: Delta) -> np.ndarray:
+    """Positions of the ends of edges, int64; the new nodes of `like` follow those of the graph."""
+    ids = tb.one_chunk(ids)
+    real = tb.lookup(tb.one_chunk(hin.nodes[node]["id"]), ids).astype(np.int64)
+    new = np.full(len(ids), -1)
+    if node in like.nodes:
+        new = tb.lookup(tb.one_chunk(like.nodes[node]["id"]), ids).astype(np.int64)
+    found = np.where(real >= 0, real, np.where(new >= 0, hin.n(node) + new, -1))
+    if (found < 0).any():
+        unknown = ids.filter(pa.array(found < 0)).to_pylist()
+        raise ParameterError(
+            f"random_delta: {some(unknown)} are no {node!r} nodes of this graph or of `like`; "
+            "pass the graph that `like` was made for",
+            asked=unknown,
+        )
+    return found
+
+
+def _known_links(hin: HIN, type: EdgeType) -> sp.csr_array:
+    """Links that are not drawn: those of the graph, and observed ones that are masked."""
+    shape = relation_shape(hin, type)
+    known = hin.adjacency(type) if type in hin.edges else sp.csr_array(shape, dtype=np.float32)
+    if type in hin.observed().edges:
+        observed = hin.observed().adjacency(type).tocoo()
+        known = sp.csr_array(known + sp.csr_array((observed.data, observed.coords), shape=shape))
+    return known
 
 
 def _draw(
@@ -164,8 +192,10 @@ def _draw(
     square: bool,
     rng: np.random.Generator,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """For rows sorted by source: targets without replacement among those a source has not met, a
-    block at a time.
+    """Targets for rows sorted by source, without replacement, among those it is not linked to.
+
+    Yields (slice of the rows, target of each) for one block of sources after another. square:
+    sources and targets are nodes of one type, and none is linked to itself.
     """
     known = known[:, :n_targets]
     degree = np.bincount(known.indices, minlength=n_targets)
@@ -186,7 +216,9 @@ def _draw(
             raise ParameterError(
                 f"random_delta: {short.sum()} sources have fewer unobserved targets than edges to "
                 f"draw, of {n_targets:,} targets; "
-                "make `like` smaller, such as like.top(k, per='src')"
+                "make `like` smaller, such as like.top(k, per='src')",
+                asked=int(n.max()),
+                there=int(np.isfinite(keys).sum(axis=1).min()),
             )
         best = np.argsort(-keys, axis=1)[:, : n.max()]
         drawn = best[np.arange(n.max())[None, :] < n[:, None]]

@@ -1,14 +1,15 @@
-"""Proposed edges: what is observed stays out, limits hold, and the confidence means what it says."""
+"""Proposed edges: known links stay out, limits hold, and confidence means what it says."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
 from hinaug.errors import NotFittedError, SchemaError
-from hinaug.generators import RelationGenerator
+from hinaug.generators import RelationGenerator, random_delta
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.io import store as io
@@ -19,7 +20,7 @@ from hinaug.split.random import random_split
 
 @dataclass(eq=False)
 class Popular(LinkPredictor):
-    """Scores every source with the degrees of the targets; a stand-in that shows what it was given."""
+    """Scores every source with the degrees of the targets."""
 
     def _fit(self, hin, valid, rng):
         self.degree_ = np.asarray(hin.adjacency(self.relation).sum(axis=0), np.float32).ravel()
@@ -155,9 +156,8 @@ def test_inner_hold_out_hides_evidence_and_is_seen_as_valid():
 def test_small_graphs_and_bad_input():
     hin = tiny([(0, 0), (0, 1), (1, 0)])
     made = RelationGenerator(Popular(RATES)).fit(hin, rng=0).generate(hin, 5, rng=0)
-    assert set(zip(made.edges[RATES]["src"].to_pylist(), made.edges[RATES]["dst"].to_pylist(), strict=True)) <= {
-        ("u1", "i1"), ("u2", "i0"), ("u2", "i1")
-    }  # fmt: skip
+    rows = zip(*(made.edges[RATES][c].to_pylist() for c in ("src", "dst")), strict=True)
+    assert set(rows) <= {("u1", "i1"), ("u2", "i0"), ("u2", "i1")}
     assert len(RelationGenerator(Popular(RATES)).fit(hin, rng=0).generate(hin, 0)) == 0
     with pytest.raises(SchemaError, match="edges to learn from"):
         RelationGenerator(Popular(RATES)).fit(tiny([]))
@@ -174,6 +174,96 @@ def test_small_graphs_and_bad_input():
         RelationGenerator(RATES)
     with pytest.raises(ValueError, match="size"):
         RelationGenerator(Popular(RATES)).fit(hin, rng=0).generate(hin, -1)
+
+
+def test_large_sizes_do_not_overflow():
+    """600 users; u0 has 2,500 of 3,000 items, the others one each: u0 gets its whole rest."""
+    src = np.r_[np.zeros(2500, int), np.arange(1, 600)]
+    dst = np.r_[np.arange(2500), np.arange(599)]
+    nodes = {
+        "user": {"id": [f"u{i}" for i in range(600)]},
+        "item": {"id": [f"i{i}" for i in range(3000)]},
+    }
+    hin = HIN(nodes, {RATES: {"src": src, "dst": dst}})
+    generator = RelationGenerator(Popular(RATES), candidates=5).fit(hin, rng=0)
+    for size in (429_000, 430_000, 10**9, 1e9):
+        made = generator.generate(hin, size, rng=0).edges[RATES]
+        assert made["src"].to_pylist().count("u0") == 500
+
+
+@pytest.mark.parametrize("by", ["model", "random"])
+def test_no_node_is_linked_to_itself(by):
+    follows = ("user", "follows", "user")
+    rng = np.random.default_rng(0)
+    nodes = {"user": {"id": [f"u{i}" for i in range(12)]}}
+    links = {"src": rng.integers(0, 12, 40), "dst": rng.integers(0, 12, 40)}
+    hin = HIN(nodes, {follows: links})
+    generator = RelationGenerator(Popular(follows), per_source=12).fit(hin, rng=0)
+    made = generator.generate(hin, 1000, rng=0)
+    if by == "random":
+        made = random_delta(hin, made, 0)
+    rows = list(zip(*(made.edges[follows][c].to_pylist() for c in ("src", "dst")), strict=True))
+    known = {
+        (f"u{s}", f"u{d}")
+        for s, d in zip(links["src"].tolist(), links["dst"].tolist(), strict=True)
+    }
+    every = {(f"u{s}", f"u{d}") for s in range(12) for d in range(12) if s != d}
+    assert sorted(rows) == sorted(every - known)
+
+
+BRANDED = ("item", "of", "brand")
+
+
+def branded(n_items=40, n_brands=4, without=10):
+    """Each item but the last ones has one brand."""
+    nodes = {
+        "item": {"id": [f"i{i}" for i in range(n_items)]},
+        "brand": {"id": [f"b{i}" for i in range(n_brands)]},
+    }
+    src = np.arange(n_items - without)
+    return HIN(nodes, {BRANDED: {"src": src, "dst": src % n_brands}})
+
+
+def test_a_function_gets_one_target_where_it_has_none():
+    hin = branded()
+    generator = RelationGenerator(Popular(BRANDED), per_source=3).fit(hin, rng=0)
+    made = generator.generate(hin, 1000, rng=0)
+    assert sorted(made.edges[BRANDED]["src"].to_pylist()) == [f"i{i}" for i in range(30, 40)]
+    assert len(generator.generate(hin + made, 1000, rng=0)) == 0  # now each has one
+    assert len(generator.generate(hin, 4, rng=0)) == 4
+    free = RelationGenerator(Popular(BRANDED), per_source=3, functional=False)
+    with pytest.raises(ValueError, match="functional=True"):
+        free.fit(hin, rng=0)  # no pair can be held out
+    valid = pa.table({"src": ["i39"], "dst": ["b0"]})
+    assert len(free.fit(hin, valid=valid, rng=0).generate(hin, 1000, rng=0)) == 40 * 3
+
+
+def test_what_counts_as_a_function():
+    # no two targets are shared: each user may just have one item
+    loose = tiny([(0, 0), (1, 1), (2, 1)])
+    assert not RelationGenerator(Popular(RATES))._is_functional(loose)
+    assert RelationGenerator(Popular(RATES), functional=True)._is_functional(loose)
+    assert RelationGenerator(Popular(BRANDED))._is_functional(branded())
+    twice = branded().with_edges(BRANDED, {"src": ["i0"], "dst": ["b0"]})  # a parallel row
+    assert RelationGenerator(Popular(BRANDED))._is_functional(twice)
+    second = branded().with_edges(BRANDED, {"src": ["i0"], "dst": ["b1"]})
+    assert not RelationGenerator(Popular(BRANDED))._is_functional(second)
+
+
+def test_confidence_of_a_function_is_the_share_of_right_targets():
+    """Three items of four are of brand b0, and nothing tells which: its confidence is near .75."""
+    n = 4000
+    rng = np.random.default_rng(0)
+    brand = np.where(rng.random(n) < 0.75, 0, rng.integers(1, 4, n))
+    nodes = {
+        "item": {"id": [f"i{i}" for i in range(n + 50)]},
+        "brand": {"id": [f"b{i}" for i in range(4)]},
+    }
+    hin = HIN(nodes, {BRANDED: {"src": np.arange(n), "dst": brand}})
+    generator = RelationGenerator(Popular(BRANDED), holdout=0.5).fit(hin, rng=0)
+    made = generator.generate(hin, 50, rng=0).edges[BRANDED]
+    assert set(made["dst"].to_pylist()) == {"b0"}
+    assert abs(made["confidence"].to_numpy().mean() - 0.75) < 0.05
 
 
 def test_predictor_is_not_touched_and_the_generator_saves(tmp_path):
