@@ -5,7 +5,7 @@
     ├── KindError        TypeError       an argument is of another kind than the one that is taken
     ├── SchemaError      ValueError      data do not fit the schema of a graph
     │   └── UnknownNameError  KeyError       a type, column, metric or slice that is not there
-    ├── ReadOnlyError    AttributeError  a graph or a delta was to be changed in place
+    ├── ReadOnlyError    AttributeError, TypeError  a graph was to be changed in place
     ├── NotFittedError   ValueError      results were asked for before `fit`
     ├── FoldInError      ValueError      a method cannot score somebody new without a refit
     ├── LeakError        ValueError      held-out pairs are where a model could have seen them
@@ -56,7 +56,7 @@ class UnknownNameError(SchemaError, KeyError):
     """A name that is not there; `there` lists those that are, and the message has the nearest."""
 
 
-class ReadOnlyError(HinaugError, AttributeError):
+class ReadOnlyError(HinaugError, AttributeError, TypeError):
     """A graph or a delta was to be changed in place; whatever changes one makes a new one."""
 
 

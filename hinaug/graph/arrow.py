@@ -9,7 +9,7 @@ every Arrow operation and on disk.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from numbers import Number
 from typing import Any
 
@@ -92,37 +92,69 @@ def as_array(values: Any, where: str) -> pa.Array:
         return one_chunk(values)
     if isinstance(values, pa.Array):
         return values
-    if values is None or isinstance(values, str | bytes | Number | np.generic | Mapping):
+    if values is None or isinstance(values, str | bytes | Number | np.generic | Mapping | Set):
         raise SchemaError(
             f"{where}: a list or an array of values is needed, got {type(values).__name__} "
-            f"{values!r:.80}; put one value into a list"
+            f"{values!r:.80}; put one value into a list, and give a set an order",
+            asked=type(values).__name__,
         )
     try:
-        if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1]:
-            return vectors_array(
-                values.astype(np.float32), np.asarray(~np.isnan(values).any(axis=1))
-            )
-        if isinstance(values, np.ndarray) and values.ndim != 1:  # vectors of length 0 too
-            raise SchemaError(
-                f"{where}: a column is 1-D, or 2-D for vectors; this array has shape {values.shape}"
-            )
-        if type(values).__module__.startswith("pandas") and hasattr(values, "__arrow_c_stream__"):
-            return _owned(one_chunk(pa.chunked_array(values)))
-        if hasattr(values, "__arrow_c_stream__"):
-            return one_chunk(pa.chunked_array(values))
-        if hasattr(values, "__arrow_c_array__"):
-            return pa.array(values)
-        return _owned(pa.array(values, from_pandas=True))
-    except SchemaError:
-        raise
+        return _converted(values, where)
     except UnicodeError as error:
         raise SchemaError(
             f"{where}: text that is no valid Unicode ({error}); decode it again or drop those rows"
         ) from error
-    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise _not_one_type(where, error) from error
+    except ValueError as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise _not_one_type(where, error) from error
+
+
+def _not_one_type(where: str, error: Exception) -> SchemaError:
+    return SchemaError(
+        f"{where}: the values are not of one type ({error}); convert the column before"
+    )
+
+
+def _converted(values: Any, where: str) -> pa.Array:
+    """The Arrow array of values that are no Arrow array."""
+    if isinstance(values, np.ndarray) and values.ndim != 1:
+        if values.ndim == 2 and values.shape[1]:
+            there = np.asarray(~np.isnan(values).any(axis=1))
+            return vectors_array(values.astype(np.float32), there)
         raise SchemaError(
-            f"{where}: the values are not of one type ({error}); convert the column before"
-        ) from error
+            f"{where}: a column is 1-D, or 2-D for vectors of at least one number; this array has "
+            f"shape {values.shape}",
+            asked=values.shape,
+        )
+    _refuse_objects(values, where)
+    if hasattr(values, "__arrow_c_stream__"):
+        column = one_chunk(pa.chunked_array(values))
+        return _owned(column) if type(values).__module__.startswith("pandas") else column
+    if hasattr(values, "__arrow_c_array__"):
+        return pa.array(values)
+    return _owned(pa.array(values, from_pandas=True))
+
+
+def _refuse_objects(values: Any, where: str) -> None:
+    """Sets have no order, and objects of polars no values: neither is the same in two processes."""
+    module, dtype = type(values).__module__, str(getattr(values, "dtype", "object"))
+    if module.startswith("polars") and dtype == "Object":
+        raise SchemaError(
+            f"{where}: polars objects have no form that can be stored; convert them to text, "
+            "numbers or lists",
+            asked=dtype,
+        )
+    if dtype != "object" or not hasattr(values, "__len__"):
+        return
+    if any(isinstance(value, Set) for value in values):
+        raise SchemaError(
+            f"{where}: sets have no order, so two processes would store them unlike; give sorted "
+            "lists",
+            asked="set",
+        )
 
 
 def _owned(column: pa.Array) -> pa.Array:
@@ -158,13 +190,18 @@ def normalise(column: pa.Array, where: str) -> pa.Array:
         return pc.if_else(nan, pa.scalar(None, kind), column) if pc.any(nan).as_py() else column
     if pa.types.is_dictionary(kind):
         words = normalise(column.dictionary, where)
-        return pa.DictionaryArray.from_arrays(
-            column.indices.cast(pa.int32()), words, ordered=kind.ordered
-        )
+        codes = column.indices.cast(pa.int32())
+        return pa.DictionaryArray.from_arrays(codes, words, ordered=kind.ordered)
+    return _normalise_nested(column, where)
+
+
+def _normalise_nested(column: pa.Array, where: str) -> pa.Array:
+    kind = column.type
     if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
         raise SchemaError(
-            f"{where}: nested records ({kind}) are no column of a graph; flatten them into "
-            "columns or nodes"
+            f"{where}: nested records ({kind}) are no column of a graph; flatten them into columns "
+            "or nodes",
+            asked=kind,
         )
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _normalise_list(column, where)
@@ -172,41 +209,19 @@ def normalise(column: pa.Array, where: str) -> pa.Array:
 
 
 def _normalise_list(column: pa.Array, where: str) -> pa.Array:
+    """Lists of numbers of one length as vectors; other lists as they are."""
     value_type = column.type.value_type
     if pa.types.is_string_view(value_type) or pa.types.is_large_string(value_type):
         return column.cast(pa.list_(pa.string()))
     if not (pa.types.is_integer(value_type) or pa.types.is_floating(value_type)):
         return column
-    if (
-        pa.types.is_fixed_size_list(column.type)
-        and pa.types.is_float32(value_type)
-        and not column.null_count
-    ):
-        flat = column.flatten()
-        if column.type.list_size and not flat.null_count and not np.isnan(flat.to_numpy()).any():
-            return column  # the house's form already, perhaps mapped from disk: not copied
-    if pa.types.is_fixed_size_list(column.type):
-        width = column.type.list_size
-    else:
-        lengths = pc.list_value_length(column)
-        span = pc.min_max(lengths).as_py()
-        if span["min"] is None:
-            return column
-        if span["min"] != span["max"]:
-            if pa.types.is_integer(value_type):
-                return column  # lists of numbers, such as years, need not be vectors
-            usual = pc.mode(lengths)[0]["mode"].as_py()
-            bad = np.flatnonzero(
-                pc.fill_null(pc.not_equal(lengths, usual), False).to_numpy(zero_copy_only=False)
-            )
-            raise SchemaError(
-                f"{where}: vectors of uneven length: most have {usual} numbers, but rows "
-                f"{some(bad.tolist())} have "
-                f"{some(lengths.take(pa.array(bad[:5])).to_pylist())}; pad, cut or drop those rows"
-            )
-        width = span["max"]
+    if _is_vectors_already(column):
+        return column  # perhaps mapped from disk: not copied
+    width = _width(column, where)
+    if width is None:
+        return column
     if width == 0:
-        raise SchemaError(f"{where}: vectors of length 0; drop the column")
+        raise SchemaError(f"{where}: vectors of length 0; drop the column", asked=0)
     valid = ~column.is_null().to_numpy(zero_copy_only=False)
     flat = pc.list_flatten(column)
     numbers = np.zeros((len(column), width), np.float32)
@@ -214,38 +229,79 @@ def _normalise_list(column: pa.Array, where: str) -> pa.Array:
     return vectors_array(numbers, valid & ~np.isnan(numbers).any(axis=1))
 
 
+def _is_vectors_already(column: pa.Array) -> bool:
+    if not pa.types.is_fixed_size_list(column.type) or column.null_count:
+        return False
+    if not pa.types.is_float32(column.type.value_type) or not column.type.list_size:
+        return False
+    flat = column.flatten()
+    return not flat.null_count and not np.isnan(flat.to_numpy()).any()
+
+
+def _width(column: pa.Array, where: str) -> int | None:
+    """The length that all lists share; None where the lists are no vectors."""
+    if pa.types.is_fixed_size_list(column.type):
+        return column.type.list_size
+    lengths = pc.list_value_length(column)
+    span = pc.min_max(lengths).as_py()
+    if span["min"] == span["max"]:
+        return span["max"]
+    if pa.types.is_integer(column.type.value_type):
+        return None  # lists of numbers, such as years, need not be vectors
+    usual = pc.mode(lengths)[0]["mode"].as_py()
+    unlike = pc.fill_null(pc.not_equal(lengths, usual), False).to_numpy(zero_copy_only=False)
+    bad = np.flatnonzero(unlike)
+    raise SchemaError(
+        f"{where}: vectors of uneven length: most have {usual} numbers, but rows "
+        f"{some(bad.tolist())} have {some(lengths.take(pa.array(bad[:5])).to_pylist())}; pad, cut "
+        "or drop those rows",
+        asked=bad.tolist(),
+        there=usual,
+    )
+
+
 def as_table(obj: Any, where: str) -> pa.Table:
     """A normalised table from Arrow, pandas, polars, DuckDB (`__arrow_c_stream__`) or a mapping of
     columns.
     """
-    if isinstance(obj, pa.RecordBatch):
-        obj = pa.Table.from_batches([obj])
-    if not isinstance(obj, pa.Table):
-        if isinstance(obj, Mapping):
-            obj = _from_columns(obj, where)
-        elif hasattr(obj, "__arrow_c_stream__") or type(obj).__module__.startswith("pandas"):
-            obj = _from_stream(obj, where)
-        else:
-            raise SchemaError(
-                f"{where}: expected a table (pandas, polars, DuckDB, Arrow, or a dict of "
-                f"columns), got {type(obj).__name__}"
-            )
-    names = obj.column_names
+    table = _arrow_table(obj, where)
+    names = table.column_names
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise SchemaError(
-            f"{where}: column {some(twice)} stands more than once; rename or drop one"
+            f"{where}: column {some(twice)} stands more than once; rename or drop one", asked=twice
         )
-    columns, fields = [], []
-    for field in obj.schema:
-        column = normalise(one_chunk(obj[field.name]), f"{where}, column {field.name!r}")
-        kept = {k: v for k, v in (field.metadata or {}).items() if k.startswith(b"hinaug.")}
-        columns.append(column)
-        fields.append(pa.field(field.name, column.type, metadata=kept or None))
-    if not fields:
+    if not names:
         raise SchemaError(f"{where}: the table has no columns; give it at least those of its ids")
-    kept = {k: v for k, v in (obj.schema.metadata or {}).items() if k.startswith(b"hinaug.")}
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=kept or None))
+    columns = [normalise(one_chunk(table[n]), f"{where}, column {n!r}") for n in names]
+    fields = [
+        pa.field(field.name, column.type, metadata=_own(field.metadata))
+        for field, column in zip(table.schema, columns, strict=True)
+    ]
+    return pa.Table.from_arrays(
+        columns, schema=pa.schema(fields, metadata=_own(table.schema.metadata))
+    )
+
+
+def _own(metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes] | None:
+    """The metadata that are hinaug's."""
+    return {k: v for k, v in (metadata or {}).items() if k.startswith(b"hinaug.")} or None
+
+
+def _arrow_table(obj: Any, where: str) -> pa.Table:
+    if isinstance(obj, pa.RecordBatch):
+        return pa.Table.from_batches([obj])
+    if isinstance(obj, pa.Table):
+        return obj
+    if isinstance(obj, Mapping):
+        return _from_columns(obj, where)
+    if hasattr(obj, "__arrow_c_stream__") or type(obj).__module__.startswith("pandas"):
+        return _from_stream(obj, where)
+    raise SchemaError(
+        f"{where}: expected a table (pandas, polars, DuckDB, Arrow, or a dict of columns), got "
+        f"{type(obj).__name__}",
+        asked=type(obj).__name__,
+    )
 
 
 def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
@@ -263,25 +319,33 @@ def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
 
 def _from_stream(frame: Any, where: str) -> pa.Table:
     if type(frame).__module__.startswith("pandas"):
-        bad = [c for c in frame.columns if not isinstance(c, str)]
-        if bad:
-            raise SchemaError(f"{where}: column names are strings; found {some(bad)}; rename them")
-        if not frame.columns.is_unique:
-            raise SchemaError(
-                f"{where}: column {some(frame.columns[frame.columns.duplicated()])} stands more "
-                "than once; rename or drop one"
-            )
-        return (
-            _from_columns({name: frame[name] for name in frame.columns}, where)
-            if len(frame.columns)
-            else pa.table({})
-        )
+        return _from_pandas(frame, where)
+    if type(frame).__module__.startswith("polars"):
+        for name in frame.columns:
+            _refuse_objects(frame[name], f"{where}, column {name!r}")
     try:
         return pa.table(frame)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SchemaError(
             f"{where}: not readable as an Arrow table ({error}); pass a dict of columns"
         ) from error
+
+
+def _from_pandas(frame: Any, where: str) -> pa.Table:
+    bad = [c for c in frame.columns if not isinstance(c, str)]
+    if bad:
+        raise SchemaError(
+            f"{where}: column names are strings; found {some(bad)}; rename them", asked=bad
+        )
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()]
+        raise SchemaError(
+            f"{where}: column {some(twice)} stands more than once; rename or drop one",
+            asked=list(twice),
+        )
+    if not len(frame.columns):
+        return pa.table({})
+    return _from_columns({name: frame[name] for name in frame.columns}, where)
 
 
 def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:
@@ -334,25 +398,23 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
     tables = [t for t in tables if t.num_rows or t.num_columns]
     if len(tables) == 1:
         return tables[0]
-    metadata: dict[str, dict] = {}
-    for table in tables:
-        for field in table.schema:
-            metadata.setdefault(field.name, field.metadata)
+    bare = [_bare(t).replace_schema_metadata(None) for t in tables]
     try:
-        joined = pa.concat_tables(
-            [t.replace_schema_metadata(None) for t in map(_bare, tables)],
-            promote_options="permissive",
-        )
+        joined = pa.concat_tables(bare, promote_options="permissive").combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SchemaError(
             f"columns of one name but unlike types: {error}; cast one of them before"
         ) from error
-    joined = joined.combine_chunks()
-    fields = [field.with_metadata(metadata[field.name]) for field in joined.schema]
-    return pa.Table.from_arrays(
-        [one_chunk(c) for c in joined.columns],
-        schema=pa.schema(fields, metadata=tables[0].schema.metadata),
-    )
+    columns = [one_chunk(c) for c in joined.columns]
+    return pa.Table.from_arrays(columns, schema=_with_first_metadata(joined.schema, tables))
+
+
+def _with_first_metadata(schema: pa.Schema, tables: Sequence[pa.Table]) -> pa.Schema:
+    """The schema with the metadata of the first table that has each field."""
+    fields = [field for table in reversed(tables) for field in table.schema]
+    metadata = {field.name: field.metadata for field in fields}
+    described = [field.with_metadata(metadata[field.name]) for field in schema]
+    return pa.schema(described, metadata=tables[0].schema.metadata)
 
 
 def _bare(table: pa.Table) -> pa.Table:

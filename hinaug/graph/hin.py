@@ -2,11 +2,10 @@
 applied to them; read-only.
 
 Nodes live in one table per type (column "id": unique strings), edges in one table per `(source,
-relation, target)` type
-(columns "src" and "dst": int32 positions into the node tables). Whatever gives back a graph made a
-new one that shares the old columns. The tables seen through `nodes` and `edges` are views: observed
-rows first, generated rows after them, and a generated row says so in the columns "origin",
-"confidence" and "key" (null on observed rows).
+relation, target)` type (columns "src" and "dst": int32 positions into the node tables). Whatever
+gives back a graph made a new one that shares the old columns. The tables seen through `nodes` and
+`edges` are views: observed rows first, generated rows after them, and a generated row says so in
+the columns "origin", "confidence" and "key" (null on observed rows).
 
     hin = HIN.from_tables({"user": users, "item": items}, {("user", "rates", "item"): ratings})
     hin.adjacency(("user", "rates", "item"))          # scipy CSR, cached, read-only
@@ -15,51 +14,79 @@ rows first, generated rows after them, and a generated row says so in the column
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.errors import KindError, ParameterError, SchemaError, UnknownNameError, nearest, some
+from hinaug.errors import (
+    KindError,
+    ParameterError,
+    ReadOnlyError,
+    SchemaError,
+    UnknownNameError,
+    nearest,
+    some,
+)
 from hinaug.graph import arrow as tb
-from hinaug.graph import matrices, validate
+from hinaug.graph import edit, matrices, overlay, validate
 from hinaug.graph import schema as sc
+from hinaug.graph.delta import Delta
+from hinaug.graph.edit import State
 from hinaug.graph.schema import PROVENANCE, Column, EdgeType, Schema, Type
-
-if TYPE_CHECKING:
-    from hinaug.graph.delta import Delta
 
 
 class Tables(Mapping):
     """The tables of one kind, built when asked for; an unknown name says what there is."""
 
-    def __init__(self, kind: str, keys: Sequence[Any], build: Any) -> None:
+    def __init__(self, kind: str, keys: Sequence[Any], build: Callable[[Any], pa.Table]) -> None:
         self._kind, self._keys, self._build = kind, tuple(keys), build
         self._built: dict[Any, pa.Table] = {}
 
     def __getitem__(self, key: Any) -> pa.Table:
+        self.check(key)
+        if key not in self._built:
+            self._built[key] = self._build(key)
+        return self._built[key]
+
+    def check(self, key: Any) -> None:
+        """Raises UnknownNameError or KindError where there is no such type; builds nothing."""
+        self._check_hashable(key)
+        if key not in self._keys:
+            raise UnknownNameError(
+                f"no {self._kind} type {key!r}; this graph has {list(self._keys)}"
+                f"{nearest(key, self._keys)}",
+                asked=key,
+                there=list(self._keys),
+            )
+
+    def _check_hashable(self, key: Any) -> None:
         try:
             hash(key)
         except TypeError:
-            form = "a node type is a string, an edge type a tuple of three strings"
-            hint = (
-                f"write the tuple {tuple(key)!r}"
-                if isinstance(key, list) and len(key) == 3
-                else form
-            )
+            hint = "a node type is a string, an edge type a tuple of three strings"
+            if isinstance(key, list) and len(key) == 3:
+                hint = f"write the tuple {tuple(key)!r}"
             raise KindError(
-                f"no {self._kind} type {key!r}; this graph has {list(self._keys)}; {hint}"
+                f"no {self._kind} type {key!r}; this graph has {list(self._keys)}; {hint}",
+                asked=key,
+                there=list(self._keys),
             ) from None
-        if key not in self._built:
-            if key not in self._keys:
-                raise UnknownNameError(
-                    f"no {self._kind} type {key!r}; this graph has "
-                    f"{list(self._keys)}{nearest(key, self._keys)}"
-                )
-            self._built[key] = self._build(key)
-        return self._built[key]
+
+    def __setitem__(self, key: Any, table: Any) -> NoReturn:
+        how = "with_edges, filter_edges" if self._kind == "edge" else "with_nodes, filter_nodes"
+        raise ReadOnlyError(
+            f"a graph is read-only, the {self._kind} type {key!r} cannot be set; make another "
+            f"graph: {how} and drop return one",
+            asked=key,
+        )
+
+    def __delitem__(self, key: Any) -> NoReturn:
+        self[key] = None
 
     def __contains__(self, key: object) -> bool:
         return key in self._keys
@@ -70,94 +97,133 @@ class Tables(Mapping):
     def __len__(self) -> int:
         return len(self._keys)
 
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self._keys))}}}"
+
 
 class HIN:
-    """A typed graph. Build one with `from_tables` (edges by external id); the constructor takes
-    edges by position.
+    """A typed graph. Build one with `from_tables` (edges by external id).
+
+    The constructor takes edges by position. A graph is read-only: setting an attribute raises
+    ReadOnlyError. It can be pickled and copied.
     """
 
+    nodes: Tables
+    edges: Tables
+    deltas: tuple[Delta, ...]
+    _nodes: Mapping[str, pa.Table]
+    _edges: Mapping[EdgeType, pa.Table]
+    _cache: dict[Any, Any]
+
     def __init__(
-        self, nodes: Mapping[str, Any], edges: Mapping[EdgeType, Any], deltas: Sequence[Delta] = ()
+        self,
+        nodes: Mapping[str, Any],
+        edges: Mapping[EdgeType, Any],
+        deltas: Sequence[Delta] = (),
     ) -> None:
         _by_type("HIN", nodes, edges)
-        base_nodes = {
-            validate.node_type(t): validate.check_nodes(table, t) for t, table in nodes.items()
-        }
-        base_edges = {}
-        for type, table in edges.items():
-            type = validate.edge_type(type, base_nodes)
-            base_edges[type] = validate.check_edges(
-                tb.as_table(table, f"edges {type}"), type, base_nodes
+        checked = {validate.node_type(t): validate.check_nodes(n, t) for t, n in nodes.items()}
+        placed = {
+            validate.edge_type(t, checked): validate.check_edges(
+                tb.as_table(table, f"edges {t}"), t, checked
             )
-        self._set(base_nodes, base_edges, deltas)
+            for t, table in edges.items()
+        }
+        on: tuple[Delta, ...] = ()
+        for delta in deltas:
+            overlay.check_applicable(checked, placed, on, delta)
+            on = (*on, delta)
+        self._set(State(checked, placed, on))
 
-    def _set(
-        self, nodes: dict[str, pa.Table], edges: dict[EdgeType, pa.Table], deltas: Sequence[Delta]
-    ) -> None:
-        self._nodes, self._edges, self.deltas = nodes, edges, tuple(deltas)
-        self._cache: dict[Any, Any] = {}
-        new_types = [t for d in self.deltas for t in d.edges if t not in edges]
-        self.nodes = Tables("node", list(nodes), self._node_view)
-        self.edges = Tables("edge", list(edges) + list(dict.fromkeys(new_types)), self._edge_view)
+    def _set(self, state: State) -> None:
+        nodes, edges, deltas = dict(state.nodes), dict(state.edges), tuple(state.deltas)
+        generated = (t for d in deltas for t in d.edges if t not in edges)
+        edge_types = [*edges, *dict.fromkeys(generated)]
+        self.__dict__.update(
+            _nodes=MappingProxyType(nodes),
+            _edges=MappingProxyType(edges),
+            deltas=deltas,
+            _cache={},
+            nodes=Tables("node", list(nodes), self._node_view),
+            edges=Tables("edge", edge_types, self._edge_view),
+        )
 
     @classmethod
-    def _make(
-        cls,
-        nodes: dict[str, pa.Table],
-        edges: dict[EdgeType, pa.Table],
-        deltas: Sequence[Delta] = (),
-    ) -> HIN:
-        """From tables that are known to be good."""
+    def _of(cls, state: State) -> HIN:
+        """From tables and deltas that are known to fit together; nothing is checked again."""
         hin = cls.__new__(cls)
-        hin._set(nodes, edges, ())
-        for delta in deltas:
-            hin = hin + delta
+        hin._set(state)
         return hin
+
+    @property
+    def _state(self) -> State:
+        return State(self._nodes, self._edges, self.deltas)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise ReadOnlyError(
+            f"a graph is read-only, {name!r} cannot be set; with_column, with_nodes, with_edges, "
+            "filter_nodes, filter_edges, drop and + return a new graph",
+            asked=name,
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HIN._of, (State(dict(self._nodes), dict(self._edges), self.deltas),)
+
+    def __copy__(self) -> HIN:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> HIN:
+        return self  # nothing in it can change
 
     @classmethod
     def from_tables(
-        cls, nodes: Mapping[str, Any], edges: Mapping[EdgeType, Any], *, lineage: Any = None
+        cls,
+        nodes: Mapping[str, Any],
+        edges: Mapping[EdgeType, Any],
+        *,
+        lineage: Any = None,
+        missing: str = "error",
     ) -> HIN:
         """A graph from anything table-like: pandas, polars, DuckDB, Arrow, or a dict of columns.
 
-        nodes: {type: table with column "id"}; ids are unique strings or integers.
-        edges: {(source, relation, target): table with columns "src" and "dst" that hold external
-            ids}.
-        lineage: where column values come from: "row" (a function of their own row alone) or
-            "aggregate" (computed from other rows, such as a mean or a count). One word for every
-            column, or {type: word} or {type: {column: word}}. What is not said stays unknown, and
-            `audit` says so.
+        Parameters
+        ----------
+        nodes
+            {type: table with column "id"}; ids are unique strings or integers.
+        edges
+            {(source, relation, target): table with columns "src" and "dst" that hold external ids}.
+        lineage
+            Where column values come from: "row" (a function of their own row alone) or "aggregate"
+            (computed from other rows, such as a mean or a count). One word for every column, or
+            {type: word} or {type: {column: word}}. What is not said stays unknown, and `audit`
+            says so.
+        missing
+            What becomes of ids in edges that are no nodes: "error", or "add" for nodes without
+            attributes; with "add" node tables may be left out: `from_tables({}, edges,
+            missing="add")`.
+
         Raises SchemaError that names the table, the column, the first bad rows and the remedy.
         """
         _by_type("HIN.from_tables", nodes, edges)
-        base_nodes = {
-            validate.node_type(t): validate.check_nodes(table, t) for t, table in nodes.items()
-        }
-        base_edges = {}
+        if missing not in ("error", "add"):
+            raise ParameterError(
+                f"HIN.from_tables: missing={missing!r}; expected 'error' or 'add'",
+                asked=missing,
+                there=("error", "add"),
+            )
+        checked = {validate.node_type(t): validate.check_nodes(n, t) for t, n in nodes.items()}
+        if missing == "add":
+            tables = {t: _edge_table(t, table) for t, table in edges.items()}
+            checked, edges = edit.nodes_of_edges(checked, tables), tables
+        state = State(checked, {})
         for type, table in edges.items():
-            type = validate.edge_type(type, base_nodes)
-            where = f"edges {type}"
-            table = tb.as_table(table, where)
-            for side, node in (("src", type[0]), ("dst", type[2])):
-                if side not in table.column_names:
-                    raise SchemaError(
-                        f"{where}: no column {side!r}, the ids of {node!r} nodes; there is "
-                        f"{table.column_names}; "
-                        "name the columns of ids 'src' and 'dst'"
-                    )
-                index = table.column_names.index(side)
-                found = validate.positions_of(
-                    table[side].chunk(0) if table.num_rows else pa.array([], pa.string()),
-                    base_nodes[node],
-                    f"{where}, column {side!r}",
-                    node,
-                )
-                table = table.set_column(
-                    index, pa.field(side, pa.int32()), pa.array(found, pa.int32())
-                )
-            base_edges[type] = validate.check_edges(table, type, base_nodes)
-        hin = cls._make(base_nodes, base_edges)
-        return hin._with_lineage(lineage) if lineage is not None else hin
+            type = validate.edge_type(type, checked)
+            placed = edit.edges_by_id(checked, type, table)
+            state = state._replace(edges={**state.edges, type: placed})
+        return cls._of(state if lineage is None else edit.with_lineage(state, lineage))
 
     # ---- what there is ---------------------------------------------------------------------------
 
@@ -193,6 +259,9 @@ class HIN:
         """
         return self.edges[type] if isinstance(type, tuple) else self.nodes[type]
 
+    def _check_type(self, type: Type) -> None:
+        (self.edges if isinstance(type, tuple) else self.nodes).check(type)
+
     def ids(self, type: str, positions: Any = None) -> pa.Array:
         """External ids, in the user's own type (integers come back as integers while no generated
         node is among them).
@@ -216,10 +285,6 @@ class HIN:
             tb.as_array(ids, f"ids of {type!r}"), self.nodes[type], "ids asked for", type
         ).astype(np.int64)
 
-    def _nodes_or_error(self, type: str) -> pa.Table:
-        self.nodes[type]
-        return self._nodes[type]
-
     def links(self, type: EdgeType) -> tuple[np.ndarray, np.ndarray]:
         """Source and target positions of every row, two int32 arrays, read-only."""
         table = self.edges[type]
@@ -230,7 +295,7 @@ class HIN:
         if not self.deltas:
             return self
         if "observed" not in self._cache:
-            self._cache["observed"] = HIN._make(self._nodes, self._edges)
+            self._cache["observed"] = HIN._of(State(self._nodes, self._edges))
         return self._cache["observed"]
 
     def fingerprint(self) -> str:
@@ -241,7 +306,7 @@ class HIN:
             digest = hashlib.sha256()
             for type, table in [*sorted(self._nodes.items()), *sorted(self._edges.items())]:
                 digest.update(f"{type}:{tb.content_hash(table)};".encode())
-            for uid in sorted(d.uid for d in self.deltas):
+            for uid in sorted(d.uid for d in self.deltas if len(d)):
                 digest.update(uid.encode())
             self._cache["fingerprint"] = digest.hexdigest()
         return self._cache["fingerprint"]
@@ -377,198 +442,71 @@ class HIN:
     # ---- new graphs ------------------------------------------------------------------------------
 
     def __add__(self, delta: Delta) -> HIN:
-        from hinaug.graph.delta import Delta
-        from hinaug.graph.overlay import check_applicable
-
-        _only_a_delta("+", delta, Delta)
-        check_applicable(self, delta)
-        hin = HIN.__new__(HIN)
-        hin._set(self._nodes, self._edges, (*self.deltas, delta))
-        return hin
+        _only_a_delta("+", delta)
+        overlay.check_applicable(self._nodes, self._edges, self.deltas, delta)
+        return HIN._of(self._state._replace(deltas=(*self.deltas, delta)))
 
     def __sub__(self, delta: Delta) -> HIN:
-        from hinaug.graph.delta import Delta
-        from hinaug.graph.overlay import check_removable
-
-        _only_a_delta("-", delta, Delta)
-        check_removable(self, delta)
-        hin = HIN.__new__(HIN)
-        hin._set(self._nodes, self._edges, tuple(d for d in self.deltas if d.uid != delta.uid))
-        return hin
+        _only_a_delta("-", delta)
+        overlay.check_removable(self._edges, self.deltas, delta)
+        rest = tuple(d for d in self.deltas if d.identity != delta.identity)
+        return HIN._of(self._state._replace(deltas=rest))
 
     def with_column(self, type: Type, name: str, values: Any, lineage: str | None = None) -> HIN:
         """A column added (or replaced) on the observed rows of a node or edge type.
 
         lineage: "row" if each value is a function of its own row alone (the BERT vector of one
-            review), "aggregate" if it was computed from other rows (a mean, a count); None means
-            unknown, which `audit` will report.
+        review), "aggregate" if it was computed from other rows (a mean, a count); None means
+        unknown, which `audit` will report.
         """
-        table = self._observed_table(type)
-        if tb.valid_name(name) in ("id", "src", "dst", *PROVENANCE):
-            raise SchemaError(f"column {name!r} is the store's own; choose another name")
-        where = f"{type!r}, column {name!r}"
-        array = tb.normalise(tb.as_array(values, where), where)
-        if len(array) != table.num_rows:
-            raise SchemaError(
-                f"{where}: {len(array)} values for {table.num_rows} observed rows; give one value "
-                "a row, None where there is none"
-            )
-        field = tb.with_lineage(pa.field(name, array.type), lineage)
-        at = table.column_names.index(name) if name in table.column_names else None
-        table = (
-            table.append_column(field, array) if at is None else table.set_column(at, field, array)
-        )
-        return self._replace(type, table)
+        self._check_type(type)
+        return HIN._of(edit.with_column(self._state, type, name, values, lineage))
 
     def with_nodes(self, type: str, table: Any) -> HIN:
         """More observed nodes of a type, or a new type; ids must be new."""
-        new = validate.check_nodes(table, validate.node_type(type))
-        if type in self._nodes:
-            old = self._nodes[type]
-            both = tb.concat([old, new])
-            kinds = {(t.schema.field("id").metadata or {}).get(tb.ID_TYPE) for t in (old, new)}
-            if len(kinds) > 1:  # integers and text together are text
-                at = both.column_names.index("id")
-                both = both.set_column(at, pa.field("id", pa.string()), both["id"])
-            new = validate.check_nodes(both, type)
-        return self._replace(type, new)
+        return HIN._of(edit.with_nodes(self._state, type, table))
 
     def with_edges(self, type: EdgeType, table: Any, lineage: str | None = None) -> HIN:
         """Observed edges by external ids, appended to a type or as a new type.
 
         lineage: for a new type, how its edges came about: "row" (recorded one by one), "aggregate"
-            (derived from other edges, such as nearest neighbours); None means unknown.
+        (derived from other edges, such as nearest neighbours); None means unknown.
         """
-        type, observed = validate.edge_type(type, self._nodes), self.observed()
-        new = HIN.from_tables(observed._nodes, {type: table})._edges[type]
-        if type in self._edges:
-            new = tb.concat([self._edges[type], new])
-        elif lineage:
-            tb.with_lineage(pa.field("x", pa.int8()), lineage)
-            new = new.replace_schema_metadata({tb.LINEAGE: lineage.encode()})
-        return self._replace(type, new)
+        return HIN._of(edit.with_edges(self._state, type, table, lineage))
 
     def filter_edges(self, type: EdgeType, mask: Any) -> HIN:
         """Only the observed edges of a type where `mask` (bool, one per observed row) is true."""
-        table = self._observed_table(type)
-        mask = np.asarray(mask)
-        if mask.dtype != bool or mask.shape != (table.num_rows,):
-            raise ParameterError(
-                f"filter_edges takes one bool per observed row of {type}: {table.num_rows} rows, "
-                f"mask has {mask.dtype} {mask.shape}; "
-                "for row numbers: np.isin(np.arange(n), rows)"
-            )
-        return self if mask.all() else self._replace(type, table.filter(pa.array(mask)))
+        self._check_type(type)
+        return self._changed(edit.filter_edges(self._state, type, mask))
 
     def filter_nodes(self, type: str, mask: Any) -> HIN:
-        """Only the observed nodes of a type where `mask` is true; edges of the others go with them,
-        positions move up.
+        """Only the observed nodes of a type where `mask` (bool, one per observed node) is true.
+
+        Edges of the others go with them, in the deltas too; positions move up.
         """
-        self.nodes[type]
-        table = self._nodes[type]
-        mask = np.asarray(mask)
-        if mask.dtype != bool or mask.shape != (table.num_rows,):
-            raise ParameterError(
-                f"filter_nodes takes one bool per observed node of {type!r}: {table.num_rows} "
-                f"nodes, mask has {mask.dtype} "
-                f"{mask.shape}; for positions: np.isin(np.arange(n), positions)"
-            )
-        if mask.all():
-            return self
-        moved = (np.cumsum(mask) - 1).astype(np.int32)
-        edges = dict(self._edges)
-        for edge, rows in edges.items():
-            keep = np.ones(rows.num_rows, bool)
-            for side, node in (("src", edge[0]), ("dst", edge[2])):
-                if node == type:
-                    keep &= mask[tb.numbers(rows[side])]
-            if type in (edge[0], edge[2]):
-                rows = rows.filter(pa.array(keep))
-                for side, node in (("src", edge[0]), ("dst", edge[2])):
-                    if node == type:
-                        at = rows.column_names.index(side)
-                        rows = rows.set_column(at, side, pa.array(moved[tb.numbers(rows[side])]))
-                edges[edge] = tb.single(rows)
-        return HIN._make(
-            {**self._nodes, type: tb.single(table.filter(pa.array(mask)))}, edges, self.deltas
-        )
+        self._check_type(type)
+        return self._changed(edit.filter_nodes(self._state, type, mask))
 
     def drop(self, *types: Type) -> HIN:
-        """Without the named node types (their edges go too) or edge types."""
+        """Without the named node types (their edges go too) or edge types, in the deltas too."""
         for type in types:
-            self.table(type)
-        nodes = {t: table for t, table in self._nodes.items() if t not in types}
-        edges = {
-            t: table
-            for t, table in self._edges.items()
-            if t not in types and t[0] in nodes and t[2] in nodes
-        }
-        return HIN._make(nodes, edges, self.deltas)
+            self._check_type(type)
+        return HIN._of(edit.drop(self._state, types))
 
-    def _observed_table(self, type: Type) -> pa.Table:
-        self.table(type)
-        there: Mapping[Any, pa.Table] = self._edges if isinstance(type, tuple) else self._nodes
-        if type not in there:
-            raise UnknownNameError(
-                f"every row of {type!r} comes from a delta, there are no observed rows to change; "
-                "observed are "
-                f"{list(there)}; use Delta.select for generated rows"
-            )
-        return there[type]
-
-    def _replace(self, type: Type, table: pa.Table) -> HIN:
-        table = tb.single(table)
-        if isinstance(type, tuple):
-            return HIN._make(self._nodes, {**self._edges, type: table}, self.deltas)
-        return HIN._make({**self._nodes, type: table}, self._edges, self.deltas)
-
-    def _with_lineage(self, lineage: Any) -> HIN:
-        said = (
-            lineage
-            if isinstance(lineage, Mapping)
-            else dict.fromkeys([*self._nodes, *self._edges], lineage)
-        )
-        nodes, edges = dict(self._nodes), dict(self._edges)
-        for type, words in said.items():
-            table = self.table(type)
-            everything = not isinstance(words, Mapping)
-            wanted = {} if everything else dict(words)
-            unknown = [c for c in wanted if c not in table.column_names]
-            if unknown:
-                hint = nearest(unknown[0], table.column_names)
-                raise UnknownNameError(
-                    f"lineage of {type!r}: no column {unknown[0]!r}; it has "
-                    f"{table.column_names}{hint}"
-                )
-            fields = [
-                tb.with_lineage(f, words if everything else wanted.get(f.name, tb.lineage_of(f)))
-                for f in table.schema
-            ]
-            metadata = dict(table.schema.metadata or {})
-            if everything and isinstance(type, tuple) and words:
-                metadata[tb.LINEAGE] = words.encode()
-            table = table.cast(pa.schema(fields, metadata=metadata or None))
-            if isinstance(type, tuple):
-                edges[type] = table
-            else:
-                nodes[type] = table
-        return HIN._make(nodes, edges, self.deltas)
+    def _changed(self, state: State) -> HIN:
+        return self if state.nodes is self._nodes and state.edges is self._edges else HIN._of(state)
 
     # ---- views over deltas -----------------------------------------------------------------------
 
     def _node_view(self, type: str) -> pa.Table:
         if not self.deltas:
             return self._nodes[type]
-        from hinaug.graph.overlay import overlay_nodes
-
-        return overlay_nodes(self, type)
+        return overlay.node_view(self._nodes, self.deltas, type)
 
     def _edge_view(self, type: EdgeType) -> pa.Table:
         if not self.deltas:
             return self._edges[type]
-        from hinaug.graph.overlay import overlay_edges
-
-        return overlay_edges(self, type)
+        return overlay.edge_view(self._nodes, self._edges, self.deltas, type)
 
     # ---- comparing and showing -------------------------------------------------------------------
 
@@ -621,10 +559,9 @@ class HIN:
         return f"HIN({nodes}; {edges}{f'; {len(self.deltas)} deltas' if self.deltas else ''})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         def row(name: str, count: int, made: int, columns: str) -> str:
-            return f"<tr><td>{escape(name)}</td><td>{count:,}</td><td>{made:,}</td><td>{escape(columns)}</td></tr>"
+            cells = (escape(name), f"{count:,}", f"{made:,}", escape(columns))
+            return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
         body = [
             row(
@@ -667,14 +604,29 @@ def _by_type(who: str, nodes: Any, edges: Any) -> None:
             )
 
 
-def _only_a_delta(sign: str, other: Any, delta: type) -> None:
-    if not isinstance(other, delta):
-        hint = (
-            "to join graphs use with_nodes and with_edges"
-            if isinstance(other, HIN)
-            else "a generator's generate, merge and Delta(...) give one"
+def _only_a_delta(sign: str, other: Any) -> None:
+    if not isinstance(other, Delta):
+        hint = "a generator's generate, merge and Delta(...) give one"
+        if isinstance(other, HIN):
+            hint = "to join graphs use with_nodes and with_edges"
+        raise KindError(
+            f"hin {sign} delta takes a Delta, got {type(other).__name__}; {hint}",
+            asked=type(other).__name__,
         )
-        raise KindError(f"hin {sign} delta takes a Delta, got {type(other).__name__}; {hint}")
+
+
+def _edge_table(type: Any, table: Any) -> pa.Table:
+    """An edge table with columns "src" and "dst", whatever is in them."""
+    table = tb.as_table(table, f"edges {type}")
+    for side in ("src", "dst"):
+        if side not in table.column_names:
+            raise SchemaError(
+                f"edges {type}: no column {side!r}; there is {table.column_names}; name the "
+                "columns of ids 'src' and 'dst'",
+                asked=side,
+                there=table.column_names,
+            )
+    return table
 
 
 def _by_id(hin: HIN, type: EdgeType) -> pa.Table:

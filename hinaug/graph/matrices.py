@@ -50,18 +50,23 @@ def csr(
             f"edges {type}: {len(src) - len(starts)} parallel rows; say duplicates='sum', 'mean', "
             "'max' or 'last'"
         )
-    if duplicates == "binary":
-        merged = np.ones(len(starts), np.float32)
-    elif duplicates == "last":
-        merged = matrix.data[np.append(starts[1:], len(src)) - 1]
-    elif duplicates == "max":
-        merged = np.maximum.reduceat(matrix.data, starts)
-    else:
-        merged = np.add.reduceat(matrix.data, starts)
-        if duplicates == "mean":
-            merged /= np.diff(starts, append=len(src))
+    merged = _merged(matrix.data, starts, duplicates)
     indptr = np.searchsorted(starts, matrix.indptr).astype(matrix.indptr.dtype)
     return _canonical(merged, matrix.indices[starts], indptr, shape)
+
+
+def _merged(data: np.ndarray, starts: np.ndarray, duplicates: str) -> np.ndarray:
+    """One number for each run of `data` that begins at `starts`."""
+    if duplicates == "binary":
+        return np.ones(len(starts), np.float32)
+    if duplicates == "last":
+        return data[np.append(starts[1:], len(data)) - 1]
+    if duplicates == "max":
+        return np.maximum.reduceat(data, starts)
+    merged = np.add.reduceat(data, starts)
+    if duplicates == "mean":
+        merged /= np.diff(starts, append=len(data))
+    return merged
 
 
 def _canonical(
@@ -81,20 +86,23 @@ def path_steps(
     if all(isinstance(t, tuple) for t in types):
         return _named_steps(types, edges)
     for t in types:
-        nodes[t]
-    steps: list[tuple[Any, bool]] = []
-    for a, b in pairwise(types):
-        found = [(e, True) for e in edges if (e[0], e[2]) == (a, b)]
-        found += [(e, False) for e in edges if (e[2], e[0]) == (a, b) and a != b]
-        if len(found) != 1:
-            what = (
-                f"several edge types {[e for e, _ in found]}: name one"
-                if found
-                else f"no edge type; this graph has {list(edges)}"
-            )
-            raise UnknownNameError(f"metapath {types}: between {a!r} and {b!r} there is {what}")
-        steps.append(found[0])
-    return steps
+        nodes[t]  # raises, naming what there is
+    return [_only_step(a, b, types, edges) for a, b in pairwise(types)]
+
+
+def _only_step(a: str, b: str, types: Sequence[Any], edges: Mapping[Any, Any]) -> tuple[Any, bool]:
+    """The one edge type between two node types, and whether it is walked forward."""
+    joining = [e for e in edges if (a, b) in ((e[0], e[2]), (e[2], e[0]))]
+    if len(joining) == 1:
+        return joining[0], (joining[0][0], joining[0][2]) == (a, b)
+    what = f"no edge type; this graph has {list(edges)}"
+    if joining:
+        what = f"several edge types {joining}: name one"
+    raise UnknownNameError(
+        f"metapath {types}: between {a!r} and {b!r} there is {what}",
+        asked=(a, b),
+        there=joining or list(edges),
+    )
 
 
 def _named_steps(types: Sequence[Any], edges: Mapping[Any, Any]) -> list[tuple[Any, bool]]:
@@ -195,7 +203,7 @@ def _blocks(size: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
 def pathsim(
     steps: Sequence[Any], factors: Sequence[sp.csr_array], memory: int | None = None
 ) -> sp.csr_array:
-    """2 M_ij / (M_ii + M_jj) of the product M of a symmetric path (Sun et al., PathSim, VLDB 2011)."""
+    """2 M_ij / (M_ii + M_jj) of the product M of a symmetric path (Sun et al., VLDB 2011)."""
     names = [edge for edge, _ in steps]
     if names != names[::-1]:
         raise ParameterError(

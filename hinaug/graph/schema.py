@@ -1,4 +1,4 @@
-"""What a graph is made of: types and columns, and the checks that every node and edge table passes."""
+"""What a graph is made of: types and columns."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from hinaug.graph import arrow as tb
 EdgeType = tuple[str, str, str]
 Type = str | EdgeType
 PROVENANCE = ("origin", "confidence", "key")
+ORIGIN = b"hinaug.origin"  # metadata of a column that a delta added: who made it
 
 
 @dataclass(frozen=True)
 class Column:
-    """Arrow type of a column and where its values come from: "row", "aggregate" or None (unknown)."""
+    """Arrow type of a column, and its lineage: "row", "aggregate" or None (unknown)."""
 
     dtype: pa.DataType
     lineage: str | None = None

@@ -14,6 +14,15 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.arrow import chunk
 from hinaug.graph.schema import PROVENANCE, EdgeType
 
+PARTS = ("nodes", "edges", "masks", "values", "columns")  # of a delta
+DELTA_KEYS = {
+    "nodes": "a node type",
+    "edges": "(source, relation, target)",
+    "masks": "(source, relation, target)",
+    "values": "(type, column)",
+    "columns": "(type, column)",
+}
+
 
 def node_type(type: Any) -> str:
     """The name of a node type, checked."""
@@ -157,3 +166,109 @@ def check_positions(values: Any, n: int, type: str, who: str, ndim: int = 1) -> 
             f"{who}: position {bad} is outside the {n:,} {type!r} nodes; the first is 0"
         )
     return array.astype(np.int64)
+
+
+def ends_of(part: str, key: Any) -> tuple[tuple[str, str], ...]:
+    """(column of ids, node type that they are of) for a table of a delta."""
+    type = key[0] if part in ("values", "columns") else key
+    return (("src", type[0]), ("dst", type[2])) if isinstance(type, tuple) else (("id", type),)
+
+
+def id_columns(part: str, key: Any) -> tuple[str, ...]:
+    """The columns of ids of a table of a delta."""
+    return tuple(name for name, _ in ends_of(part, key))
+
+
+def check_delta_rows(part: str, key: Any, table: Any, origin: str) -> pa.Table:
+    """A table of a delta in the house's form: ids as strings, columns, confidence, origin, key.
+
+    A table without rows is given back as it is: empty columns often have no type.
+    """
+    where = f"delta, {part} {key!r}"
+    _check_delta_key(part, key, where)
+    table = tb.as_table(table, where)
+    needed = [*id_columns(part, key), *(["value"] if part in ("values", "columns") else [])]
+    for name in needed:
+        if name not in table.column_names:
+            raise SchemaError(
+                f"{where}: no column {name!r}; there is {table.column_names}; rename one or add it",
+                asked=name,
+                there=table.column_names,
+            )
+    if not table.num_rows:
+        return table
+    table = _check_delta_ids(part, key, table, where)
+    table = _check_confidence(table, where)
+    table = _check_marks(table, origin, where)
+    marks = [name for name in ("confidence", "origin", "key") if name in table.column_names]
+    rest = [c for c in table.column_names if c not in (*needed, *marks)]
+    return table.select([*needed, *rest, *marks]).combine_chunks()
+
+
+def _check_delta_key(part: str, key: Any, where: str) -> None:
+    is_edge = isinstance(key, tuple) and len(key) == 3
+    is_cell = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], str)
+    good = {"nodes": isinstance(key, str), "edges": is_edge, "masks": is_edge}.get(part, is_cell)
+    if good and part in ("values", "columns"):
+        good = isinstance(key[0], str) or (isinstance(key[0], tuple) and len(key[0]) == 3)
+    if not good:
+        kind = "a string" if part == "nodes" else "a tuple"
+        raise SchemaError(f"{where}: the key of {part} is {DELTA_KEYS[part]}, {kind}", asked=key)
+
+
+def _check_delta_ids(part: str, key: Any, table: pa.Table, where: str) -> pa.Table:
+    names = id_columns(part, key)
+    for name in names:
+        ids, _ = tb.id_strings(chunk(table[name]), f"{where}, column {name!r}")
+        table = table.set_column(table.column_names.index(name), name, ids)
+    if part in ("edges", "masks"):
+        return table
+    counts = table.group_by(list(names), use_threads=False).aggregate([([], "count_all")])
+    if counts.num_rows != table.num_rows:
+        twice = counts.filter(pc.greater(counts["count_all"], 1)).select(list(names)).to_pylist()
+        listed = [tuple(row.values()) if len(names) > 1 else row["id"] for row in twice]
+        raise SchemaError(
+            f"{where}, column {names[0]!r}: {some(listed)} stand more than once; keep one row each",
+            asked=listed,
+        )
+    if part != "nodes" and table["value"].null_count:
+        raise SchemaError(f"{where}: a filled value cannot be null; leave those rows out")
+    return table
+
+
+def _check_confidence(table: pa.Table, where: str) -> pa.Table:
+    if "confidence" not in table.column_names:
+        return table.append_column("confidence", pa.array(np.ones(table.num_rows, np.float32)))
+    column = table["confidence"]
+    if not tb.is_number(column.type):
+        raise SchemaError(
+            f"{where}, column 'confidence': numbers in [0, 1], these are {column.type}; cast or "
+            "drop the column",
+            asked=column.type,
+        )
+    confidence = column.cast(pa.float32())
+    span = pc.min_max(confidence).as_py()
+    if confidence.null_count or span["min"] < 0 or span["max"] > 1:
+        raise SchemaError(
+            f"{where}, column 'confidence': numbers in [0, 1] without nulls; found {span['min']} "
+            f"to {span['max']} and {confidence.null_count} nulls; scale and fill the column, or "
+            "drop it",
+            asked=(span["min"], span["max"]),
+            there=(0, 1),
+        )
+    return table.set_column(table.column_names.index("confidence"), "confidence", confidence)
+
+
+def _check_marks(table: pa.Table, origin: str, where: str) -> pa.Table:
+    if "origin" not in table.column_names:
+        table = table.append_column("origin", pa.array([origin] * table.num_rows, pa.string()))
+    for name in ("origin", "key"):
+        if name in table.column_names:
+            words = tb.one_chunk(table[name])
+            if not tb.is_text(words.type) or words.null_count:
+                raise SchemaError(
+                    f"{where}, column {name!r}: text without nulls; found {words.type}, "
+                    f"{words.null_count} nulls; cast and fill the column, or drop it",
+                    asked=words.type,
+                )
+    return table

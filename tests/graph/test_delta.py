@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hinaug.errors import SchemaError, UnknownNameError
-from hinaug.graph.delta import Delta, merge
+from hinaug.errors import ReadOnlyError, SchemaError, UnknownNameError
+from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
+from hinaug.graph.merge import merge
 
 RATES = ("user", "rates", "item")
 KNOWS = ("user", "knows", "user")
@@ -588,3 +591,134 @@ def test_self_relations_and_types_that_only_a_delta_has(tiny):
             change()
     with pytest.raises(UnknownNameError, match="no edge type"):
         both.observed().edges[KNOWS]
+
+
+# ---- editing a graph with deltas -----------------------------------------------------------------
+
+
+def everywhere(hin: HIN) -> Delta:
+    """New users and edges of two types, a mask, a filled value and a new column."""
+    return Delta(
+        {"user": {"id": ["new"], "age": [20]}},
+        {
+            RATES: {"src": ["new", "bob"], "dst": ["i4", "i2"]},
+            ("item", "like", "item"): {"src": ["i1", "i2"], "dst": ["i2", "i3"]},
+        },
+        {RATES: {"src": ["cid"], "dst": ["i3"]}},
+        {("user", "age"): {"id": ["bob"], "value": [33]}},
+        {("item", "blurb"): {"id": ["i1", "i3"], "value": ["one", "three"]}},
+        origin="all",
+    )
+
+
+def test_drop_takes_a_type_out_of_the_deltas_too(tiny):
+    delta = everywhere(tiny)
+    hin = (tiny + delta).drop(RATES)
+    assert list(hin.edges) == [("item", "has", "genre"), ("item", "like", "item")]
+    assert hin.n("user") == 4
+    assert (hin - delta).equals(tiny.drop(RATES)), "the whole delta still comes off"
+    bare = (tiny + delta).drop("item")
+    assert list(bare.nodes) == ["user", "genre"]
+    assert not len(bare.edges)
+    assert bare.column("user", "age").to_pylist() == [30, 33, 41, 20]
+    assert (bare - delta).equals(tiny.drop("item"))
+
+
+def test_filtered_nodes_leave_the_deltas_too(tiny):
+    delta = everywhere(tiny)
+    hin = (tiny + delta).filter_nodes("item", np.array([True, False, True, False]))
+    assert hin.nodes["item"]["id"].to_pylist() == ["i1", "i3"]
+    assert hin.column("item", "blurb").to_pylist() == ["one", "three"]
+    assert ("new", "i4", "all") not in edge_rows(hin)
+    assert ("item", "like", "item") not in hin.edges
+    plain = tiny.filter_nodes("item", np.array([True, False, True, False]))
+    assert (hin - delta).equals(plain)
+    assert (tiny + delta).filter_nodes("user", np.array([True, False, True])).n("user") == 3
+
+
+def test_a_column_of_a_graph_with_deltas_is_that_of_the_graph_without(tiny):
+    delta = everywhere(tiny)
+    hin = (tiny + delta).with_column("user", "city", ["Rome", None, "Oslo"])
+    assert hin.column("user", "city").to_pylist() == ["Rome", None, "Oslo", None]
+    assert (hin - delta).equals(tiny.with_column("user", "city", ["Rome", None, "Oslo"]))
+    with pytest.raises(SchemaError, match="adds a column of this name"):
+        (tiny + delta).with_column("item", "blurb", ["a"] * 4)
+    with pytest.raises(SchemaError, match="the new values are"):
+        (tiny + delta).with_column("user", "age", np.ones((3, 2)))
+
+
+def test_edits_do_not_look_at_deltas_again(tiny, monkeypatch):
+    hin = tiny + everywhere(tiny)
+    monkeypatch.setattr("hinaug.graph.overlay.check_applicable", None)
+    hin = hin.with_column("user", "city", ["a", "b", "c"]).drop("genre")
+    hin = hin.filter_edges(RATES, np.arange(6) > 0).filter_nodes("user", np.arange(3) > 0)
+    assert hin.n("user") == 3
+
+
+@given(st.data())
+def test_editing_and_taking_off_commute(graphs, deltas, data):
+    hin = data.draw(graphs())
+    delta = data.draw(deltas(hin))
+    mask = np.array(
+        data.draw(st.lists(st.booleans(), min_size=hin.n("user"), max_size=hin.n("user"))), bool
+    )
+    for edit in (
+        lambda g: g.drop(RATES),
+        lambda g: g.drop("item"),
+        lambda g: g.filter_nodes("user", mask),
+        lambda g: g.with_column("user", "extra", list(range(len(mask)))),
+    ):
+        assert (edit(hin + delta) - delta).equals(edit(hin))
+
+
+# ---- columns -------------------------------------------------------------------------------------
+
+
+def test_a_delta_adds_columns_and_takes_them_off_exactly(tiny):
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(4, dtype=np.float32)), 2)
+    lineage = pa.field("value", vectors.type, metadata={b"hinaug.lineage": b"row"})
+    table = pa.table(
+        [pa.array(["i3", "i1"]), vectors], schema=pa.schema([("id", pa.string()), lineage])
+    )
+    delta = Delta(columns={("item", "picture"): table}, origin="camera")
+    hin = tiny + delta
+    assert hin.column("item", "picture").to_pylist() == [[2, 3], None, [0, 1], None]
+    field = hin.nodes["item"].schema.field("picture")
+    assert field.metadata == {b"hinaug.lineage": b"row", b"hinaug.origin": b"camera"}
+    assert (hin - delta).equals(tiny)
+    assert (hin - delta).fingerprint() == tiny.fingerprint() != hin.fingerprint()
+    filled = Delta(values={("item", "picture"): {"id": ["i2"], "value": [[7.0, 8.0]]}})
+    assert (hin + filled).column("item", "picture").to_pylist()[1] == [7, 8]
+    with pytest.raises(SchemaError, match="fills the column") as error:
+        hin + filled - delta
+    assert error.value.there == filled
+    with pytest.raises(SchemaError, match="has a column 'title' already") as error:
+        tiny + Delta(columns={("item", "title"): {"id": ["i1"], "value": ["x"]}})
+    assert error.value.asked == "title"
+    with pytest.raises(SchemaError, match="no 'item' nodes"):
+        tiny + Delta(columns={("item", "new"): {"id": ["nobody"], "value": ["x"]}})
+
+
+def test_columns_and_values_of_edges_hold_for_all_rows_of_a_pair(tiny):
+    hin = tiny.with_column(RATES, "mood", ["good", None, None, None, "bad", None])
+    cells = {"src": ["ann", "bob"], "dst": ["i1", "i3"]}
+    column = Delta(columns={(RATES, "why"): {**cells, "value": ["plot", "cast"]}}, origin="a")
+    values = Delta(values={(RATES, "mood"): {**cells, "value": ["fine", "sad"]}}, origin="b")
+    both = hin + column + values
+    assert both.column(RATES, "why").to_pylist() == ["plot", None, None, "plot", None, "cast"]
+    assert both.column(RATES, "mood").to_pylist() == ["good", None, None, "fine", "bad", "sad"]
+    assert (both - column - values).equals(hin)
+    assert both.equals(hin + values + column, ordered=False)
+
+
+def test_a_delta_is_read_only_and_can_be_pickled(tiny):
+    delta = everywhere(tiny)
+    with pytest.raises(ReadOnlyError) as error:
+        delta.uid = "x"
+    assert error.value.asked == "uid"
+    with pytest.raises(TypeError):
+        delta.nodes["user"] = None
+    again = pickle.loads(pickle.dumps(tiny + delta))
+    assert again.equals(tiny + delta)
+    assert (again - delta).equals(tiny)
+    assert copy.deepcopy(delta) == delta

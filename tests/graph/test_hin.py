@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -11,11 +14,18 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hinaug.errors import SchemaError, UnknownNameError
+from hinaug.errors import ParameterError, ReadOnlyError, SchemaError, UnknownNameError
+from hinaug.graph import edit
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import Column
 from hinaug.io import from_scipy
+
+
+def with_lineage(hin, lineage):
+    """The graph with words for where its columns come from."""
+    return HIN._of(edit.with_lineage(hin._state, lineage))
+
 
 RATES = ("user", "rates", "item")
 KNOWS = ("user", "knows", "user")
@@ -515,7 +525,7 @@ def test_unknown_names_suggest_the_nearest(tiny):
         ),
         (lambda: tiny.filter_nodes("usr", []), "did you mean 'user'"),
         (lambda: tiny.drop("usr"), "did you mean 'user'"),
-        (lambda: tiny._with_lineage({"item": {"titel": "row"}}), "did you mean 'title'"),
+        (lambda: with_lineage(tiny, {"item": {"titel": "row"}}), "did you mean 'title'"),
     ):
         with pytest.raises(SchemaError) as error:
             call()
@@ -575,7 +585,10 @@ def test_changes_give_new_graphs_that_share_the_old_columns(tiny):
         (lambda: tiny.with_nodes("user", {"id": ["ann"]}), "ids must be unique"),
         (lambda: tiny.with_edges(RATES, {"src": ["x"], "dst": ["i1"]}), "ids are no 'user' nodes"),
         (lambda: tiny.filter_edges(RATES, [1, 0]), "one bool per observed row"),
-        (lambda: tiny.filter_nodes("user", np.ones(2, bool)), "3 nodes, mask has bool (2,)"),
+        (
+            lambda: tiny.filter_nodes("user", np.ones(2, bool)),
+            "there are 3, the mask has bool (2,)",
+        ),
     ):
         with pytest.raises((SchemaError, ValueError)) as error:
             call()
@@ -615,7 +628,7 @@ def test_lineage(tiny):
         == "row"
     )
     assert every.schema.edge_lineage["u", "r", "u"] == "row"
-    some = tiny._with_lineage({"item": {"x": "aggregate"}, RATES: "row"})
+    some = with_lineage(tiny, {"item": {"x": "aggregate"}, RATES: "row"})
     assert some.schema.nodes["item"] == {
         "title": Column(pa.string()),
         "x": Column(pa.list_(pa.float32(), 2), "aggregate"),
@@ -701,3 +714,49 @@ def test_repr_summary_and_html(tiny):
     assert "&lt;b&gt;u&lt;/b&gt;" in nasty._repr_html_()
     assert str(tiny.schema).splitlines()[1] == "item: title string, x vector[2]"
     assert "user -rates-> item: rating double, time int64" in str(tiny.schema)
+
+
+def test_a_graph_is_read_only(tiny):
+    for name in ("edges", "nodes", "deltas", "anything"):
+        with pytest.raises(ReadOnlyError) as error:
+            setattr(tiny, name, {})
+        assert error.value.asked == name
+    with pytest.raises(ReadOnlyError):
+        del tiny.nodes
+    with pytest.raises(TypeError):
+        tiny._nodes["user"] = None
+    assert tiny.n("user") == 3
+
+
+def test_graphs_are_pickled_and_copied(tiny):
+    again = pickle.loads(pickle.dumps(tiny))
+    assert again == tiny
+    assert again.fingerprint() == tiny.fingerprint()
+    assert copy.deepcopy(tiny) is tiny
+
+
+def test_nodes_may_be_made_of_the_ids_that_edges_name():
+    edges = {RATES: {"src": [1, 2, 1], "dst": ["x", "y", "y"]}}
+    hin = HIN.from_tables({}, edges, missing="add")
+    assert hin.ids("user").to_pylist() == [1, 2]
+    assert hin.ids("item").to_pylist() == ["x", "y"]
+    assert hin.n(RATES) == 3
+    known = {"user": {"id": [2, 9], "age": [20, 90]}}
+    hin = HIN.from_tables(known, edges, missing="add")
+    assert hin.ids("user").to_pylist() == [2, 9, 1]
+    assert hin.column("user", "age").to_pylist() == [20, 90, None]
+    with pytest.raises(UnknownNameError):
+        HIN.from_tables({}, edges)
+    with pytest.raises(ParameterError) as error:
+        HIN.from_tables({}, edges, missing="drop")
+    assert error.value.there == ("error", "add")
+
+
+def test_what_has_no_order_or_no_value_is_refused():
+    users = {"id": ["a", "b"]}
+    for tags in ([{"x", "y"}, {"z"}], {"x", "y"}, pd.Series([{"x"}, None])):
+        with pytest.raises(SchemaError, match="order"):
+            HIN.from_tables({"user": {**users, "tags": tags}}, {})
+    with pytest.raises(SchemaError, match="polars objects") as error:
+        HIN.from_tables({"user": pl.DataFrame({**users, "thing": [object(), object()]})}, {})
+    assert error.value.asked == "Object"

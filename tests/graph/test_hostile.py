@@ -26,10 +26,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hinaug import recommend
-from hinaug.graph.delta import Delta, merge
+from hinaug.errors import StoreError
+from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
+from hinaug.graph.merge import merge
 from hinaug.io import store as io
-from hinaug.io.store import StoreError, load, save
+from hinaug.io.store import load, save
 from hinaug.predictors import Popularity
 from hinaug.split.cold import cold_items, cold_users
 from hinaug.split.last import leave_last
@@ -254,7 +256,7 @@ def forge(folder: Path, name: str, content: bytes) -> None:
             entry.update(bytes=len(content), sha256=sha256)
     (folder / name).unlink()
     (folder / f"{sha256[:32]}.arrow").write_bytes(content)
-    manifest["sha256"] = io._manifest_hash(manifest)
+    manifest["sha256"] = io.manifest_hash(manifest)
     (folder / "schema.json").write_text(json.dumps(manifest))
 
 
