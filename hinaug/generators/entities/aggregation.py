@@ -8,46 +8,56 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.errors import ParameterError, SchemaError
-from hinaug.generators.base import Entities, EntityGenerator
+from hinaug.features.kinds import decoded, vectors
+from hinaug.generators.base import Condition, Entities
+from hinaug.generators.entities.base import ProfileGenerator
 from hinaug.generators.entities.draws import gumbel_top, rows_at_once
-from hinaug.generators.entities.profiles import average, group_ratings, kinds, nearest, profiles
+from hinaug.generators.entities.profiles import Profiles, average, group_ratings, nearest
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
 
 
 @dataclass(eq=False)
-class Aggregation(EntityGenerator):
+class Aggregation(ProfileGenerator):
     """A new node from the mean of a group (microaggregation: Domingo-Ferrer and Mateo-Sanz, IEEE
     TKDE 2002).
 
     The group G of a random real node is the node and its k nearest by cosine: of their links, or
-    with by="x" of a vector column. Vectors and numbers are means over the group; categories are its
-    majority, or drawn in proportion to its counts with categories="draw". The degree is that of the
-    node in the middle, so degrees keep their distribution, and that many links are drawn without
-    replacement in proportion to how many of the group have them,
+    with by="x" of a vector column. Vectors and numbers are means over the group. Categories are its
+    majority, or drawn in proportion to its counts with categories="draw". The new node has as many
+    links as the node in the middle, so degrees keep their distribution. They are drawn without
+    replacement in proportion to how many of the group have them:
 
-        P(link to i next) ~ (sum over v in G of 1[i in v]) ^ sharpness,
+        P(link to i next) ~ (sum over v in G of 1[i in v]) ^ sharpness
 
-    each with the mean rating of the members who gave one; time is null.
+    A link has the mean rating of the members who gave one; time is null.
 
-    confidence: of a node, the mean cosine of the members to the node in the middle: a tight group
-        is a likely person. Of a link, the share of the group that has it.
+    Parameters
+    ----------
+    node, relation
+        What to generate and by which links, see `ProfileGenerator`.
+    k
+        5, a group of six: large enough that nobody shows through, small enough to have a taste.
+    by
+        None for links, which say most about taste; a vector column where links are few.
+    categories
+        "majority" (typical) or "draw" (keeps the margins; a majority makes rare values rarer).
+    sharpness
+        1 draws by counts; above 1, towards what the whole group shares.
 
-    node, relation: as in Synthesis. k: 5, a group of six: large enough that nobody shows through,
-        small enough to have a taste.
-    by: None for links, which say most about taste; a vector column where links are few.
-    categories: "majority" (typical) or "draw" (keeps the margins; a majority makes rare values
-        rarer).
-    sharpness: 1 draws by counts; above it, towards what the whole group shares.
+    Condition: external ids name the nodes in the middle. Given attributes replace the generated
+    ones; links do not follow from them.
+
+    Confidence of a node: the mean cosine of the members to the node in the middle, as a tight group
+    is a likely person. Of a link: the share of the group that has it.
 
     Means shrink: numbers and vectors vary less than real ones. Free text, identifiers and dates are
-    null.
+    null. The fitted generator knows only the relation and the columns; groups are made of the
+    observed nodes of the graph given to `generate`.
     """
 
     node: str = "user"
     _: KW_ONLY
-    relation: EdgeType | None = None
     k: int = 5
     by: str | None = None
     categories: str = "majority"
@@ -65,59 +75,66 @@ class Aggregation(EntityGenerator):
             raise ParameterError(f"Aggregation: sharpness={self.sharpness!r}: a number above 0")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        self.profiles_ = profiles(hin, self.node, self.relation, "Aggregation")
-        if self.by is not None and kinds(self.profiles_.table).get(self.by) != "vector":
-            there = [name for name, kind in kinds(self.profiles_.table).items() if kind == "vector"]
+        self._learn_schema(hin)
+        vectors = [name for name, kind in self.kinds_.items() if kind == "vector"]
+        if self.by is not None and self.by not in vectors:
             raise SchemaError(
                 f"Aggregation: by={self.by!r} is no vector column of {self.node!r}; there is "
-                f"{there}"
+                f"{vectors}",
+                asked=self.by,
+                there=vectors,
             )
 
-    def sample(self, n: int, rng: np.random.Generator) -> Entities:
-        """n means of groups whose middles are drawn anew; links by external id, confidence [n]."""
-        real = self.profiles_
-        anchors, row_of = np.unique(rng.integers(real.links.shape[0], size=n), return_inverse=True)
-        near, cosine = nearest(real.links if self.by is None else self._vectors(), anchors, self.k)
-        group = np.concatenate([anchors[:, None], near], axis=1)[row_of]
-        alike = cosine.mean(axis=1)[row_of] if cosine.shape[1] else np.ones(n)
+    def sample(
+        self, hin: HIN, n: int, rng: np.random.Generator, condition: Condition | None = None
+    ) -> Entities:
+        """n means of groups around random nodes of `hin`, or around those of the condition."""
+        real = self._real(hin)
+        middle = self._sources(hin, real, condition, rng.integers(len(real.nodes), size=n))
+        group, cosine = self._groups(real, middle)
         columns = {}
-        for name, kind in kinds(real.table).items():
+        for name, kind in self.kinds_.items():
             column = tb.one_chunk(real.table[name])
             columns[name] = (
                 self._category(column, group, rng) if kind == "category" else average(column, group)
             )
+        row, target, share = self._links(real, group, rng)
+        rating = None if real.ratings is None else group_ratings(real.ratings, group, row, target)
+        links = real.link_table(row, target, np.minimum(share, 1), rating)
+        return Entities(self._as_given(columns, condition, hin), links, np.clip(cosine, 0, 1))
 
+    def _groups(self, real: Profiles, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of each group [n, 1 + k], the middle first, and the mean cosine to the middle."""
+        rows = real.links if self.by is None else vectors(tb.one_chunk(real.table[self.by]))
+        anchors, row_of = np.unique(middle, return_inverse=True)
+        near, cosine = nearest(rows, anchors, self.k)
+        group = np.concatenate([anchors[:, None], near], axis=1)[row_of]
+        return group, cosine.mean(axis=1)[row_of] if cosine.shape[1] else np.ones(len(middle))
+
+    def _links(
+        self, real: Profiles, group: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Links drawn from each group: (rows, targets, share of the group that has the link)."""
         degree = real.degree[group[:, 0]]
         rows, targets, shares = [], [], []
         step = rows_at_once(real.links.shape[1])
-        for at in range(0, n, step):
+        for at in range(0, len(group), step):
             members = group[at : at + step]
             share = sum(real.links[member] for member in members.T).toarray() / group.shape[1]
             with np.errstate(divide="ignore"):
-                row, column = gumbel_top(
-                    self.sharpness * np.log(share), degree[at : at + step], rng
-                )
+                appeal = self.sharpness * np.log(share)
+            row, target = gumbel_top(appeal, degree[at : at + step], rng)
             rows.append(row + at)
-            targets.append(column)
-            shares.append(share[row, column])
-        row, target = np.concatenate(rows), np.concatenate(targets)
-        rating = None if real.ratings is None else group_ratings(real.ratings, group, row, target)
-        links = real.link_table(row, target, np.minimum(np.concatenate(shares), 1), rating)
-        return Entities(columns, links, np.clip(alike, 0, 1))
-
-    def _vectors(self) -> np.ndarray:
-        column = tb.one_chunk(self.profiles_.table[self.by])
-        each = average(column, np.arange(len(column))[:, None])
-        return np.nan_to_num(np.array(each.values, np.float32).reshape(len(column), -1))
+            targets.append(target)
+            shares.append(share[row, target])
+        return np.concatenate(rows), np.concatenate(targets), np.concatenate(shares)
 
     def _category(self, column: pa.Array, group: np.ndarray, rng: np.random.Generator) -> pa.Array:
-        drawn = group[np.arange(len(group)), rng.integers(group.shape[1], size=len(group))]
+        """The majority of each group, ties at random, or the value of a random member."""
+        everyone = np.arange(len(group))
+        drawn = group[everyone, rng.integers(group.shape[1], size=len(group))]
         if self.categories == "majority":
-            codes = column.dictionary_encode("encode").indices.to_numpy()[
-                group
-            ]  # null is a value like any other
-            votes = (codes[:, :, None] == codes[:, None, :]).sum(axis=2)
-            drawn = group[
-                np.arange(len(group)), np.argmax(votes + rng.random(votes.shape), axis=1)
-            ]  # ties at random
+            value = decoded(column).dictionary_encode("encode").indices.to_numpy()[group]
+            votes = (value[:, :, None] == value[:, None, :]).sum(axis=2)
+            drawn = group[everyone, np.argmax(votes + rng.random(votes.shape), axis=1)]
         return column.take(pa.array(drawn))

@@ -12,7 +12,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
-from hinaug.generators.entities.draws import gumbel_top, inclusion, popularity_offsets, rows_at_once
+from hinaug.generators.entities.draws import (
+    NEVER,
+    gumbel_top,
+    inclusion,
+    popularity_offsets,
+    rows_at_once,
+)
 from hinaug.progress import track
 from hinaug.training.estimator import Estimator
 
@@ -22,12 +28,14 @@ class Autoencoder(Estimator):
     """Mult-VAE (Liang et al., "Variational Autoencoders for Collaborative Filtering", WWW 2018),
     with attributes beside links.
 
-        (mu, log s^2) = W2 tanh(W1 [x / |x|, c / |c|] + b1) + b2,   z = mu + s eps,   [logits, columns] = V2 tanh(V1 z + a1) + a2
-        loss = - sum_i x_i log softmax(logits)_i + sum over blocks of c + beta KL(q(z) || N(0, I)),   beta annealed to `kl`
+        (mu, log s^2) = W2 tanh(W1 [x / |x|, c / |c|] + b1) + b2,   z = mu + s eps
+        [logits, columns] = V2 tanh(V1 z + a1) + a2
+        loss = - sum_i x_i log softmax(logits)_i + loss of the columns + beta KL(q(z) || N(0, I))
 
-    x are the links of a node, c its encoded attributes: cross-entropy for categorical blocks, half
-    the squared error for the others. `dropout` of both is hidden from the encoder. Attributes as
-    one unit vector beside the links: at their own length they drown the few links of a thin profile
+    Beta grows from 0 to `kl` in the first half of the training. x are the links of a node, c its
+    encoded attributes. The loss of a column is the cross-entropy for categorical blocks, half the
+    squared error for others. `dropout` of x and c is hidden from the encoder. Attributes are one
+    unit vector beside the links: at their own length they drown the few links of a thin profile
     (validation NDCG@20 of the reconstruction .104 against .117 on MovieLens).
 
     latent, hidden: 32 numbers from 128, enough for the taste in a thin profile. kl, dropout: 0.5;
@@ -130,7 +138,7 @@ class Autoencoder(Estimator):
             self.weights_[name] = layer.weight.detach().numpy().T.copy()
             self.weights_[f"{name}_bias"] = layer.bias.detach().numpy().copy()
         self.history_ = np.array(history)
-        self.offsets_ = np.zeros(m)
+        self.offsets_ = np.zeros(m, np.float32)
         self.temperature_ = self.temperature or 1.0
         if self.temperature is None:
             self._find_temperature(links, columns, rng)
@@ -155,36 +163,55 @@ class Autoencoder(Estimator):
         mu, logvar = np.split(hidden @ w["encoder2"] + w["encoder2_bias"], 2, axis=1)
         return mu, np.exp(0.5 * logvar)
 
-    def decode(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits of the targets [n, m], sharpened and with the offsets, and the columns [n, width]
-        before any draw.
+    def logits(self, z: np.ndarray) -> np.ndarray:
+        """Logits of all targets, float32 [n, m], divided by the temperature, with the offsets. Call
+        it for some hundred nodes at a time.
         """
-        w, m = self.weights_, len(self.offsets_)
-        out = (
-            np.tanh(z.astype(np.float32) @ w["decoder1"] + w["decoder1_bias"]) @ w["decoder2"]
-            + w["decoder2_bias"]
+        m = len(self.offsets_)
+        out = self._decoded(z) @ self.weights_["decoder2"][:, :m]
+        out += self.weights_["decoder2_bias"][:m]
+        out /= np.float32(self.temperature_)
+        out += self.offsets_
+        return out
+
+    def attributes(self, z: np.ndarray) -> np.ndarray:
+        """The columns before any draw, float32 [n, width]."""
+        m = len(self.offsets_)
+        return (
+            self._decoded(z) @ self.weights_["decoder2"][:, m:] + self.weights_["decoder2_bias"][m:]
         )
-        return out[:, :m] / self.temperature_ + self.offsets_, out[:, m:]
+
+    def _decoded(self, z: np.ndarray) -> np.ndarray:
+        w = self.weights_
+        return np.tanh(z.astype(np.float32) @ w["decoder1"] + w["decoder1_bias"])
 
     def match_popularity(
         self, z: np.ndarray, degree: np.ndarray, counts: np.ndarray, steps: int = 15
     ) -> None:
-        """Set the offsets so that nodes like these meet the real counts of the targets."""
-        self.offsets_ = np.zeros(len(counts))
-        self.offsets_ = popularity_offsets(
-            lambda rows: self.decode(z[rows])[0], degree, counts, steps
-        )
+        """Set the offsets so that nodes like these meet the real counts of the targets.
+
+        z [n, latent] and degree [n] of a sample of generated nodes; counts [m].
+        """
+        self.offsets_ = np.zeros(len(counts), np.float32)
+        self.offsets_ = popularity_offsets(lambda rows: self.logits(z[rows]), degree, counts, steps)
+
+    def n_drawable(self, present: np.ndarray) -> int:
+        """How many targets can be drawn: those that had a link at fit time, and are `present`."""
+        return int((present & (self.offsets_ > NEVER)).sum())
 
     def draw(
-        self, z: np.ndarray, degree: np.ndarray, rng: np.random.Generator
+        self, z: np.ndarray, degree: np.ndarray, rng: np.random.Generator, present: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Links of nodes z [n, latent], degree [n] each: (rows, targets, probability of being
-        drawn).
+        """Links of nodes: (rows, targets, probability of being drawn).
+
+        z: [n, latent]. degree: [n], at most the number of targets present. present: bool [m], the
+        targets that may be drawn.
         """
         parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
         block = rows_at_once(len(self.offsets_))
         for at in range(0, len(z), block):
-            logits, n = self.decode(z[at : at + block])[0], degree[at : at + block]
+            logits, n = self.logits(z[at : at + block]), degree[at : at + block]
+            logits[:, ~present] = -np.inf
             row, target = gumbel_top(logits, n, rng)
             parts.append((row + at, target, inclusion(logits, n)[row, target]))
         row, target, probability = (np.concatenate(p) for p in zip(*parts, strict=True))
@@ -199,39 +226,40 @@ class Autoencoder(Estimator):
         order = rng.permutation(links.shape[0])[:4000]
         basis, judged = order[: len(order) // 2], order[len(order) // 2 :][:1000]
         judged = judged[np.diff(links.indptr)[judged] > 1]
-        unit = links[basis].tocsc()
-        unit.data = unit.data / np.sqrt(
-            np.maximum(np.repeat(np.diff(unit.indptr), np.diff(unit.indptr)), 1)
-        )
-        self_cosine = np.diff(unit.indptr) > 0
-
-        def coherence(rows: sp.csr_array) -> float:
-            n = np.diff(rows.indptr)
-            together = rows @ unit.T
-            own = rows @ self_cosine.astype(np.float64)
-            return float(
-                (
-                    (np.asarray((together * together).sum(axis=1)).ravel() - own) / (n * (n - 1))
-                ).mean()
-            )
-
         if len(judged) == 0 or len(basis) == 0:
             return
+        coherence = Coherence(links[basis])
         mu, spread = self.posterior(links[judged], columns[judged])
-        degree, counts = (
-            np.diff(links[judged].indptr),
-            np.bincount(links.indices, minlength=links.shape[1]),
-        )
         z = mu + spread * rng.standard_normal(mu.shape)
+        degree = np.diff(links[judged].indptr).astype(np.int64)
+        counts, everything = np.bincount(links.indices, minlength=links.shape[1]), links.shape[1]
         wanted, low, high = coherence(links[judged]), np.log(0.2), 0.0
         for _ in range(6):
             self.temperature_ = float(np.exp((low + high) / 2))
             self.match_popularity(z, degree, counts, steps=6)  # near enough to judge coherence
-            row, target, _ = self.draw(z, degree, rng)
-            found = coherence(
-                sp.csr_array((np.ones(len(row)), (row, target)), shape=(len(z), links.shape[1]))
-            )
+            row, target, _ = self.draw(z, degree, rng, np.ones(everything, bool))
+            drawn = sp.csr_array((np.ones(len(row)), (row, target)), shape=(len(z), everything))
+            found = coherence(drawn)
             low, high = ((low + high) / 2, high) if found > wanted else (low, (low + high) / 2)
+
+
+class Coherence:
+    """How well the targets of a profile go together: the mean cosine of two of them, averaged over
+    profiles. The cosines are those of the columns of `basis` [n, m].
+    """
+
+    def __init__(self, basis: sp.csr_array) -> None:
+        self.unit = basis.tocsc().astype(np.float64)
+        degree = np.diff(self.unit.indptr)
+        self.unit.data = self.unit.data / np.sqrt(np.maximum(np.repeat(degree, degree), 1))
+        self.self_cosine = (degree > 0).astype(np.float64)
+
+    def __call__(self, profiles: sp.csr_array) -> float:
+        """profiles: CSR [k, m], each with at least two links."""
+        n = np.diff(profiles.indptr).astype(np.float64)
+        together = profiles @ self.unit.T
+        everyone = np.asarray((together * together).sum(axis=1)).ravel()
+        return float(((everyone - profiles @ self.self_cosine) / (n * (n - 1))).mean())
 
 
 def _parts(rows: Any, blocks: Sequence[tuple[str, int]]) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr, ndtri
 
-from hinaug.generators.entities.profiles import kinds
+from hinaug.features.kinds import decoded, numbers, one_hot, present, vectors
+from hinaug.generators.entities.profiles import kinds, number_array
 from hinaug.graph import arrow as tb
 
 QUANTILES = 1001
+Spec = dict[str, Any]  # what is known of one column: name, kind, nulls, and what its kind needs
 
 
 @dataclass(eq=False)
@@ -20,17 +23,18 @@ class Columns:
     """Encodes a table as blocks side by side, float32 [n, width], and decodes such rows into
     columns of the same types.
 
-    category   one-hot over its values; null is a value of its own where there are nulls.
-    number     its quantile as a standard normal number (a Gaussian copula's margin), so that no scale and no outlier
-               matters; back by the empirical quantile function, which for whole numbers gives
-               values that were seen.
-    vector     its first principal components, `components` at most, all divided by the spread of
+    A category is one-hot over its values; null is a value of its own where there are nulls.
+
+    A number is its quantile, as a standard normal number (a Gaussian copula's margin), so that no
+    scale and no outlier matters. It is decoded by the empirical quantile function, which for whole
+    numbers gives values that were seen.
+
+    A vector is its first principal components, `components` at most, all divided by the spread of
     the first.
 
-    A number or vector with nulls has one more block of two, "null" or "there"; a null is encoded as
-    the mean, and what is generated as "null" becomes null. Columns that cannot be generated
-    (`kinds`) are left out.
-
+    A number or vector with nulls has one more block of two, "null" or "there". A null is encoded as
+    the mean, and what is generated as "null" becomes null. A category never seen is encoded as
+    zeros. Columns that cannot be generated (`kinds`) are left out.
     """
 
     components: int = 16
@@ -39,29 +43,18 @@ class Columns:
         """Note the values, quantiles and components of each column of `table` that can be
         generated.
         """
-        self.schema_ = table.slice(0, 0)
-        self.specs_: list[dict[str, Any]] = []
+        self.schema_ = table.schema.empty_table()  # a slice would keep the rows
+        self.specs_: list[Spec] = []
         for name, kind in kinds(table).items():
             column = tb.one_chunk(table[name])
-            spec: dict[str, Any] = {"name": name, "kind": kind, "nulls": column.null_count > 0}
-            there = column.drop_null()
+            known = column.drop_null()
+            spec: Spec = {"name": name, "kind": kind, "nulls": column.null_count > 0}
             if kind == "category":
-                spec["values"] = there.unique()
-                if pa.types.is_dictionary(column.type):
-                    spec["values"] = spec["values"].dictionary_decode()
+                spec["values"] = decoded(known.unique())
             elif kind == "number":
-                values = np.sort(there.cast(pa.float64()).to_numpy(zero_copy_only=False))
-                spec["quantiles"] = np.quantile(
-                    values, np.linspace(0, 1, QUANTILES), method="inverted_cdf"
-                )
+                spec["quantiles"] = _quantiles(known)
             else:
-                x = _vectors(there).astype(np.float64)
-                mean = x.mean(axis=0)
-                _, s, v = np.linalg.svd(x - mean, full_matrices=False)
-                k = max(1, min(self.components, int((s > 1e-6 * max(s[0], 1e-12)).sum())))
-                spec.update(
-                    mean=mean, axes=v[:k], scale=np.array([max(s[0] / np.sqrt(len(x)), 1e-12)])
-                )
+                spec.update(_components(vectors(known).astype(np.float64), self.components))
             self.specs_.append(spec)
         return self
 
@@ -80,71 +73,93 @@ class Columns:
                 out.append(("categorical", 2))
         return out
 
-    def encode(self, table: pa.Table) -> np.ndarray:
-        """Rows of a table with the fitted columns as float32 [n, width]."""
-        parts = []
+    def encode(self, table: pa.Table, n_rows: int | None = None) -> np.ndarray:
+        """Rows of a table with the fitted columns as float32 [n, width].
+
+        n_rows: n, for a table without columns, which has forgotten it.
+        """
+        parts = [np.zeros((table.num_rows if n_rows is None else n_rows, 0))]
         for spec in self.specs_:
             column = tb.one_chunk(table[spec["name"]])
-            null = column.is_null().to_numpy(zero_copy_only=False)
+            known = present(column)
             if spec["kind"] == "category":
-                if pa.types.is_dictionary(column.type):
-                    column = column.dictionary_decode()
-                codes = tb.lookup(spec["values"], column)
-                codes = np.where(null, len(spec["values"]), codes)
-                parts.append(np.eye(len(spec["values"]) + spec["nulls"])[codes])
+                parts.append(one_hot(column, spec["values"])[0])
+                if spec["nulls"]:
+                    parts.append(~known[:, None])
                 continue
-            if spec["kind"] == "number":
-                values, q = (
-                    column.cast(pa.float64()).fill_null(0).to_numpy(zero_copy_only=False),
-                    spec["quantiles"],
-                )
-                share = (
-                    np.searchsorted(q, values, "left") + np.searchsorted(q, values, "right")
-                ) / (2 * QUANTILES)
-                code = ndtri(np.clip(share, 0.5 / QUANTILES, 1 - 0.5 / QUANTILES))[:, None]
-            else:
-                code = (_vectors(column) - spec["mean"]) @ spec["axes"].T / spec["scale"]
-            parts.append(np.where(null[:, None], 0.0, code))
+            code = _number_code(column, spec) if spec["kind"] == "number" else _axes(column, spec)
+            parts.append(np.where(known[:, None], code, 0.0))
             if spec["nulls"]:
-                parts.append(np.stack([null, ~null], axis=1))
-        rows = np.concatenate(parts, axis=1) if parts else np.zeros((table.num_rows, 0))
-        return rows.astype(np.float32)
+                parts.append(np.stack([~known, known], axis=1))
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
     def decode(self, rows: np.ndarray) -> dict[str, pa.Array]:
         """Rows whose categorical blocks are one-hot, or nearly so (the largest counts)."""
         out: dict[str, pa.Array] = {}
-        blocks = iter(
-            np.split(rows, np.cumsum([width for _, width in self.blocks])[:-1], axis=1)
-            if self.specs_
-            else []
-        )
+        blocks = self._split(rows)
         for spec in self.specs_:
             kind, block = self.schema_.schema.field(spec["name"]).type, next(blocks)
             if spec["kind"] == "category":
-                codes = block.argmax(axis=1)
-                values = spec["values"].take(pa.array(codes, mask=codes == len(spec["values"])))
-                out[spec["name"]] = (
-                    values.dictionary_encode() if pa.types.is_dictionary(kind) else values
-                ).cast(kind)
+                out[spec["name"]] = _category(block.argmax(axis=1), spec, kind)
                 continue
             null = np.zeros(len(rows), bool)
             if spec["nulls"]:
-                said = next(blocks)
-                null = said[:, 0] > said[:, 1]
+                null = np.greater(*next(blocks).T)
             if spec["kind"] == "number":
-                place = ndtr(block[:, 0].astype(np.float64)) * (QUANTILES - 1)
-                if pa.types.is_floating(kind):
-                    numbers = np.interp(place, np.arange(QUANTILES), spec["quantiles"])
-                else:
-                    numbers = spec["quantiles"][np.rint(place).astype(int)]
-                out[spec["name"]] = pa.array(numbers, mask=null).cast(kind)
+                out[spec["name"]] = _number(block[:, 0], null, spec, kind)
             else:
-                vectors = block * spec["scale"] @ spec["axes"] + spec["mean"]
-                out[spec["name"]] = tb.vectors_array(vectors, ~null).cast(kind)
+                made = block * spec["scale"] @ spec["axes"] + spec["mean"]
+                out[spec["name"]] = tb.vectors_array(made, ~null).cast(kind)
         return out
 
+    def _split(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        ends = np.cumsum([width for _, width in self.blocks])
+        return iter(np.split(rows, ends[:-1], axis=1) if self.specs_ else [])
 
-def _vectors(column: pa.Array) -> np.ndarray:
-    size = column.type.list_size
-    flat = column.values.slice(column.offset * size, len(column) * size)
-    return flat.fill_null(0).to_numpy(zero_copy_only=False).reshape(len(column), size)
+
+def _quantiles(known: pa.Array) -> np.ndarray:
+    """1,001 quantiles that are values of the column; whole numbers stay exact."""
+    values = known.to_numpy(zero_copy_only=False)
+    values = np.sort(values if pa.types.is_integer(known.type) else values.astype(np.float64))
+    rank = np.ceil(np.linspace(0, 1, QUANTILES) * len(values)).astype(np.int64) - 1
+    return values[np.maximum(rank, 0)]
+
+
+def _components(x: np.ndarray, most: int) -> Spec:
+    """Mean and principal axes of vectors [n, d], and the spread along the first axis."""
+    mean = x.mean(axis=0)
+    _, s, v = np.linalg.svd(x - mean, full_matrices=False)
+    k = max(1, min(most, int((s > 1e-6 * max(s[0], 1e-12)).sum())))
+    scale = np.array([max(s[0] / np.sqrt(len(x)), 1e-12)])
+    return {"mean": mean, "axes": v[:k], "scale": scale}
+
+
+def _number_code(column: pa.Array, spec: Spec) -> np.ndarray:
+    """The quantile of each number as a standard normal number [n, 1]."""
+    quantiles = spec["quantiles"]
+    if quantiles.dtype.kind in "iu" and pa.types.is_integer(column.type):
+        values = column.fill_null(0).to_numpy(zero_copy_only=False)  # exact beyond 2^53
+    else:
+        values = numbers(column)
+    places = np.searchsorted(quantiles, values, "left") + np.searchsorted(
+        quantiles, values, "right"
+    )
+    share = places / (2 * QUANTILES)
+    return ndtri(np.clip(share, 0.5 / QUANTILES, 1 - 0.5 / QUANTILES))[:, None]
+
+
+def _axes(column: pa.Array, spec: Spec) -> np.ndarray:
+    return (vectors(column) - spec["mean"]) @ spec["axes"].T / spec["scale"]
+
+
+def _category(code: np.ndarray, spec: Spec, kind: pa.DataType) -> pa.Array:
+    values = spec["values"].take(pa.array(code, mask=code == len(spec["values"])))
+    return (values.dictionary_encode() if pa.types.is_dictionary(kind) else values).cast(kind)
+
+
+def _number(normal: np.ndarray, null: np.ndarray, spec: Spec, kind: pa.DataType) -> pa.Array:
+    place = ndtr(normal.astype(np.float64)) * (QUANTILES - 1)
+    if pa.types.is_floating(kind):
+        values = np.interp(place, np.arange(QUANTILES), spec["quantiles"])
+        return number_array(values, null, kind)
+    return pa.array(spec["quantiles"][np.rint(place).astype(int)], mask=null).cast(kind)

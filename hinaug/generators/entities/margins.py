@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,7 @@ class Margins:
     blocks: list[tuple[str, int]]
 
     def fit(self, real: np.ndarray, made: np.ndarray) -> Self:
-        """real [n, width]: encoded rows. made [k, width]: logits of categories and plain numbers."""
+        """real [n, width]: encoded rows. made [k, width]: logits of categories, and numbers."""
         self.offsets_ = np.zeros(real.shape[1])
         for part, kind in self._places():
             if kind == "categorical":
@@ -79,29 +79,37 @@ class Margins:
 
 
 def node_table(real: Profiles, vectors: Sequence[str] | None, who: str) -> pa.Table:
-    """The attributes that can be generated (all vector columns, or those named), and the degree as
-    one more number.
+    """The attributes that can be generated, and the degree as one more number.
+
+    vectors: the vector columns to take; None takes all.
     """
     known = kinds(real.table)
     there = [name for name, kind in known.items() if kind == "vector"]
-    if isinstance(vectors, str) or not isinstance(vectors, Iterable | None):
+    taken = there if vectors is None else _names_of_vectors(vectors, there, who)
+    names = [name for name, kind in known.items() if kind != "vector" or name in taken]
+    return pa.table({**{n: real.table[n] for n in names}, DEGREE: pa.array(real.degree)})
+
+
+def _names_of_vectors(vectors: Any, there: list[str], who: str) -> list[str]:
+    """The vector columns asked for, all of which are there."""
+    if isinstance(vectors, str) or not isinstance(vectors, Iterable):
         raise KindError(
             f"{who}: vectors={vectors!r}: a list of vector columns is needed, or None for all of "
-            f"{there}"
+            f"{there}",
+            asked=vectors,
+            there=there,
         )
-    for name in there if vectors is None else vectors:
+    names = list(vectors)
+    for name in names:
         if name not in there:
             raise UnknownNameError(
-                f"{who}: no vector column {name!r}; there is {there}{nearest(name, there)}"
+                f"{who}: no vector column {name!r}; there is {there}{nearest(name, there)}",
+                asked=name,
+                there=there,
             )
-    names = [n for n, kind in known.items() if kind != "vector" or vectors is None or n in vectors]
-    return pa.table(
-        {**{n: real.table[n] for n in names}, DEGREE: pa.array(real.degree.astype(np.int64))}
-    )
+    return names
 
 
-def degrees(column: pa.Array, real: Profiles) -> np.ndarray:
+def degrees(column: pa.Array, n_targets: int) -> np.ndarray:
     """Degrees to draw: at least one link, at most as many as there are targets."""
-    return np.clip(column.to_numpy(zero_copy_only=False), 1, (real.counts > 0).sum()).astype(
-        np.int64
-    )
+    return np.clip(column.to_numpy(zero_copy_only=False), 1, n_targets).astype(np.int64)

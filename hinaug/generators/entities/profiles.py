@@ -13,6 +13,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError, SchemaError
+from hinaug.features.kinds import kind_of, numbers, present, vectors
 from hinaug.generators.entities.draws import rows_at_once
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
@@ -24,33 +25,42 @@ MOST_CATEGORIES = 100
 
 @dataclass(eq=False)
 class Profiles:
-    """The observed nodes of a type that have at least one link (the others have nothing to teach),
-    as the graph is seen.
+    """The observed nodes of a type that have at least one link; the others have nothing to teach.
 
-    links: CSR [n, m], 1 for each link; m are the observed nodes at the other end, whose ids are
-        `others`.
+    relation: the edge type of the links.
+    nodes: positions [n] of these nodes in the observed graph, ascending.
+    links: CSR [n, m], 1 for each link to one of the m targets.
+    others: external ids of the m targets.
+    present: bool [m], whether the graph has that target.
+    table: the attributes of the n nodes, without ids.
     ratings: CSR [n, m] of the known ratings (mean over parallel rows), or None where the relation
         has no rating.
-    rating_type: an empty array of the type of the ratings. table: the attributes of the n nodes,
-    without ids.
+    rating_type: an empty array of the type of the ratings.
     """
 
     relation: EdgeType
+    nodes: np.ndarray
     links: sp.csr_array
     others: pa.Array
+    present: np.ndarray
     table: pa.Table
     ratings: sp.csr_array | None = None
     rating_type: pa.Array | None = None
 
     @property
     def degree(self) -> np.ndarray:
-        """Links of each node [n], at least 1."""
-        return np.diff(self.links.indptr)
+        """Links of each node, int64 [n], at least 1."""
+        return np.diff(self.links.indptr).astype(np.int64)
 
     @property
     def counts(self) -> np.ndarray:
-        """Links of each node at the other end [m]."""
-        return np.bincount(self.links.indices, minlength=self.links.shape[1])
+        """Links of each target, int64 [m]."""
+        return np.bincount(self.links.indices, minlength=self.links.shape[1]).astype(np.int64)
+
+    def rows_of(self, nodes: np.ndarray) -> np.ndarray:
+        """The row of each observed node here; -1 for a node without links."""
+        row = np.minimum(np.searchsorted(self.nodes, nodes), len(self.nodes) - 1)
+        return np.where(self.nodes[row] == nodes, row, -1)
 
     def link_table(
         self, row: np.ndarray, column: np.ndarray, confidence: np.ndarray, rating: np.ndarray | None
@@ -62,58 +72,103 @@ class Profiles:
             "confidence": pa.array(confidence, pa.float32()),
         }
         if rating is not None and self.rating_type is not None:
-            numbers = np.rint(rating) if pa.types.is_integer(self.rating_type.type) else rating
-            out[RATING] = pa.array(numbers, mask=np.isnan(rating)).cast(self.rating_type.type)
+            out[RATING] = number_array(rating, np.isnan(rating), self.rating_type.type)
         return {self.relation: pa.table(out)}
 
 
-def profiles(hin: HIN, node: str, relation: EdgeType | None, who: str) -> Profiles:
-    """Gather them. relation=None takes the only relation of the node type whose other end is shared
-    between nodes.
+def profiles(
+    hin: HIN, node: str, relation: EdgeType | None, who: str, targets: pa.Array | None = None
+) -> Profiles:
+    """What `hin` says of its observed nodes.
+
+    Parameters
+    ----------
+    hin, node
+        The graph, and the node type to describe.
+    relation
+        The edge type of the links. None takes the only relation of the node type whose other end
+        is shared between nodes.
+    who
+        Whom error messages speak of.
+    targets
+        External ids that the links are counted over, in this order. None takes the observed nodes
+        at the other end.
+
+    Raises ParameterError for a relation that does not touch the node type, and SchemaError where
+    no node has a link.
     """
-    relation = _only(hin, node, who) if relation is None else relation
-    hin.edges[relation]
-    if node not in (relation[0], relation[2]):
-        there = [edge for edge in hin.edges if node in (edge[0], edge[2])]
-        raise ParameterError(
-            f"{who}: {relation} does not touch {node!r} nodes; name one of {there} with relation="
-        )
+    relation = _checked(hin, node, relation, who)
     forward, other = relation[0] == node, relation[2] if relation[0] == node else relation[0]
-    matrix = _turn(hin.adjacency(relation), forward)[
-        : hin.n_observed(node), : hin.n_observed(other)
-    ]
+    ids = tb.one_chunk(hin.observed().nodes[other]["id"])
+    targets = ids if targets is None else targets
+    position = tb.lookup(ids, targets).astype(np.int64)
+
+    def over_targets(matrix: sp.csr_array) -> sp.csr_array:
+        rows = _turn(matrix, forward)[: hin.n_observed(node), : len(ids)]
+        return rows if targets.equals(ids) else _columns_at(rows, position)
+
+    matrix = over_targets(hin.adjacency(relation))
     active = np.flatnonzero(np.diff(matrix.indptr) > 0)
     if len(active) == 0:
+        to_targets = "" if targets.equals(ids) else f" to the fitted {other!r} nodes"
         raise SchemaError(
-            f"{who}: none of {hin.n_observed(node):,} {node!r} nodes has {relation} edges, so "
-            "there is nothing to learn how to "
-            f"link from; pass a graph that has some, or name another of {list(hin.edges)} with "
-            "relation="
+            f"{who}: none of {hin.n_observed(node):,} {node!r} nodes has {relation} edges"
+            f"{to_targets}, so there is nothing to learn how to link from; pass a graph that has "
+            f"some, or name another of {list(hin.edges)} with relation="
         )
     table = hin.nodes[node]
     table = table.select([c for c in table.column_names if c not in ("id", *PROVENANCE)])
-    out = Profiles(
+    ratings, rating_type = _ratings(hin, relation)
+    return Profiles(
         relation,
+        active,
         matrix[active],
-        tb.one_chunk(hin.observed().nodes[other]["id"]),
+        targets,
+        position >= 0,
         table.take(pa.array(active)),
+        None if ratings is None else over_targets(ratings)[active].astype(np.float32),
+        rating_type,
     )
-    if RATING in hin.edges[relation].column_names and tb.is_number(
-        hin.edges[relation][RATING].type
-    ):
-        column = hin.column(relation, RATING)
-        known = ~column.is_null().to_numpy(zero_copy_only=False)
-        src, dst = hin.links(relation)
-        where, shape = (src[known], dst[known]), (hin.n(relation[0]), hin.n(relation[2]))
-        value = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
-        total, count = (
-            _turn(sp.csr_array((v, where), shape=shape), forward)
-            for v in (value, np.ones(len(value)))
+
+
+def _checked(hin: HIN, node: str, relation: EdgeType | None, who: str) -> EdgeType:
+    """The relation, which the graph has and which touches the node type."""
+    relation = _only(hin, node, who) if relation is None else relation
+    hin.edges[relation]  # raises, naming what there is
+    if node not in (relation[0], relation[2]):
+        there = [edge for edge in hin.edges if node in (edge[0], edge[2])]
+        raise ParameterError(
+            f"{who}: {relation} does not touch {node!r} nodes; name one of {there} with relation=",
+            asked=relation,
+            there=there,
         )
-        total.data = total.data / count.data  # the same pattern, as both sum over the same pairs
-        out.ratings = total[active][:, : matrix.shape[1]].astype(np.float32)
-        out.rating_type = column.slice(0, 0)
-    return out
+    return relation
+
+
+def _ratings(hin: HIN, relation: EdgeType) -> tuple[sp.csr_array | None, pa.Array | None]:
+    """Mean rating of each rated pair, and an empty column of their type; None without ratings."""
+    if RATING not in hin.edges[relation].column_names:
+        return None, None
+    column = hin.column(relation, RATING)
+    if not tb.is_number(column.type):
+        return None, None
+    known = present(column)
+    src, dst = hin.links(relation)
+    where, shape = (src[known], dst[known]), (hin.n(relation[0]), hin.n(relation[2]))
+    value = numbers(column)[known]
+    total, count = (sp.csr_array((v, where), shape=shape) for v in (value, np.ones(len(value))))
+    total.data = total.data / count.data  # the same pattern, as both sum over the same pairs
+    return total, pa.array([], column.type)
+
+
+def _columns_at(matrix: sp.csr_array, position: np.ndarray) -> sp.csr_array:
+    """The columns at these positions, in this order; an empty column for -1."""
+    new = np.full(matrix.shape[1] + 1, -1)
+    new[position] = np.arange(len(position))
+    column = new[:-1][matrix.indices]
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[column >= 0]
+    kept = matrix.data[column >= 0], (row, column[column >= 0])
+    return sp.csr_array(kept, shape=(matrix.shape[0], len(position)))
 
 
 def _turn(matrix: sp.csr_array, forward: bool) -> sp.csr_array:
@@ -144,30 +199,17 @@ def _only(hin: HIN, node: str, who: str) -> EdgeType:
 def kinds(table: pa.Table) -> dict[str, str]:
     """{column: "category", "number", "vector"} of the columns that can be generated.
 
-    Booleans and strings of few values are categories (at most 100, each held by two nodes on
-    average), numbers are numbers. Free text, identifiers such as a postcode, dates and lists are
-    left out, and null on generated nodes: to write them would be to copy them from somebody.
+    Booleans are categories, and so are words of few values: at most 100, each held by two nodes on
+    average. Free text, identifiers such as a postcode, dates and lists are left out, and null on
+    generated nodes: to write them would be to copy them from somebody.
     """
     out = {}
-    for field in table.schema:
-        column = tb.one_chunk(table[field.name])
-        if tb.is_vector(field.type):
-            kind = "vector"
-        elif (
-            tb.is_text(field.type)
-            or pa.types.is_boolean(field.type)
-            or pa.types.is_dictionary(field.type)
-        ):
-            kind = "category"
-            distinct = len(column.drop_null().unique())
-            if distinct > min(MOST_CATEGORIES, (len(column) - column.null_count) / 2):
-                continue
-        elif tb.is_number(field.type):
-            kind = "number"
-        else:
-            continue
-        if column.null_count < len(column):
-            out[field.name] = kind
+    for name in table.column_names:
+        column = table[name]
+        kind: str = kind_of(column, MOST_CATEGORIES, rows_per_category=2)
+        kind = "category" if kind == "boolean" else kind
+        if kind in ("category", "number", "vector") and column.null_count < len(column):
+            out[name] = kind
     return out
 
 
@@ -200,26 +242,30 @@ def nearest(x: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return index, np.clip(cosine, 0, 1)
 
 
+def number_array(values: np.ndarray, null: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """Numbers as a column of a type; whole-number types get the nearest whole number they hold."""
+    if not pa.types.is_integer(kind):
+        return pa.array(values, mask=null).cast(kind)
+    limits = np.iinfo(kind.to_pandas_dtype())
+    low, high = float(limits.min), float(limits.max)
+    if int(high) > limits.max:  # rounded up to 2^63 or 2^64
+        high = float(np.nextafter(high, 0))
+    whole = np.clip(np.rint(np.where(null, 0, values)), low, high).astype(limits.dtype)
+    return pa.array(whole, mask=null)
+
+
 def average(column: pa.Array, group: np.ndarray) -> pa.Array:
     """Means of a number or vector column over groups of rows [n, g], in the column's type; nulls do
     not count.
     """
-    known = ~column.is_null().to_numpy(zero_copy_only=False)[group]
-    if tb.is_vector(column.type):
-        flat = column.values.slice(
-            column.offset * column.type.list_size, len(column) * column.type.list_size
-        )
-        values = flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)[group]
-    else:
-        values = (
-            column.cast(pa.float64()).fill_null(0).to_numpy(zero_copy_only=False)[group][..., None]
-        )
+    known = present(column)[group]
     count = known.sum(axis=1)
-    mean = np.where(known[..., None], values, 0).sum(axis=1) / np.maximum(count, 1)[:, None]
     if tb.is_vector(column.type):
+        values = vectors(column)[group]
+        mean = np.where(known[..., None], values, 0).sum(axis=1) / np.maximum(count, 1)[:, None]
         return tb.vectors_array(mean, count > 0).cast(column.type)
-    mean = np.rint(mean[:, 0]) if pa.types.is_integer(column.type) else mean[:, 0]
-    return pa.array(mean, mask=count == 0).cast(column.type)
+    total = np.where(known, numbers(column)[group], 0).sum(axis=1)
+    return number_array(total / np.maximum(count, 1), count == 0, column.type)
 
 
 def group_ratings(
@@ -228,13 +274,14 @@ def group_ratings(
     """For links (row, column): the mean rating that the nodes group[row] [n, g] gave to that
     column, NaN where none did.
     """
-    code, width = np.repeat(np.arange(ratings.shape[0]), np.diff(ratings.indptr)), ratings.shape[1]
+    width = ratings.shape[1]
+    code = np.repeat(np.arange(ratings.shape[0], dtype=np.int64), np.diff(ratings.indptr))
     code = code * width + ratings.indices
     order = np.argsort(code)
     code, value = code[order], ratings.data[order]
     total, count = np.zeros(len(row)), np.zeros(len(row))
     for member in group.T if len(code) else ():
-        asked = member[row] * width + column
+        asked = member[row].astype(np.int64) * width + column
         at = np.minimum(np.searchsorted(code, asked), len(code) - 1)
         there = code[at] == asked
         total += np.where(there, value[at], 0)

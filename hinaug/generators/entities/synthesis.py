@@ -8,48 +8,55 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.errors import ParameterError
-from hinaug.generators.base import Entities, EntityGenerator
+from hinaug.generators.base import Condition, Entities
+from hinaug.generators.entities.base import ProfileGenerator
 from hinaug.generators.entities.draws import gumbel_top, rows_at_once
-from hinaug.generators.entities.profiles import average, group_ratings, kinds, nearest, profiles
+from hinaug.generators.entities.profiles import Profiles, average, group_ratings, nearest
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
 
 
 @dataclass(eq=False)
-class Synthesis(EntityGenerator):
+class Synthesis(ProfileGenerator):
     """A new node from two parents: the crossover of genetic algorithms (Holland, 1975) and of SMOTE
     (Chawla et al., JAIR 2002, for numbers), here for attributes, vectors and links together.
 
-    The first parent a is any real node with links. The second, b, is one of its `neighbors` nearest
-    by the cosine of their links, or with pair="random" any other. Categories come from one parent
-    or the other, column by column; numbers and vectors are means of both (numbers="pick": one or
-    the other). The degree is that of the first parent, so degrees keep their distribution
-    (neighbours tend to have many links), and that many links are drawn without replacement from the
-    union of the two profiles,
+    The first parent a is a random real node with links. The second, b, is one of its `neighbors`
+    nearest by the cosine of their links, or with pair="random" any other. A category comes from
+    either parent, column by column. Numbers and vectors are means of both (numbers="pick": one or
+    the other). The child has as many links as the first parent, drawn without replacement from the
+    union of both profiles:
 
-        P(link to i next) ~ 1[i in a] + 1[i in b],
+        P(link to i next) ~ 1[i in a] + 1[i in b]
 
-    so what both have comes twice as readily. A link has the mean rating of the parents who gave
-    one; time is null.
+    So what both have comes twice as readily, and degrees keep their distribution. A link has the
+    mean rating of the parents who gave one; time is null.
 
-    confidence: of a node, the cosine of its parents' links: alike parents make a likely child. Of a
-        link, the share of the parents who have it, 1/2 or 1.
-
-    node, relation: what to generate and by which links; relation=None takes the only one that nodes
-        share (a review has one author, so "wrote" is not meant). Works for items as well.
-    pair: "similar", since children of unlike parents mix tastes that nobody has; "random" is more
+    Parameters
+    ----------
+    node, relation
+        What to generate and by which links, see `ProfileGenerator`.
+    pair
+        "similar", since children of unlike parents mix tastes that nobody has. "random" is more
         diverse.
-    neighbors: 10, enough for variety where profiles are thin. numbers: "mean", or "pick" for codes
-        that have no mean.
+    neighbors
+        10, enough for variety where profiles are thin.
+    numbers
+        "mean", or "pick" for codes that have no mean.
 
-    A child holds nothing its parents did not have: this is no privacy. Free text, identifiers and
-    dates are null.
+    Condition: external ids name the first parents. Given attributes replace the generated ones;
+    links do not follow from them.
+
+    Confidence of a node: the cosine of its parents' links, as similar parents make a likely child.
+    Of a link: the share of the parents who have it, 1/2 or 1.
+
+    A child holds nothing that its parents did not have: this is no privacy. Free text, identifiers
+    and dates are null. The fitted generator knows only the relation and the columns; parents are
+    the observed nodes of the graph given to `generate`.
     """
 
     node: str = "user"
     _: KW_ONLY
-    relation: EdgeType | None = None
     pair: str = "similar"
     neighbors: int = 10
     numbers: str = "mean"
@@ -67,51 +74,71 @@ class Synthesis(EntityGenerator):
             )
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        self.profiles_ = profiles(hin, self.node, self.relation, "Synthesis")
+        self._learn_schema(hin)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Entities:
-        """n children of parents drawn anew; links by external id, confidence [n]."""
-        real = self.profiles_
-        links, many = real.links, real.links.shape[0]
-        first = rng.integers(many, size=n)
-        if many == 1:
-            second, alike = first, np.ones(n)
-        elif self.pair == "random":
-            second = (first + rng.integers(1, many, size=n)) % many
-            shared = np.asarray(links[first].multiply(links[second]).sum(axis=1)).ravel()
-            alike = shared / np.sqrt(real.degree[first] * real.degree[second])
-        else:
-            anchors, row = np.unique(first, return_inverse=True)
-            near, cosine = nearest(links, anchors, self.neighbors)
-            which = rng.integers(near.shape[1], size=n)
-            second, alike = near[row, which], cosine[row, which]
+    def sample(
+        self, hin: HIN, n: int, rng: np.random.Generator, condition: Condition | None = None
+    ) -> Entities:
+        """n children of parents drawn anew among the nodes of `hin`, or of the parents that the
+        condition names.
+        """
+        real = self._real(hin)
+        first = self._sources(hin, real, condition, rng.integers(len(real.nodes), size=n))
+        second, cosine = self._second(real, first, rng)
         parents = np.stack([first, second], axis=1)
+        columns = self._as_given(self._columns(real, parents, rng), condition, hin)
+        row, target, share = _crossover(real, parents, rng)
+        rating = None if real.ratings is None else group_ratings(real.ratings, parents, row, target)
+        links = real.link_table(row, target, share, rating)
+        return Entities(columns, links, np.clip(cosine, 0, 1))
 
+    def _second(
+        self, real: Profiles, first: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The second parents [n], and the cosines of both parents' links."""
+        n, n_real = len(first), len(real.nodes)
+        if n_real == 1:
+            return first, np.ones(n)
+        if self.pair == "random":
+            second = (first + rng.integers(1, n_real, size=n)) % n_real
+            shared = real.links[first].multiply(real.links[second]).sum(axis=1)
+            lengths = np.sqrt(real.degree[first]) * np.sqrt(real.degree[second])
+            return second, np.asarray(shared).ravel() / lengths
+        anchors, row = np.unique(first, return_inverse=True)
+        near, cosine = nearest(real.links, anchors, self.neighbors)
+        which = rng.integers(near.shape[1], size=n)
+        return near[row, which], cosine[row, which]
+
+    def _columns(
+        self, real: Profiles, parents: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, pa.Array]:
+        """Each column from one of the parents, or as the mean of both."""
         columns = {}
-        for name, kind in kinds(real.table).items():
+        for name, kind in self.kinds_.items():
             column = tb.one_chunk(real.table[name])
             if kind == "category" or (kind == "number" and self.numbers == "pick"):
-                columns[name] = column.take(
-                    pa.array(parents[np.arange(n), rng.integers(2, size=n)])
-                )
+                which = rng.integers(2, size=len(parents))
+                columns[name] = column.take(pa.array(parents[np.arange(len(parents)), which]))
             else:
                 columns[name] = average(column, parents)
+        return columns
 
-        degree = real.degree[first]
-        rows, targets, shares = [], [], []
-        step = rows_at_once(links.shape[1])
-        for at in range(0, n, step):
-            block = slice(at, at + step)
-            share = (links[first[block]] + links[second[block]]).toarray() / 2
-            with np.errstate(divide="ignore"):
-                row, column = gumbel_top(np.log(share), degree[block], rng)
-            rows.append(row + at)
-            targets.append(column)
-            shares.append(share[row, column])
-        row, target = np.concatenate(rows), np.concatenate(targets)
-        rating = None if real.ratings is None else group_ratings(real.ratings, parents, row, target)
-        return Entities(
-            columns,
-            real.link_table(row, target, np.concatenate(shares), rating),
-            np.clip(alike, 0, 1),
-        )
+
+def _crossover(
+    real: Profiles, parents: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Links drawn from both parents, as many as the first has: (rows, targets, share of the parents
+    who have the link).
+    """
+    links, degree = real.links, real.degree[parents[:, 0]]
+    rows, targets, shares = [], [], []
+    step = rows_at_once(links.shape[1])
+    for at in range(0, len(parents), step):
+        first, second = parents[at : at + step].T
+        share = (links[first] + links[second]).toarray() / 2
+        with np.errstate(divide="ignore"):
+            row, target = gumbel_top(np.log(share), degree[at : at + step], rng)
+        rows.append(row + at)
+        targets.append(target)
+        shares.append(share[row, target])
+    return np.concatenate(rows), np.concatenate(targets), np.concatenate(shares)

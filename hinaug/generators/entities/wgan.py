@@ -10,22 +10,33 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import nn
 
 from hinaug.errors import KindError, ParameterError
-from hinaug.generators.base import Entities, EntityGenerator
+from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.autoencoder import Autoencoder
+from hinaug.generators.entities.base import ProfileGenerator
 from hinaug.generators.entities.columns import Columns
 from hinaug.generators.entities.margins import DEGREE, Margins, degrees, node_table
-from hinaug.generators.entities.profiles import nearest_ratings, profiles
+from hinaug.generators.entities.profiles import Profiles, nearest_ratings
+from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
+from hinaug.nn import (
+    MLP,
+    MixedHead,
+    gradient_penalty,
+    wasserstein_critic_loss,
+    wasserstein_generator_loss,
+)
 from hinaug.progress import track
+from hinaug.training.threads import torch_threads
 
 POOL = 2000  # generated nodes that margins are calibrated on
 
 
 @dataclass(eq=False)
-class WGAN(EntityGenerator):
+class WGAN(ProfileGenerator):
     """Wasserstein GAN with gradient penalty (Gulrajani et al., NeurIPS 2017) over whole nodes.
 
     Ids are not words, and rows of links are too sparse for a critic, so the GAN works on a short
@@ -54,8 +65,7 @@ class WGAN(EntityGenerator):
         real than every real node, 0.5 is as good as the median one. Of a link, the probability that
         the draw includes it.
 
-    node, relation: what to generate and by which links; None takes the only relation that nodes
-        share. Items work as well.
+    node, relation: what to generate and by which links, see `ProfileGenerator`.
     vectors: the vector columns to generate; None takes all. Free text, identifiers and dates are
         null on generated nodes.
     autoencoder: the mult-VAE, such as Autoencoder(epochs=50).
@@ -63,6 +73,9 @@ class WGAN(EntityGenerator):
         steps take some 20 s.
     critic_steps: 2 a step; the paper's 5 cost twice the time for no better nodes here. penalty: 10,
         as in the paper.
+
+    It takes no condition. Ratings are those of the graph given to `generate`; targets that were not
+    there at fit time get no links.
 
     The critic's loss estimates minus the distance, but judge a generator by what it makes: degrees,
     margins, a classifier.
@@ -72,7 +85,6 @@ class WGAN(EntityGenerator):
 
     node: str = "user"
     _: KW_ONLY
-    relation: EdgeType | None = None
     vectors: Sequence[str] | None = None
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
     hidden: int = 128
@@ -100,37 +112,58 @@ class WGAN(EntityGenerator):
                 raise ParameterError(f"WGAN: {name}={getattr(self, name)!r}: a number above 0")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        real = self.profiles_ = profiles(hin, self.node, self.relation, "WGAN")
+        real = self._learn_schema(hin)
         table = node_table(real, self.vectors, "WGAN")
+        self.schema_ = table.drop_columns([DEGREE]).schema.empty_table()
+        self.targets_ = real.others
         self.columns_ = Columns().fit(table)
         rows, nothing = self.columns_.encode(table), np.zeros((table.num_rows, 0), np.float32)
         self.autoencoder_ = self.autoencoder.clone().fit(real.links, nothing, [], rng)
-        self.latents_, spread = self.autoencoder_.posterior(real.links, nothing)
-        self.axes_ = {"spread": spread.mean(axis=0), **principal_axes(self.latents_)}
-        short = (self.latents_ - self.axes_["mean"]) @ self.axes_["axes"].T / self.axes_["scale"]
+        latents, spread = self.autoencoder_.posterior(real.links, nothing)
+        self.axes_ = {"spread": spread.mean(axis=0), **principal_axes(latents)}
+        short = (latents - self.axes_["mean"]) @ self.axes_["axes"].T / self.axes_["scale"]
         joint = np.concatenate([rows, short], axis=1).astype(np.float32)
         self.history_ = {"autoencoder": self.autoencoder_.history_, **self._play(joint, rng)}
 
-        made = self._run(self.generator_, rng.standard_normal((POOL, self.noise)))
+        made = self._forward(self.generator_, rng.standard_normal((POOL, self.noise)))
         self.margins_ = Margins(self._blocks()).fit(joint, made)
         made = self.margins_.draw(made, rng)
-        degree = degrees(self.columns_.decode(self.margins_.matched(made))[DEGREE], real)
-        self.autoencoder_.match_popularity(self._latent(made, rng), degree, real.counts)
-        self.real_scores_ = np.sort(self._run(self.critic_, joint)[:, 0])
+        degree = self.columns_.decode(self.margins_.matched(made))[DEGREE]
+        n_targets = int((real.counts > 0).sum())
+        self.autoencoder_.match_popularity(
+            self._latent(made, rng), degrees(degree, n_targets), real.counts
+        )
+        self.real_scores_ = np.sort(self._forward(self.critic_, joint)[:, 0])
 
-    def sample(self, n: int, rng: np.random.Generator) -> Entities:
-        """n nodes from noise by the generator; links by external id, confidence [n]."""
+    def _generate(
+        self, hin: HIN, size: int | float | None, condition: Any, rng: np.random.Generator
+    ) -> Delta:
+        self._no_condition(condition)
+        return super()._generate(hin, size, None, rng)
+
+    def sample(
+        self, hin: HIN, n: int, rng: np.random.Generator, condition: Condition | None = None
+    ) -> Entities:
+        """n nodes from noise by the generator; `hin` gives ratings. It takes no condition."""
+        self._no_condition(condition)
+        real = self._real(hin, self.targets_)
         rows = self.margins_.draw(
-            self._run(self.generator_, rng.standard_normal((n, self.noise))), rng
+            self._forward(self.generator_, rng.standard_normal((n, self.noise))), rng
         )
         columns = self.columns_.decode(self.margins_.matched(rows))
-        z, degree = self._latent(rows, rng), degrees(columns.pop(DEGREE), self.profiles_)
-        row, target, probability = self.autoencoder_.draw(z, degree, rng)
-        rating = nearest_ratings(self.profiles_, self.latents_, z, row, target)
-        score = self._run(self.critic_, rows)[:, 0]
+        z = self._latent(rows, rng)
+        degree = degrees(columns.pop(DEGREE), self.autoencoder_.n_drawable(real.present))
+        row, target, probability = self.autoencoder_.draw(z, degree, rng, real.present)
+        rating = nearest_ratings(real, self._latents(hin, real), z, row, target)
+        score = self._forward(self.critic_, rows)[:, 0]
         confidence = np.searchsorted(self.real_scores_, score, "right") / len(self.real_scores_)
-        return Entities(
-            columns, self.profiles_.link_table(row, target, probability, rating), confidence
+        return Entities(columns, real.link_table(row, target, probability, rating), confidence)
+
+    def _latents(self, hin: HIN, real: Profiles) -> np.ndarray:
+        """Mean of the posterior of each real node [n, latent]."""
+        nothing = np.zeros((len(real.nodes), 0), np.float32)
+        return self._per_graph(
+            hin, "latents", lambda: self.autoencoder_.posterior(real.links, nothing)[0]
         )
 
     def _latent(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -144,11 +177,6 @@ class WGAN(EntityGenerator):
     # ---- the game --------------------------------------------------------------------------------
 
     def _networks(self, generator: Any) -> tuple[Any, Any]:
-        import torch
-        from torch import nn
-
-        from hinaug.nn import MLP, MixedHead
-
         blocks = self._blocks()
         width = sum(w for _, w in blocks)
 
@@ -170,11 +198,6 @@ class WGAN(EntityGenerator):
         return Generator(self.noise, self.hidden), critic
 
     def _play(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        import torch
-
-        from hinaug.nn import gradient_penalty, wasserstein_critic_loss, wasserstein_generator_loss
-        from hinaug.training.threads import torch_threads
-
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         generator, critic = self._networks(random)
         average = {name: p.detach().clone() for name, p in generator.named_parameters()}
@@ -215,10 +238,8 @@ class WGAN(EntityGenerator):
         self.critic_ = {name: p.detach().numpy().copy() for name, p in critic.state_dict().items()}
         return dict(zip(("critic", "generator", "penalty"), history, strict=True))
 
-    def _run(self, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    def _forward(self, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
         """The generator's rows before any draw (logits of categories), or the critic's scores."""
-        import torch
-
         generator, critic = self._networks(torch.Generator())
         network = critic if weights is self.critic_ else generator
         network.load_state_dict(

@@ -97,7 +97,7 @@ def test_learns_from_the_graph_as_it_is_seen_but_from_observed_nodes_only(world)
     hin, _ = world
     first = Synthesis().fit(hin, rng=0).generate(hin, 20, rng=0)
     second = Synthesis().fit(hin + first, rng=0)
-    assert second.profiles_.links.shape == (300, 100)
+    assert second._real(hin + first).links.shape == (300, 100)
     delta = second.generate(hin + first, 20, rng=1)
     assert (hin + first + delta) - first - delta == hin
 
