@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hinaug.cli.known import known_folder
+from hinaug.cli.build import known_folder
 from hinaug.datasets import planted
 from hinaug.io.convert import to_parquet
 from hinaug.io.store import save
@@ -162,7 +162,13 @@ def test_csv_values_are_numbers_only_where_all_are(tmp_path):
     (tmp_path / "u.csv").write_text(
         "\ufeffid;zip;age;city\n1;007;30;NA\n2;12345;;Rome\n1;007;31;Bonn\n;;;\n9;1;2;3;4\n"
     )
-    schema = 'null = ["NA"]\n[node.user]\nid = "id"\nkeep = { postcode = "zip", age = "age", city = "city" }\nlineage = { age = "row" }'
+    schema = """
+        null = ["NA"]
+        [node.user]
+        id = "id"
+        keep = { postcode = "zip", age = "age", city = "city" }
+        lineage = { age = "row" }
+    """
     hin, counts = build([tmp_path / "u.csv"], tomllib.loads(schema))
     assert hin.nodes["user"].to_pylist() == [
         {"id": "1", "postcode": "007", "age": 30, "city": None},
@@ -240,8 +246,12 @@ def test_the_example_is_a_schema_that_builds(tmp_path):
     hin, _ = build([tmp_path], tomllib.loads(EXAMPLE))
     assert hin.nodes["item"].to_pylist() == [{"id": "i", "title": "T", "price": 2, "text": "D"}]
     assert {t: hin.n(t) for t in hin.edges} == {
-        RATES: 1, WROTE: 1, ABOUT: 1, ("item", "in", "category"): 1, ("item", "also_bought", "item"): 1
-    }  # fmt: skip
+        RATES: 1,
+        WROTE: 1,
+        ABOUT: 1,
+        ("item", "in", "category"): 1,
+        ("item", "also_bought", "item"): 1,
+    }
 
 
 def test_a_world_written_as_files_comes_back(tmp_path):

@@ -17,7 +17,6 @@ from hinaug.errors import StoreError, some
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import PARTS, Delta
 from hinaug.graph.edit import State
-from hinaug.graph.edit import State
 from hinaug.graph.hin import HIN
 from hinaug.io.store.folder import MANIFEST
 from hinaug.io.store.pack import class_path, is_learned

@@ -1,0 +1,4 @@
+from .folder import MANIFEST as MANIFEST
+from .folder import manifest_hash as manifest_hash
+from .read import load as load
+from .write import save as save
