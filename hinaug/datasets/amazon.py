@@ -83,11 +83,30 @@ def amazon_reviews(
     https://amazon-reviews-2023.github.io (2023).
     """
     if errors not in ("raise", "skip"):
-        raise ParameterError(f"errors={errors!r}: expected 'raise' or 'skip'")
+        raise ParameterError(
+            f"errors={errors!r}: expected 'raise' or 'skip'", asked=errors, there=("raise", "skip")
+        )
     file = review_file(path, ADDRESS)
     reader = Reader(file, skip=errors == "skip")
+    columns, counts = _collected(reader)
+    if not columns["user"]:
+        raise ParameterError(
+            f"{file}: no reviews in it; expected rows with reviewerID (or user_id) and asin"
+        )
+    nodes, edges, lineage = _tables(columns)
+    if metadata is not None:
+        file_of_items = review_file(metadata, ADDRESS, meta=True)
+        counts |= add_metadata(file_of_items, nodes, edges, lineage, skip=errors == "skip")
+    if report is not None:
+        report.update(counts)
+    log.info("%s: %s", file, ", ".join(f"{n} {c:,}" for n, c in counts.items()))
+    return HIN.from_tables(nodes, edges, lineage=lineage)
+
+
+def _collected(reader: Reader) -> tuple[dict[str, list], dict[str, int]]:
+    """The distinct reviews of a file as columns, and counts of its rows."""
     columns: dict[str, list] = {name: [] for name in KINDS}
-    seen: dict[bytes, int] = {}  # what a review says, without its votes -> its row
+    row_of: dict[bytes, int] = {}  # what a review says, without its votes -> its row
     counts = {"rows": 0, "duplicates": 0, "unreadable": 0}
     for record in records(reader):
         counts["rows"] += 1
@@ -98,32 +117,20 @@ def amazon_reviews(
             continue
         votes = {name: row.pop(name) for name in VOTES}
         said = hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        if said in seen:
+        if said in row_of:
             counts["duplicates"] += 1
-            _raise_votes(columns, seen[said], votes)
+            _raise_votes(columns, row_of[said], votes)
             continue
-        seen[said] = len(columns["user"])
+        row_of[said] = len(columns["user"])
         for name, value in (row | votes).items():
             columns[name].append(value)
     counts["unreadable"] = reader.skipped
     counts["rows"] += reader.skipped_lines
-    if not columns["user"]:
-        raise ParameterError(
-            f"{file}: no reviews in it; expected rows with reviewerID (or user_id) and asin"
-        )
-    nodes, edges, lineage = _tables(columns)
-    if metadata is not None:
-        counts |= add_metadata(
-            review_file(metadata, ADDRESS, meta=True), nodes, edges, lineage, skip=errors == "skip"
-        )
-    if report is not None:
-        report.update(counts)
-    log.info("%s: %s", file, ", ".join(f"{n} {c:,}" for n, c in counts.items()))
-    return HIN.from_tables(nodes, edges, lineage=lineage)
+    return columns, counts
 
 
 def _raise_votes(columns: dict[str, list], row: int, votes: dict[str, int | None]) -> None:
-    """A review that was collected twice has the votes of the later time, which are the higher ones."""
+    """Gives a review that was collected twice its later votes, which are the higher ones."""
     old = {name: columns[name][row] for name in VOTES}
     later, former = (
         [-1 if v[name] is None else v[name] for name in ("helpful_total", "helpful_yes")]
@@ -145,9 +152,7 @@ def _tables(
         count[pair] = count.get(pair, 0) + 1
         ids.append(pair if count[pair] == 1 else f"{pair}#{count[pair]}")
     names = pa.array(ids, pa.string())
-    keep = [
-        c for c in KEPT if table[c].null_count < table.num_rows
-    ]  # no column for what the file does not have
+    keep = [c for c in KEPT if table[c].null_count < table.num_rows]  # what the file has
     recorded = [c for c in ("rating", "time") if c in keep]
     nodes = {
         "user": pa.table({"id": pa.array(sorted(set(columns["user"])), pa.string())}),

@@ -37,12 +37,11 @@ class Reader:
         """
         self.skipped += 1
         if not self.skip:
-            start = (
-                content
-                if isinstance(content, str)
-                else json.dumps(_without_name(content), default=str, skipkeys=True)
-            )
-            start = re.split(r"[\"']?reviewerName", start)[0][:60]  # a person's name is not printed
+            if not isinstance(content, str):
+                content = json.dumps(_without_name(content), default=str, skipkeys=True)
+            start = re.split(r"[\"']?reviewerName", content)[0][
+                :60
+            ]  # a person's name is not printed
             raise ParameterError(
                 f"{self.file}, {self.unit} {self.line}: {why}; it starts {start!r}. errors='skip' "
                 "counts such rows instead"
@@ -58,20 +57,16 @@ def review_file(path: Any, address: str, meta: bool = False) -> Path:
     wanted = f"{what} ending in {', '.join(ENDINGS)}, as published at {address}"
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist; expected {wanted}")
-    names = {p: p.name.lower() for p in path.iterdir() if not p.name.startswith(".")}
-    found = sorted(
-        p
-        for p, name in names.items()
-        if name.endswith(ENDINGS) and name.startswith("meta_") == meta
-    )
+    names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+    found = [name for name in names if _is_of_kind(name.lower(), meta)]
     if len(found) != 1:
-        there = (
-            f"several: {[p.name for p in found]}; name one"
-            if found
-            else f"none among {sorted(p.name for p in names)[:12]}"
-        )
+        there = f"several: {found}; name one" if found else f"none among {names[:12]}"
         raise FileNotFoundError(f"{path}: expected {wanted}; found {there}")
-    return found[0]
+    return path / found[0]
+
+
+def _is_of_kind(name: str, meta: bool) -> bool:
+    return name.endswith(ENDINGS) and name.startswith("meta_") == meta
 
 
 def records(reader: Reader) -> Iterator[Mapping[str, Any]]:
@@ -157,11 +152,8 @@ def _open(file: Path) -> Any:
             return gzip.open(file, "rb")
     if file.suffix == ".zip":
         archive = zipfile.ZipFile(file)
-        inside = [
-            n
-            for n in archive.namelist()
-            if n.lower().endswith(".csv") and not n.startswith("__MACOSX")
-        ]
+        names = [n for n in archive.namelist() if not n.startswith("__MACOSX")]
+        inside = [n for n in names if n.lower().endswith(".csv")]
         if len(inside) != 1:
             raise ParameterError(
                 f"{file}: expected one .csv inside, found {archive.namelist()[:5]}"
@@ -171,11 +163,9 @@ def _open(file: Path) -> Any:
 
 
 def _without_name(content: Any) -> Any:
-    return (
-        {k: v for k, v in content.items() if k != "reviewerName"}
-        if isinstance(content, Mapping)
-        else content
-    )
+    if not isinstance(content, Mapping):
+        return content
+    return {k: v for k, v in content.items() if k != "reviewerName"}
 
 
 def _is_csv(file: Path) -> bool:

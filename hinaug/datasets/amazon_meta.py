@@ -1,10 +1,11 @@
-"""Amazon product metadata: titles, prices, brands, categories and Amazon's own "also bought" lists."""
+"""Amazon product metadata: titles, prices, brands, categories, and lists such as "also bought"."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,35 @@ def add_metadata(
 ) -> dict[str, int]:
     """Puts what the file says of the graph's items into the tables; gives counts."""
     ids = nodes["item"]["id"].to_pylist()
-    known, found, repeated = set(ids), dict[str, Mapping[str, Any]](), 0
     reader = Reader(file, skip, meta=True)
+    found, repeated = _found(reader, set(ids))
+    if not found:
+        log.warning(
+            "%s: no item of the reviews is in it; is it of the same category and year?", file
+        )
+    rows = {item: found.get(item, {}) for item in ids}
+    nodes["item"] = pa.table({"id": nodes["item"]["id"], **_columns(list(rows.values()))})
+    lineage["item"] = "row"
+    for relation, type, names in (("made_by", "brand", _brands), ("in", "category", _categories)):
+        links = _links(rows, names)
+        if links:
+            nodes[type] = pa.table({"id": pa.array(sorted({name for _, name in links}), _TEXT)})
+            edges["item", relation, type] = pairs(links, _TEXT, _TEXT)
+            lineage["item", relation, type] = "row"
+    for relation, fields in RELATED.items():  # lineage unknown: Amazon computed it from behaviour
+        links = _links_among(rows, fields)
+        if links:
+            edges["item", relation, "item"] = pairs(links, _TEXT, _TEXT)
+    return {
+        "metadata_items": len(found),
+        "metadata_repeated": repeated,
+        "metadata_unreadable": reader.skipped,
+    }
+
+
+def _found(reader: Reader, known: set[str]) -> tuple[dict[str, Mapping[str, Any]], int]:
+    """{item: its first record} of the known items, and how many records came again."""
+    found, repeated = dict[str, Mapping[str, Any]](), 0
     for record in records(reader):
         item = _item(record)
         if not item:
@@ -44,44 +72,32 @@ def add_metadata(
             repeated += 1
         elif item in known:
             found[item] = record
-    rows = [found.get(i, {}) for i in ids]
-    if not found:
-        log.warning(
-            "%s: no item of the reviews is in it; is it of the same category and year?", file
-        )
-    brands = [(i, b) for i, r in zip(ids, rows, strict=True) for b in _unique(_brands(r))]
-    categories = [(i, c) for i, r in zip(ids, rows, strict=True) for c in _unique(_categories(r))]
+    return found, repeated
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    """Title, price and text of each record; columns without any value are left out."""
     columns = {
         "title": pa.array([_line(r.get("title")) for r in rows], _TEXT),
         "price": pa.array([_price(r.get("price")) for r in rows], pa.float32()),
         "text": pa.array([_words(r) for r in rows], _TEXT),
     }
-    there = {name: values for name, values in columns.items() if values.null_count < len(values)}
-    nodes["item"] = pa.table({"id": nodes["item"]["id"], **there})
-    lineage["item"] = "row"
-    for type, links in (("brand", brands), ("category", categories)):
-        relation = ("item", "made_by" if type == "brand" else "in", type)
-        if links:
-            nodes[type] = pa.table({"id": pa.array(sorted({b for _, b in links}), _TEXT)})
-            edges[relation] = pairs(links, _TEXT, _TEXT)
-            lineage[relation] = "row"
-    for (
-        name,
-        fields,
-    ) in RELATED.items():  # their lineage stays unknown: computed by Amazon from behaviour
-        near = [
-            (i, j)
-            for i, r in zip(ids, rows, strict=True)
-            for j in _unique(_related(r, fields))
-            if j in known and j != i
-        ]
-        if near:
-            edges["item", name, "item"] = pairs(near, _TEXT, _TEXT)
-    return {
-        "metadata_items": len(found),
-        "metadata_repeated": repeated,
-        "metadata_unreadable": reader.skipped,
-    }
+    return {name: values for name, values in columns.items() if values.null_count < len(values)}
+
+
+def _links(
+    rows: Mapping[str, Mapping[str, Any]], names: Callable[[Mapping[str, Any]], Iterable[str]]
+) -> list[tuple[str, str]]:
+    """(item, name) for each distinct name that an item's record has."""
+    return [(item, name) for item, row in rows.items() for name in dict.fromkeys(names(row))]
+
+
+def _links_among(
+    rows: Mapping[str, Mapping[str, Any]], fields: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """(item, other item) for each other item of the graph that the fields of a record name."""
+    links = _links(rows, partial(_related, fields=fields))
+    return [(item, other) for item, other in links if other in rows and other != item]
 
 
 def _item(record: Mapping[str, Any]) -> str:
@@ -89,10 +105,6 @@ def _item(record: Mapping[str, Any]) -> str:
         return identity(record.get("parent_asin")) or identity(record.get("asin"))
     except UnicodeEncodeError:
         return ""
-
-
-def _unique(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
 
 
 def _lines(value: Any) -> Iterator[str]:
@@ -120,14 +132,8 @@ def _price(value: Any) -> float | None:
 
 
 def _words(record: Mapping[str, Any]) -> str | None:
-    return (
-        " ".join(
-            part
-            for name in ("title", "description", "features")
-            for part in _lines(record.get(name))
-        )
-        or None
-    )
+    names = ("title", "description", "features")
+    return " ".join(part for name in names for part in _lines(record.get(name))) or None
 
 
 def _categories(record: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How values in Amazon files are read: ids, texts, numbers, and what stands nested in odd places."""
+"""How values in Amazon files are read: ids, texts, numbers, and lists and dicts of them."""
 
 from __future__ import annotations
 
@@ -36,11 +36,9 @@ def text(value: Any) -> str | None:
 def plain(text: str) -> str:
     """HTML entities read; halves of a character, which escapes in JSON can leave, replaced."""
     text = html.unescape(text)
-    return (
-        text
-        if text.isascii()
-        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def leaves(value: Any, parse: bool = True) -> Iterator[str]:
@@ -52,20 +50,31 @@ def leaves(value: Any, parse: bool = True) -> Iterator[str]:
     todo = [value]
     while todo:
         value = todo.pop(0)
-        if parse and isinstance(value, str) and value.strip()[:1] in ("[", "{"):
-            inner = literal(value.strip())
-            value = value if inner is None else inner
+        if parse and isinstance(value, str):
+            value = _parsed(value)
         if isinstance(value, Mapping):
-            named = [v for v in value.values() if isinstance(v, str | list | tuple | Mapping)]
-            value = named or list(value)
+            value = _values_or_keys(value)
         if isinstance(value, list | tuple | set):
             todo = [*value, *todo]
         elif isinstance(value, str):
             yield value
-        elif (
-            isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-        ):
+        elif _is_number(value):
             yield identity(value)
+
+
+def _parsed(source: str) -> Any:
+    """Text in the notation of a list or dict as that list or dict; other text as it is."""
+    inner = literal(source.strip()) if source.strip()[:1] in ("[", "{") else None
+    return source if inner is None else inner
+
+
+def _values_or_keys(value: Mapping) -> list[Any]:
+    named = [v for v in value.values() if isinstance(v, str | list | tuple | Mapping)]
+    return named or list(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def literal(source: str) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hinaug.datasets.unpack import publish, root, unpack
+from hinaug.progress import track
 
 CONNECT = 5.0  # seconds; without a network this fails fast
 BLOCK = 1 << 18
@@ -31,15 +32,16 @@ def download_to(
     all.
 
     What a broken connection left stays in `.part-NAME` beside the target, where no reader looks,
-    and the next call goes
-    on there. md5: of files that are known; another one is an OSError, and nothing is kept. Raises
-    OSError, BadZipFile.
+    and the next call goes on there.
+
+    addresses: of the files.
+    md5: of files that are known; if a file has another one, that is an OSError and nothing is kept.
+    Raises OSError, BadZipFile.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     left = target.parent / f".part-{target.name}"
-    part = (
-        target.parent / f".part-{target.name}-{os.getpid()}-{threading.get_ident()}"
-    )  # two at once do not mix
+    own = f"{os.getpid()}-{threading.get_ident()}"  # two at once do not mix
+    part = target.parent / f".part-{target.name}-{own}"
     try:
         left.rename(part)
     except OSError:
@@ -73,11 +75,9 @@ def _keep(part: Path, left: Path) -> None:
 
 
 def _check(file: Path, expected: str) -> None:
-    found = (
-        hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-        if file.is_file()
-        else expected
-    )
+    if not file.is_file():
+        return
+    found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
     if found != expected:
         raise OSError(
             f"the md5 of {file.name} is {found}, expected {expected}; not used; ask again for "
@@ -86,11 +86,9 @@ def _check(file: Path, expected: str) -> None:
 
 
 def _fetch(address: str, folder: Path) -> Path:
-    """The file of an address; `NAME.partial` until it is whole, beside it what is known of the
-    whole.
+    """The file of an address. Until it is whole it is called NAME.partial, and NAME.known beside it
+    says what the whole one is.
     """
-    from hinaug.progress import track
-
     file = folder / urllib.parse.unquote_plus(Path(urllib.parse.urlparse(address).path).name)
     if file.is_file():
         return file
@@ -101,16 +99,8 @@ def _fetch(address: str, folder: Path) -> Path:
         if not start:
             mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             known.write_text(json.dumps({"address": address, "size": size, "mark": mark}))
-        blocks = iter(lambda: answer.read(BLOCK), b"")
         steps = (size - start) // BLOCK + 1 if size > start else None
-        try:
-            for block in track(blocks, f"downloading {file.name} (256 KiB blocks)", steps):
-                out.write(block)
-        except http.client.HTTPException as error:
-            raise OSError(
-                f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__}); ask "
-                "again to go on from there"
-            ) from error
+        _copy(answer, out, size, f"downloading {file.name} (256 KiB blocks)", steps)
     if size and partial.stat().st_size != size:
         raise OSError(
             f"cut off after {partial.stat().st_size:,} of {size:,} bytes; ask again to go on from "
@@ -121,6 +111,18 @@ def _fetch(address: str, folder: Path) -> Path:
     return file
 
 
+def _copy(answer: Any, out: Any, size: int, label: str, steps: int | None) -> None:
+    """Writes what the server sends, block by block, under a progress bar."""
+    try:
+        for block in track(iter(lambda: answer.read(BLOCK), b""), label, steps):
+            out.write(block)
+    except http.client.HTTPException as error:
+        raise OSError(
+            f"cut off after {out.tell():,} of {size:,} bytes ({type(error).__name__}); ask "
+            "again to go on from there"
+        ) from error
+
+
 def _from_where_it_stopped(address: str, partial: Path, known: Path) -> tuple[Any, int]:
     """The rest of a file, when the server says that it is still the same one, else all of it; and
     where it starts.
@@ -129,21 +131,14 @@ def _from_where_it_stopped(address: str, partial: Path, known: Path) -> tuple[An
         there, have = json.loads(known.read_text()), partial.stat().st_size
     except (OSError, ValueError):
         there, have = {}, 0
-    mark = there.get("mark", "")
-    if (
-        have
-        and there.get("address") == address
-        and mark
-        and not mark.startswith("W/")
-        and have < there["size"]
-    ):
+    mark, size = there.get("mark", ""), there.get("size", 0)
+    is_exact = mark and not mark.startswith("W/")  # a weak mark allows for other bytes
+    if is_exact and there.get("address") == address and 0 < have < size:
         answer = _open(address, {"Range": f"bytes={have}-", "If-Range": mark})
-        if (
-            answer.headers.get("Content-Range")
-            == f"bytes {have}-{there['size'] - 1}/{there['size']}"
-        ):
+        given = answer.headers.get("Content-Range")
+        if given == f"bytes {have}-{size - 1}/{size}":
             return answer, have
-        if not answer.headers.get("Content-Range"):
+        if not given:
             return answer, 0  # another file by now, or a server that gives whole files only
         answer.close()
     return _open(address), 0
@@ -157,11 +152,8 @@ def _open(address: str, headers: Mapping[str, str] | None = None) -> Any:
 
     def ask() -> None:
         try:
-            box.append(
-                urllib.request.urlopen(
-                    urllib.request.Request(address, headers=dict(headers or {})), timeout=CONNECT
-                )
-            )
+            request = urllib.request.Request(address, headers=dict(headers or {}))
+            box.append(urllib.request.urlopen(request, timeout=CONNECT))
         except Exception as error:
             box.append(error)
 

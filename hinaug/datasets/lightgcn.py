@@ -65,17 +65,9 @@ def lightgcn_split(
     file named them first, and no list of old and new numbers is published.
     """
     path = require(folder, ["train.txt", "test.txt"], ADDRESS)
-    files = {name: path / f"{name}.txt" for name in ("train", "valid", "test")}
-    read = {name: _read(file) for name, file in files.items() if file.is_file()}
-    parts = _without_repeats({name: pairs for name, (pairs, _, _) in read.items()})
-    counts = {
-        "repeated": sum(repeated for _, _, repeated in read.values()),
-        "overlap": sum(len(read[name][0]) - len(parts[name]) for name in read),
-    }
-    log.info("%s: %s, %s", path, ", ".join(f"{n} {len(p):,}" for n, p in parts.items()), counts)
+    parts, users, counts = _parts(path)
     if hin is None:
-        hin = _graph(_all(parts), np.concatenate([users for _, users, _ in read.values()]), target)
-        first_id = 0
+        hin, first_id = _graph(_all(parts), users, target), 0
     observed = hin.observed()
     in_graph = _in_graph(observed, target, parts, first_id, path)
 
@@ -92,6 +84,19 @@ def lightgcn_split(
     how |= {"evidence": list(evidence), "keep": []}
     test = _rows(observed, target, in_graph["test"])
     return Split(hin, target, train, train_valid, held, test, tuple(evidence), how)
+
+
+def _parts(path: Path) -> tuple[dict[str, PairIndex], np.ndarray, dict[str, int]]:
+    """The pairs of each file that stand in no earlier one, all users, and counts of the rest."""
+    files = {name: path / f"{name}.txt" for name in ("train", "valid", "test")}
+    read = {name: _read(file) for name, file in files.items() if file.is_file()}
+    parts = _without_repeats({name: pairs for name, (pairs, _, _) in read.items()})
+    counts = {
+        "repeated": sum(repeated for _, _, repeated in read.values()),
+        "overlap": sum(len(read[name][0]) - len(parts[name]) for name in read),
+    }
+    log.info("%s: %s, %s", path, ", ".join(f"{n} {len(p):,}" for n, p in parts.items()), counts)
+    return parts, np.concatenate([users for _, users, _ in read.values()]), counts
 
 
 def _without_repeats(parts: dict[str, PairIndex]) -> dict[str, PairIndex]:

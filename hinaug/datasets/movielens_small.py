@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ USES = ("tagging", "uses", "tag")
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
 _MORE = re.compile(r"\s*(\.\.\.)?\s*See full (summary|synopsis)\s*»?\s*$")
 _INT, _TEXT = pa.int64(), pa.string()
+_KINDS = {"userId": _INT, "movieId": _INT, "rating": pa.float32(), "timestamp": _INT}
 
 
 def movielens_latest_small(
@@ -53,39 +55,37 @@ def movielens_latest_small(
     integers; a tagging is called "user:movie:n". All lineage is "row".
     Official address: https://files.grouplens.org/datasets/movielens/ml-latest-small.zip
     """
-    path = require(
-        folder, ["ratings.csv", "movies.csv", *(["tags.csv"] if tags or tag_nodes else [])], ADDRESS
-    )
-    plot = _plots(plots) if plots is not None else None
-    kinds = {"userId": _INT, "movieId": _INT, "rating": pa.float32(), "timestamp": _INT}
-    ratings = read_delimited(path / "ratings.csv", name=path / "ratings.csv", types=kinds)
-    ratings = ratings.rename_columns(["src", "dst", "rating", "time"])
-    movies = []
-    for row in read_delimited(
-        path / "movies.csv", name=path / "movies.csv", types=kinds
-    ).to_pylist():
-        title, year = split_year(row["title"])
-        genres = [g for g in row["genres"].split("|") if g != "(no genres listed)"]
-        movies.append({"id": row["movieId"], "title": title, "year": year, "genres": genres})
-        if plot is not None:
-            movies[-1]["plot"] = plot.get(row["movieId"])
+    tags = tags or tag_nodes
+    names = ["ratings.csv", "movies.csv", *(["tags.csv"] if tags else [])]
+    path = require(folder, names, ADDRESS)
+    ratings = _read(path / "ratings.csv").rename_columns(["src", "dst", "rating", "time"])
+    movies = _movies(path / "movies.csv", None if plots is None else _plots(plots))
     nodes, edges = assemble(ratings, movies, sorted({g for m in movies for g in m["genres"]}))
-    used = [ratings["src"]]
-    if tags or tag_nodes:
-        table = in_order(
-            read_delimited(path / "tags.csv", name=path / "tags.csv", types=kinds),
-            "userId",
-            "timestamp",
-            "movieId",
-            "tag",
-        )
-        used.append(table["userId"])
+    users = ratings["src"].chunks
+    if tags:
+        table = in_order(_read(path / "tags.csv"), "userId", "timestamp", "movieId", "tag")
+        users += table["userId"].chunks
         more_nodes, more_edges = _taggings(table, tag_nodes)
         nodes |= more_nodes
         edges |= more_edges
-    users = pc.unique(pa.chunked_array([c for column in used for c in column.chunks], _INT))
-    nodes = {"user": in_order(pa.table({"id": users}), "id"), **nodes}
+    ids = pc.unique(pa.chunked_array(users, _INT))
+    nodes = {"user": in_order(pa.table({"id": ids}), "id"), **nodes}
     return HIN.from_tables(nodes, edges, lineage="row")
+
+
+def _read(file: Path) -> pa.Table:
+    return read_delimited(file, name=file, types=_KINDS)
+
+
+def _movies(file: Path, plots: Mapping[int, str | None] | None) -> list[dict[str, Any]]:
+    """Id, title, year, genres and, with `plots`, plot of each movie."""
+    movies = []
+    for row in _read(file).to_pylist():
+        title, year = split_year(row["title"])
+        genres = [g for g in row["genres"].split("|") if g != "(no genres listed)"]
+        movie = {"id": row["movieId"], "title": title, "year": year, "genres": genres}
+        movies.append(movie if plots is None else {**movie, "plot": plots.get(row["movieId"])})
+    return movies
 
 
 def _taggings(
@@ -115,11 +115,9 @@ def _taggings(
 
 def _plots(where: Any) -> Mapping[int, str | None]:
     path = checks.folder(where, "movielens_latest_small").expanduser()
-    path = (
-        require(path, ["ml-latest-small.item"], "(no official address)") / "ml-latest-small.item"
-        if not path.is_file()
-        else path
-    )
+    if not path.is_file():
+        name = "ml-latest-small.item"
+        path = require(path, [name], "(no official address)") / name
     with open(path, encoding="utf-8", newline="") as stream:  # fields hold quoted line breaks
         rows = csv.DictReader(stream, delimiter="\t")
         for name in ("raw_movieID", "intro:token_seq"):
@@ -129,6 +127,6 @@ def _plots(where: Any) -> Mapping[int, str | None]:
 
 
 def _plot(text: str) -> str | None:
-    """Without the web page's own words: "See full summary", "Add a Plot"."""
+    """The plot without the words of the web page, "See full summary" and "Add a Plot"."""
     text = " ".join(_MORE.sub("", text).split())
     return None if not text or text.startswith("Add a Plot") else text

@@ -10,14 +10,15 @@ world, where who meets whom is chance.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import Any, Literal, overload
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
 from hinaug import checks
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 
 RATES = ("user", "rates", "item")
 WROTE = ("user", "wrote", "review")
@@ -44,16 +45,40 @@ VERDICTS = (
 
 @overload
 def planted(
-    n_users: int = ..., n_items: int = ..., n_groups: int = ..., *, degree: float = ..., thin: float = ...,
-    thin_degree: int = ..., within: float = ..., attribute: float = ..., missing: float = ..., dim: int = ...,
-    tags: bool = ..., rng: Any = ..., shuffle: bool = ..., return_truth: Literal[False] = ...,
-) -> HIN: ...  # fmt: skip
+    n_users: int = ...,
+    n_items: int = ...,
+    n_groups: int = ...,
+    *,
+    degree: float = ...,
+    thin: float = ...,
+    thin_degree: int = ...,
+    within: float = ...,
+    attribute: float = ...,
+    missing: float = ...,
+    dim: int = ...,
+    tags: bool = ...,
+    rng: Any = ...,
+    shuffle: bool = ...,
+    return_truth: Literal[False] = ...,
+) -> HIN: ...
 @overload
 def planted(
-    n_users: int = ..., n_items: int = ..., n_groups: int = ..., *, degree: float = ..., thin: float = ...,
-    thin_degree: int = ..., within: float = ..., attribute: float = ..., missing: float = ..., dim: int = ...,
-    tags: bool = ..., rng: Any = ..., shuffle: bool = ..., return_truth: Literal[True],
-) -> tuple[HIN, dict[str, np.ndarray]]: ...  # fmt: skip
+    n_users: int = ...,
+    n_items: int = ...,
+    n_groups: int = ...,
+    *,
+    degree: float = ...,
+    thin: float = ...,
+    thin_degree: int = ...,
+    within: float = ...,
+    attribute: float = ...,
+    missing: float = ...,
+    dim: int = ...,
+    tags: bool = ...,
+    rng: Any = ...,
+    shuffle: bool = ...,
+    return_truth: Literal[True],
+) -> tuple[HIN, dict[str, np.ndarray]]: ...
 def planted(
     n_users: int = 200,
     n_items: int = 120,
@@ -98,84 +123,152 @@ def planted(
     "wrote", "review") and ("review", "about", "item"), one review for each rating. All lineage is
     "row".
     """
-    for name, value in (
-        ("n_users", n_users),
-        ("n_items", n_items),
-        ("thin_degree", thin_degree),
-        ("dim", dim),
-    ):
-        checks.whole(value, f"planted: {name}")
-    for name, part in (
-        ("degree", degree),
-        ("thin", thin),
-        ("within", within),
-        ("attribute", attribute),
-        ("missing", missing),
-    ):
-        checks.number(part, f"planted: {name}", "a number")
+    _check(
+        {"n_users": n_users, "n_items": n_items, "thin_degree": thin_degree, "dim": dim},
+        {
+            "degree": degree,
+            "thin": thin,
+            "within": within,
+            "attribute": attribute,
+            "missing": missing,
+        },
+    )
     if not 1 <= checks.whole(n_groups, "planted: n_groups", 1) <= n_items:
-        raise ParameterError(f"planted: n_groups={n_groups}: between 1 and n_items={n_items}")
+        raise ParameterError(
+            f"planted: n_groups={n_groups}: between 1 and n_items={n_items}",
+            asked=n_groups,
+            there=n_items,
+        )
     rng = checks.generator(rng, "planted")
     user_topic = rng.permutation(np.arange(n_users) % n_groups)
     item_topic = rng.permutation(np.arange(n_items) % n_groups)
     src, dst = _interactions(
         user_topic, item_topic, n_groups, degree, thin, thin_degree, within, rng
     )
+    ratings = _rated(src, dst, user_topic, item_topic, shuffle, rng)
+    words = [_topic_words(topic) for topic in range(n_groups)]
+    users = _users(user_topic, n_groups, attribute, rng)
+    items = [_sentence(rng, words[topic], 8, 4) for topic in item_topic]
+    reviews = _reviews(ratings, [words[topic] for topic in item_topic], rng)
+    users = _with_holes(users, missing, rng)
+    nodes, edges = _tables(users, items, reviews, ratings)
+    if tags:
+        _add_tags(nodes, edges, {word for group in words for word in group})
+    if dim:
+        nodes["item"]["x"] = bag_of_words(items, dim)
+        nodes["review"]["x"] = bag_of_words(reviews, dim)
+    hin = HIN.from_tables(nodes, edges, lineage="row")
+    return (hin, {"user_topic": user_topic, "item_topic": item_topic}) if return_truth else hin
+
+
+class Ratings(NamedTuple):
+    """Who rated what, one row a pair, sorted by user and time: positions, ratings, seconds, [n]."""
+
+    src: np.ndarray
+    dst: np.ndarray
+    rating: np.ndarray
+    time: np.ndarray
+
+
+def _check(whole: Mapping[str, Any], numbers: Mapping[str, Any]) -> None:
+    for name, value in whole.items():
+        checks.whole(value, f"planted: {name}")
+    for name, value in numbers.items():
+        checks.number(value, f"planted: {name}", "a number")
+
+
+def _topic_words(topic: int) -> tuple[str, ...]:
+    """The words of a topic; beyond those that have a name they are made up."""
+    return TOPICS[topic] if topic < len(TOPICS) else tuple(f"w{topic}{k}" for k in "abcdef")
+
+
+def _job(topic: int) -> str:
+    return JOBS[topic] if topic < len(JOBS) else f"job{topic}"
+
+
+def _rated(
+    src: np.ndarray,
+    dst: np.ndarray,
+    user_topic: np.ndarray,
+    item_topic: np.ndarray,
+    shuffle: bool,
+    rng: np.random.Generator,
+) -> Ratings:
+    """Ratings, higher inside the user's topic, and times; then `shuffle` permutes the items."""
     likes = np.where(user_topic[src] == item_topic[dst], 4.3, 2.8)
     rating = np.clip(np.rint(likes + rng.normal(0, 0.8, len(src))), 1, 5)
     time = 1_577_836_800 + rng.choice(10**8, len(src), replace=False)
     if shuffle:
         dst = _shuffled(src, dst, rng)
     order = np.lexsort((time, src))
-    src, dst, rating, time = src[order], dst[order], rating[order], time[order]
+    return Ratings(src[order], dst[order], rating[order], time[order].astype(np.int64))
 
-    words = [
-        TOPICS[t % len(TOPICS)] if t < len(TOPICS) else tuple(f"w{t}{k}" for k in "abcdef")
-        for t in range(n_groups)
+
+def _users(
+    topic: np.ndarray, n_groups: int, attribute: float, rng: np.random.Generator
+) -> dict[str, list]:
+    """Job and age of each user; both follow the topic, the job with probability `attribute`."""
+    n = len(topic)
+    shown = np.where(rng.random(n) < attribute, topic, rng.integers(n_groups, size=n))
+    age = np.clip(np.rint(rng.normal(22 + 10 * topic, 4)), 12, 90)
+    return {"age": [int(a) for a in age], "job": [_job(t) for t in shown.tolist()]}
+
+
+def _with_holes(
+    columns: dict[str, list], missing: float, rng: np.random.Generator
+) -> dict[str, list]:
+    """The columns with None for a share of their values."""
+    n = len(next(iter(columns.values())))
+    holes = rng.random((len(columns), n)) < missing
+    return {
+        name: [None if hole else value for value, hole in zip(values, row, strict=True)]
+        for (name, values), row in zip(columns.items(), holes, strict=True)
+    }
+
+
+def _reviews(
+    ratings: Ratings, item_words: Sequence[Sequence[str]], rng: np.random.Generator
+) -> list[str]:
+    """One text a rating: words of the item's topic, and a verdict that fits the rating."""
+    return [
+        f"{_sentence(rng, item_words[item], 4, 5)} {VERDICTS[int(rating) - 1][rng.integers(2)]}"
+        for item, rating in zip(ratings.dst, ratings.rating, strict=True)
     ]
-    jobs = np.array([JOBS[t] if t < len(JOBS) else f"job{t}" for t in range(n_groups)])
-    told = np.where(
-        rng.random(n_users) < attribute, user_topic, rng.integers(n_groups, size=n_users)
-    )
-    age = np.clip(np.rint(rng.normal(22 + 10 * user_topic, 4)), 12, 90)
-    items = [_sentence(rng, words[t], 8, 4) for t in item_topic]
-    reviews = [
-        f"{_sentence(rng, words[item_topic[i]], 4, 5)} {VERDICTS[int(r) - 1][rng.integers(2)]}"
-        for i, r in zip(dst, rating, strict=True)
-    ]
-    hole = rng.random((2, n_users)) < missing
-    users_id, items_id = _ids("u", n_users), _ids("i", n_items)
-    review_id = _ids("r", len(src))
-    time = time.astype(np.int64)
+
+
+def _tables(
+    users: dict[str, list], items: list[str], reviews: list[str], ratings: Ratings
+) -> tuple[dict[str, dict[str, Any]], dict[EdgeType, dict[str, Any]]]:
+    """Node and edge tables; items and reviews are given by their texts."""
+    user_ids, item_ids = _ids("u", len(users["age"])), _ids("i", len(items))
+    review_ids = _ids("r", len(reviews))
+    rated = {"rating": ratings.rating, "time": ratings.time}
+    src, dst = [user_ids[u] for u in ratings.src], [item_ids[i] for i in ratings.dst]
+    titles = [" ".join(text.split()[:2]) for text in items]
     nodes: dict[str, dict[str, Any]] = {
-        "user": {
-            "id": users_id,
-            "age": [None if h else int(a) for a, h in zip(age, hole[0], strict=True)],
-            "job": [None if h else str(j) for j, h in zip(jobs[told], hole[1], strict=True)],
-        },
-        "item": {"id": items_id, "title": [" ".join(t.split()[:2]) for t in items], "text": items},
-        "review": {"id": review_id, "text": reviews, "rating": rating, "time": time},
+        "user": {"id": user_ids, **users},
+        "item": {"id": item_ids, "title": titles, "text": items},
+        "review": {"id": review_ids, "text": reviews, **rated},
     }
-    who, what = [users_id[u] for u in src], [items_id[i] for i in dst]
-    edges: dict[tuple[str, str, str], dict[str, Any]] = {
-        RATES: {"src": who, "dst": what, "rating": rating, "time": time},
-        WROTE: {"src": who, "dst": review_id},
-        ABOUT: {"src": review_id, "dst": what},
+    edges: dict[EdgeType, dict[str, Any]] = {
+        RATES: {"src": src, "dst": dst, **rated},
+        WROTE: {"src": src, "dst": review_ids},
+        ABOUT: {"src": review_ids, "dst": dst},
     }
-    if tags:
-        vocabulary = sorted({w for group in words for w in group})
-        nodes["tag"] = {"id": vocabulary}
-        has = [
-            (i, w)
-            for i, text in zip(items_id, items, strict=True)
-            for w in sorted(set(text.split()) & set(vocabulary))
-        ]
-        edges[HAS] = {"src": [i for i, _ in has], "dst": [w for _, w in has]}
-    if dim:
-        nodes["item"]["x"] = bag_of_words(items, dim)
-        nodes["review"]["x"] = bag_of_words(reviews, dim)
-    hin = HIN.from_tables(nodes, edges, lineage="row")
-    return (hin, {"user_topic": user_topic, "item_topic": item_topic}) if return_truth else hin
+    return nodes, edges
+
+
+def _add_tags(
+    nodes: dict[str, dict[str, Any]], edges: dict[EdgeType, dict[str, Any]], words: set[str]
+) -> None:
+    """A node for each topic word, and an edge to it from each item whose text has it."""
+    nodes["tag"] = {"id": sorted(words)}
+    has = [
+        (item, word)
+        for item, text in zip(nodes["item"]["id"], nodes["item"]["text"], strict=True)
+        for word in sorted(set(text.split()) & words)
+    ]
+    edges[HAS] = {"src": [item for item, _ in has], "dst": [word for _, word in has]}
 
 
 def bag_of_words(texts: Sequence[str | None], dim: int = 32) -> np.ndarray:
@@ -218,13 +311,7 @@ def _interactions(
     n = np.minimum(n, n_items)
     keys = np.log(np.maximum(share, 1e-12)) + rng.gumbel(size=share.shape)
     ranked = np.argsort(-keys, axis=1)
-    src = np.repeat(np.arange(n_users), n)
-    dst = (
-        np.concatenate([ranked[u, : n[u]] for u in range(n_users)])
-        if n_users
-        else np.zeros(0, np.int64)
-    )
-    return src, dst
+    return np.repeat(np.arange(n_users), n), ranked[np.arange(n_items) < n[:, None]]
 
 
 def _shuffled(src: np.ndarray, dst: np.ndarray, rng: np.random.Generator) -> np.ndarray:

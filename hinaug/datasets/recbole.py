@@ -130,11 +130,10 @@ def _typed(column: pa.ChunkedArray, kind: str) -> Any:
     if kind == "float":
         return column.cast(pa.float64())
     parts = pc.split_pattern_regex(pc.utf8_trim_whitespace(column.fill_null("")), r"\s+")
+    words = [[word for word in row if word] for row in parts.to_pylist()]
     if kind == "token_seq":
-        return pa.array([[w for w in p if w] for p in parts.to_pylist()], pa.list_(pa.string()))
-    return pa.array(
-        [[float(w) for w in p if w] or None for p in parts.to_pylist()], pa.list_(pa.float64())
-    )
+        return pa.array(words, pa.list_(pa.string()))
+    return pa.array([list(map(float, row)) or None for row in words], pa.list_(pa.float64()))
 
 
 def _nodes(path: Path, key: str, used: pa.ChunkedArray) -> pa.Table:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_GROUPLENS = "GroupLens terms: research use, no redistribution without permission, cite Harper and Konstan (2015)."
+_GROUPLENS = (
+    "GroupLens terms: research use, no redistribution without permission, cite Harper and Konstan "
+    "(2015)."
+)
+_AMAZON = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 _LIBRAHU = "https://github.com/librahu/HIN-Datasets-for-Recommendation-and-Network-Embedding"
 _IHGCL = "https://github.com/wangyu0627/IHGCL"
 _LIGHTGCN = "https://github.com/gusye1234/LightGCN-PyTorch"
@@ -16,9 +20,12 @@ _RAW = "raw/HEAD"  # a file of the repository's main branch, as it is
 class Source:
     """Where a data set is published.
 
-    address: the official one: a file or archive, or the page of the files in `parts`. files:
-    patterns, one of which a folder must match in full to count as found. md5: of files, where the
-    publisher's are known. parts: address of each file, where there is no archive.
+    address: the official one, of a file or archive, or of the page of the files in `parts`.
+    files: lists of patterns; a folder counts as found if it matches all of one list.
+    terms: of use, in a sentence.
+    reader: the function of `hinaug.datasets` that reads it.
+    md5: of files, where the publisher's are known.
+    parts: the address of each file, where there is no archive.
     """
 
     address: str
@@ -62,7 +69,7 @@ SOURCES = {
         "movielens_latest_small",
     ),
     "amazon-musical-instruments": Source(
-        "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/reviews_Musical_Instruments_5.json.gz",
+        f"{_AMAZON}/reviews_Musical_Instruments_5.json.gz",
         (("*.json.gz",), ("*.json",), ("*.jsonl*",), ("*.csv.zip",), ("*.csv",)),
         "No terms stated by the publisher; cite He and McAuley (WWW 2016) and McAuley et al. "
         "(SIGIR 2015).",
@@ -76,31 +83,60 @@ SOURCES = {
     ),
     "hetrec2011-lastfm-2k": Source(
         "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip",
-        (("artists.dat", "tags.dat", "user_artists.dat", "user_friends.dat", "user_taggedartists.dat"),),
+        (
+            (
+                "artists.dat",
+                "tags.dat",
+                "user_artists.dat",
+                "user_friends.dat",
+                "user_taggedartists.dat",
+            ),
+        ),
         "Non-commercial use; cite Last.fm and Cantador, Brusilovsky and Kuflik (HetRec 2011).",
         "hetrec_lastfm",
     ),
     "amazon-hin": _hin(
-        "Amazon", "amazon", "amazon_hin", "user_item.dat", "item_brand.dat", "item_category.dat", "item_view.dat"
+        "Amazon",
+        "amazon",
+        "amazon_hin",
+        "user_item.dat",
+        "item_brand.dat",
+        "item_category.dat",
+        "item_view.dat",
     ),
     "yelp-hin": _hin(
-        "Yelp", "yelp", "yelp_hin",
-        "user_business.dat", "user_user.dat", "user_compliment.dat", "business_city.dat", "business_category.dat",
+        "Yelp",
+        "yelp",
+        "yelp_hin",
+        "user_business.dat",
+        "user_user.dat",
+        "user_compliment.dat",
+        "business_city.dat",
+        "business_category.dat",
     ),
     "gowalla": _split(
-        _LIGHTGCN, "data/gowalla",
+        _LIGHTGCN,
+        "data/gowalla",
         "No terms stated by the publishers; cite He et al. (SIGIR 2020) and Cho, Myers and "
         "Leskovec (KDD 2011).",
-        "train.txt", "test.txt",
+        "train.txt",
+        "test.txt",
     ),
     "lastfm-lightgcnpp": _split(
-        _LIGHTGCNPP, "data/lastfm",
+        _LIGHTGCNPP,
+        "data/lastfm",
         "Non-commercial use (HetRec 2011, Last.fm); cite Cantador et al. (2011) and Lee et al. "
         "(RecSys 2024).",
-        "train.txt", "valid.txt", "test.txt",
+        "train.txt",
+        "valid.txt",
+        "test.txt",
     ),
     "ml-1m-lightgcnpp": _split(
-        _LIGHTGCNPP, "data/ml-1m", _GROUPLENS + " Split: Lee et al. (RecSys "
-                                                "2024).", "train.txt", "valid.txt", "test.txt"
+        _LIGHTGCNPP,
+        "data/ml-1m",
+        _GROUPLENS + " Split: Lee et al. (RecSys 2024).",
+        "train.txt",
+        "valid.txt",
+        "test.txt",
     ),
-}  # fmt: skip
+}

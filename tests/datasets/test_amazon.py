@@ -12,14 +12,39 @@ from hinaug.datasets import amazon_reviews
 from hinaug.datasets.amazon import ABOUT, RATES, WROTE
 
 ROWS = [
-    {"reviewerID": "B", "asin": "i2", "reviewerName": "Jane Doe", "helpful": [13, 14],
-     "reviewText": "Works &amp; sounds\nfine", "overall": 5.0, "summary": "good",
-     "unixReviewTime": 1393545600, "reviewTime": "02 28, 2014"},
-    {"reviewerID": "A", "asin": "i2", "reviewerName": "NA", "helpful": [0, 0], "reviewText": "", "overall": 2.0,
-     "summary": "NA", "unixReviewTime": 1363392000, "reviewTime": "03 16, 2013"},
-    {"reviewerID": "A", "asin": "i1", "helpful": [0, 1], "reviewText": "it's \"ok\"", "overall": 3.0, "summary": "meh",
-     "unixReviewTime": 1363392000, "reviewTime": "03 16, 2013"},
-]  # fmt: skip
+    {
+        "reviewerID": "B",
+        "asin": "i2",
+        "reviewerName": "Jane Doe",
+        "helpful": [13, 14],
+        "reviewText": "Works &amp; sounds\nfine",
+        "overall": 5.0,
+        "summary": "good",
+        "unixReviewTime": 1393545600,
+        "reviewTime": "02 28, 2014",
+    },
+    {
+        "reviewerID": "A",
+        "asin": "i2",
+        "reviewerName": "NA",
+        "helpful": [0, 0],
+        "reviewText": "",
+        "overall": 2.0,
+        "summary": "NA",
+        "unixReviewTime": 1363392000,
+        "reviewTime": "03 16, 2013",
+    },
+    {
+        "reviewerID": "A",
+        "asin": "i1",
+        "helpful": [0, 1],
+        "reviewText": 'it\'s "ok"',
+        "overall": 3.0,
+        "summary": "meh",
+        "unixReviewTime": 1363392000,
+        "reviewTime": "03 16, 2013",
+    },
+]
 
 
 def lines(path, rows, form=json.dumps):
@@ -82,12 +107,26 @@ def test_every_form_of_2014_gives_the_same_graph(tmp_path):
 
 def test_2018(tmp_path):
     rows = [
-        {"reviewerID": "A", "asin": "i1", "overall": 4, "verified": True, "vote": "1,234", "reviewTime": "09 1, 2016",
-         "style": {"Color:": " Red"}, "image": ["https://x/1.jpg"]},
-        {"reviewerID": "A", "asin": "i1", "overall": 5, "verified": False, "reviewText": "half \ud83d",
-         "unixReviewTime": 1},
+        {
+            "reviewerID": "A",
+            "asin": "i1",
+            "overall": 4,
+            "verified": True,
+            "vote": "1,234",
+            "reviewTime": "09 1, 2016",
+            "style": {"Color:": " Red"},
+            "image": ["https://x/1.jpg"],
+        },
+        {
+            "reviewerID": "A",
+            "asin": "i1",
+            "overall": 5,
+            "verified": False,
+            "reviewText": "half \ud83d",
+            "unixReviewTime": 1,
+        },
         {"reviewerID": "B", "asin": "i1", "overall": None, "reviewText": 7},
-    ]  # fmt: skip
+    ]
     hin = amazon_reviews(lines(tmp_path / "r.json", rows))
     assert hin.ids("review").to_pylist() == ["A/i1", "A/i1#2", "B/i1"]  # twice, both kept
     assert hin.n(RATES) == 3
@@ -172,23 +211,40 @@ def test_folder_errors(tmp_path):
 def test_metadata(tmp_path, year):
     if year == 2014:
         rows = [
-            {"asin": "i1", "title": "Strings &amp; Co", "price": 9.5, "brand": "Acme",
-             "categories": [["Music", "Strings"], ["Music"]],
-             "related": {"also_bought": ["i2", "i2", "zz", "i1"], "also_viewed": ["i2"]},
-             "description": "Nickel"},
+            {
+                "asin": "i1",
+                "title": "Strings &amp; Co",
+                "price": 9.5,
+                "brand": "Acme",
+                "categories": [["Music", "Strings"], ["Music"]],
+                "related": {"also_bought": ["i2", "i2", "zz", "i1"], "also_viewed": ["i2"]},
+                "description": "Nickel",
+            },
             {"asin": "i1", "title": "again"},
             {"asin": "other", "title": "not in the graph"},
-        ]  # fmt: skip
+        ]
         meta = lines(tmp_path / "meta_x.json.gz", rows, repr)
     else:
         rows = [
-            {"asin": "i1", "title": "Strings & Co", "price": "$9.50", "brand": "by\n   Acme",
-             "category": ["Music", "Strings"], "also_buy": ["i2"], "also_view": ["i2"], "description": ["Nickel", ""]},
+            {
+                "asin": "i1",
+                "title": "Strings & Co",
+                "price": "$9.50",
+                "brand": "by\n   Acme",
+                "category": ["Music", "Strings"],
+                "also_buy": ["i2"],
+                "also_view": ["i2"],
+                "description": ["Nickel", ""],
+            },
             {"asin": "i1", "title": "again"},
-            {"asin": "i2", "title": "var aPageStart = (new "
-                                    "Date()).getTime();", "price": "$1.00 - $2.00",
-             "brand": "", "category": []},
-        ]  # fmt: skip
+            {
+                "asin": "i2",
+                "title": "var aPageStart = (new Date()).getTime();",
+                "price": "$1.00 - $2.00",
+                "brand": "",
+                "category": [],
+            },
+        ]
         meta = lines(tmp_path / "meta_x.json", rows)
     report = {}
     hin = amazon_reviews(lines(tmp_path / "r.json", ROWS), metadata=meta, report=report)

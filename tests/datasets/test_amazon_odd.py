@@ -76,11 +76,25 @@ def test_2023(tmp_path):
     hin = read(tmp_path, *rows, metadata=meta(tmp_path, about))
     assert linked(hin, RATES) == [("A", "p1"), ("B", "v1")]  # the parent where there is one
     assert hin.nodes["review"].to_pylist() == [
-        {"id": "A/p1", "text": "Great<br />", "summary": "good & loud", "rating": 5.0, "time": 1588687728,
-         "helpful_yes": 3, "verified": True},
-        {"id": "B/v1", "text": "Great<br />", "summary": None, "rating": 5.0, "time": 1588687728,
-         "helpful_yes": 0, "verified": True},
-    ]  # fmt: skip
+        {
+            "id": "A/p1",
+            "text": "Great<br />",
+            "summary": "good & loud",
+            "rating": 5.0,
+            "time": 1588687728,
+            "helpful_yes": 3,
+            "verified": True,
+        },
+        {
+            "id": "B/v1",
+            "text": "Great<br />",
+            "summary": None,
+            "rating": 5.0,
+            "time": 1588687728,
+            "helpful_yes": 0,
+            "verified": True,
+        },
+    ]
     assert hin.nodes["item"].to_pylist()[0] == {
         "id": "p1",
         "title": "Strings",
@@ -199,11 +213,16 @@ def test_times(tmp_path, stamp, seconds):
 
 @pytest.mark.parametrize(
     ("field", "value", "why"),
-    [("overall", [5], "the rating is '.5.'"), ("overall", {"a": 1}, "the rating"), ("unixReviewTime", "May", "the time stamp is 'May'"),
-     ("unixReviewTime", 1e17, "expected seconds or "
-                              "milliseconds"), ("vote", "some", "the number of votes"),
-     ("helpful", [1, 2, 3], "expected .yes, all."), ("unixReviewTime", None, "day is out of range")],
-)  # fmt: skip
+    [
+        ("overall", [5], "the rating is '.5.'"),
+        ("overall", {"a": 1}, "the rating"),
+        ("unixReviewTime", "May", "the time stamp is 'May'"),
+        ("unixReviewTime", 1e17, "expected seconds or milliseconds"),
+        ("vote", "some", "the number of votes"),
+        ("helpful", [1, 2, 3], "expected .yes, all."),
+        ("unixReviewTime", None, "day is out of range"),
+    ],
+)
 def test_odd_numbers_are_named(tmp_path, field, value, why):
     row = {"reviewerName": "Jane", "reviewTime": "02 30, 2014", **OLD, field: value}
     with pytest.raises(ValueError, match=rf"r\.json, line 1: .*{why}") as error:
@@ -232,9 +251,17 @@ def test_helpful(tmp_path, helpful, yes, total):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(["one &amp;", ["two", None, "  "]], "one &\ntwo"), (7, "7"), ({"en": "hello", "n": 3}, "hello"), ([], None), (False, None),
-     ("[sic]", "[sic]"), ("NaN", "NaN"), (float("nan"), None)],
-)  # fmt: skip
+    [
+        (["one &amp;", ["two", None, "  "]], "one &\ntwo"),
+        (7, "7"),
+        ({"en": "hello", "n": 3}, "hello"),
+        ([], None),
+        (False, None),
+        ("[sic]", "[sic]"),
+        ("NaN", "NaN"),
+        (float("nan"), None),
+    ],
+)
 def test_text_in_odd_places(tmp_path, value, said):
     assert (
         read(tmp_path, {**OLD, "reviewText": value}).nodes["review"].to_pylist()[0].get("text")
@@ -247,8 +274,14 @@ def test_the_same_review_twice(tmp_path):
     matter.
     """
     row = {**OLD, "reviewerName": "Jane", "helpful": [1, 2], "style": {"Size": "L"}}
-    rows = [row, {**row, "helpful": [4, 6]}, dict(reversed({**row, "reviewerName": "J."}.items())), {**row, "helpful": None},
-            {**row, "overall": 1.0}, {**row, "verified": True}]  # fmt: skip
+    rows = [
+        row,
+        {**row, "helpful": [4, 6]},
+        dict(reversed({**row, "reviewerName": "J."}.items())),
+        {**row, "helpful": None},
+        {**row, "overall": 1.0},
+        {**row, "verified": True},
+    ]
     prints = set()
     for order in list(itertools.permutations(rows))[::31]:
         report = {}
@@ -262,13 +295,27 @@ def test_the_same_review_twice(tmp_path):
 
 def test_metadata_in_odd_places(tmp_path):
     rows = [
-        {"asin": "i1", "related": None, "brand": ["by Acme", "Beta", "Acme"], "categories": [[["a", "b"], ["c"]], [None, "a"]],
-         "also_buy": "i2", "also_view": {"i3": 4, "i1": 2}, "bought_together": {"x": ["i2"], "y": "zz"}, "price": float("nan")},
-        {"asin": "i2", "related": "{'also_bought': ['i3'], 'also_viewed': "
-                                  "[]}", "also_buy": [], "also_view": [None, "i2", 3],
-         "description": {"a": "short", "b": ["long"]}, "brand": {}, "price": "$1 - $2"},
+        {
+            "asin": "i1",
+            "related": None,
+            "brand": ["by Acme", "Beta", "Acme"],
+            "categories": [[["a", "b"], ["c"]], [None, "a"]],
+            "also_buy": "i2",
+            "also_view": {"i3": 4, "i1": 2},
+            "bought_together": {"x": ["i2"], "y": "zz"},
+            "price": float("nan"),
+        },
+        {
+            "asin": "i2",
+            "related": "{'also_bought': ['i3'], 'also_viewed': []}",
+            "also_buy": [],
+            "also_view": [None, "i2", 3],
+            "description": {"a": "short", "b": ["long"]},
+            "brand": {},
+            "price": "$1 - $2",
+        },
         {"asin": "none of the graph", "also_buy": ["i1"]},
-    ]  # fmt: skip
+    ]
     report = {}
     reviews = [{**OLD, "asin": i} for i in ("i1", "i2", "i3")]
     hin = read(tmp_path, *reviews, metadata=meta(tmp_path, *rows), report=report)

@@ -11,7 +11,8 @@ FILES = {
     "tags.dat": "tagID\ttagValue\n8\tmetal\n1\t80s\n",
     "user_artists.dat": "userID\tartistID\tweight\n10\t12\t5\n2\t12\t70\n2\t3\t9\n",
     "user_friends.dat": "userID\tfriendID\n2\t10\n10\t2\n",
-    "user_taggedartists.dat": "userID\tartistID\ttagID\tday\tmonth\tyear\n2\t3\t8\t1\t4\t2009\n2\t3\t1\t2\t1\t1970\n"
+    "user_taggedartists.dat": "userID\tartistID\ttagID\tday\tmonth\tyear\n"
+    "2\t3\t8\t1\t4\t2009\n2\t3\t1\t2\t1\t1970\n"
     "2\t99\t8\t1\t4\t2009\n10\t12\t8\t1\t5\t2010\n",
 }
 
@@ -41,9 +42,11 @@ def test_graph(folder):
     assert hin.edges[LISTENS]["weight"].to_pylist() == [9, 70, 5]
     assert linked(hin, FRIEND) == [(2, 10), (10, 2)]
     assert hin.nodes["tagging"].to_pylist() == [
-        {"id": "2:3:1", "text": "metal", "time": 1238544000}, {"id": "2:99:1", "text": "metal", "time": 1238544000},
-        {"id": "2:3:2", "text": "80s", "time": None}, {"id": "10:12:1", "text": "metal", "time": 1272672000},
-    ]  # fmt: skip
+        {"id": "2:3:1", "text": "metal", "time": 1238544000},
+        {"id": "2:99:1", "text": "metal", "time": 1238544000},
+        {"id": "2:3:2", "text": "80s", "time": None},
+        {"id": "10:12:1", "text": "metal", "time": 1272672000},
+    ]
     assert linked(hin, WROTE) == [(2, "2:3:1"), (2, "2:99:1"), (2, "2:3:2"), (10, "10:12:1")]
     assert linked(hin, ABOUT) == [("2:3:1", 3), ("2:3:2", 3), ("10:12:1", 12)]  # 99 is in no list
     assert linked(hin, USES) == [("2:3:1", 8), ("2:99:1", 8), ("2:3:2", 1), ("10:12:1", 8)]

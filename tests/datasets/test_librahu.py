@@ -29,12 +29,17 @@ def folder(tmp_path):
 def test_amazon(folder):
     hin = amazon_hin(folder)
     assert {t: hin.ids(t).to_pylist() for t in hin.nodes} == {
-        "user": [0, 7], "item": [0, 1], "brand": [0], "category": [1, 3], "view": [9]
-    }  # fmt: skip
+        "user": [0, 7],
+        "item": [0, 1],
+        "brand": [0],
+        "category": [1, 3],
+        "view": [9],
+    }
     assert hin.edges["user", "rates", "item"].to_pylist() == [
-        {"src": 0, "dst": 0, "rating": 1, "time": 50}, {"src": 1, "dst": 1, "rating": 3, "time": 100},
+        {"src": 0, "dst": 0, "rating": 1, "time": 50},
+        {"src": 1, "dst": 1, "rating": 3, "time": 100},
         {"src": 1, "dst": 0, "rating": 5, "time": 200},
-    ]  # fmt: skip
+    ]
     assert [x.tolist() for x in hin.links(("item", "in", "category"))] == [[0, 0], [0, 1]]
     assert hin.schema.edge_lineage["item", "made_by", "brand"] == "row"
     assert hin.schema.edge_lineage["item", "has", "view"] is None

@@ -25,8 +25,11 @@ def test_100k_official(ml_100k):
     assert hin.column(RATES, "rating").to_pylist() == [5, 1, 4, 3]
     assert hin.column(RATES, "time").to_pylist() == [881250900, 881250900, 881250000, 881250949]
     assert hin.nodes["user"].drop_columns(["id"]).to_pylist()[1] == {
-        "age": 24, "gender": "M", "occupation": "technician", "zip": "T8H1N"
-    }  # fmt: skip
+        "age": 24,
+        "gender": "M",
+        "occupation": "technician",
+        "zip": "T8H1N",
+    }
     movies = hin.nodes["movie"].to_pylist()
     assert [m["title"] for m in movies] == [
         '12 "Angry" Men',

@@ -11,10 +11,22 @@ def write(folder, name, *rows):
 
 
 def test_types_and_missing_rows(tmp_path):
-    write(tmp_path, "d.inter", ("user_id:token", "item_id:token", "rating:float", "timestamp:float"),
-          ("b", "10", "4", "7"), ("a", "9", "", "3"), ("a", "x", "2.5", "1"))  # fmt: skip
-    write(tmp_path, "d.item", ("item_id:token", "words:token_seq", "vec:float_seq", "note"),
-          ("10", "red  blue", "1 2.5", "n"), ("9", "", "", ""), ("7", "w", "0 1", ""))  # fmt: skip
+    write(
+        tmp_path,
+        "d.inter",
+        ("user_id:token", "item_id:token", "rating:float", "timestamp:float"),
+        ("b", "10", "4", "7"),
+        ("a", "9", "", "3"),
+        ("a", "x", "2.5", "1"),
+    )
+    write(
+        tmp_path,
+        "d.item",
+        ("item_id:token", "words:token_seq", "vec:float_seq", "note"),
+        ("10", "red  blue", "1 2.5", "n"),
+        ("9", "", "", ""),
+        ("7", "w", "0 1", ""),
+    )
     hin = recbole_atomic(tmp_path)
     assert hin.ids("item").to_pylist() == ["7", "9", "10", "x"]  # numbers by value, then text
     assert hin.ids("user").to_pylist() == ["a", "b"]

@@ -35,8 +35,16 @@ def test_graph(file, tmp_path):
     ]
     assert hin.ids("review").to_pylist() == ["c1", "c2", "c3"]
     last = hin.nodes["review"].to_pylist()[2]
-    assert last == {"id": "c3", "text": "Mum's, with\n\"beans\"", "rating": None, "thumbs_up": 7, "thumbs_down": 2, "replies": 1,
-                    "reputation": 10, "imported": 1622648873}  # fmt: skip
+    assert last == {
+        "id": "c3",
+        "text": 'Mum\'s, with\n"beans"',
+        "rating": None,
+        "thumbs_up": 7,
+        "thumbs_down": 2,
+        "replies": 1,
+        "reputation": 10,
+        "imported": 1622648873,
+    }
     assert hin.edges[RATES]["rating"].to_pylist() == [5, 4, None]
     assert [x.tolist() for x in hin.links(ABOUT)] == [[0, 1, 2], [1, 0, 1]]
     assert "Jane" not in "".join(str(hin.table(t).to_pylist()) for t in [*hin.nodes, *hin.edges])
