@@ -159,8 +159,7 @@ def nearest_graph(features: np.ndarray, k: int = 10) -> sp.csr_array:
     """Each node's k nearest others by the cosine of their features, where it is above 0, as rows
     that sum to 1. CSR [n, n].
     """
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    near = nearest_rows(unit, k)
+    near = nearest_rows(features, k)
     total = np.asarray(near.sum(axis=1)).ravel()
     return sp.csr_array(sp.diags_array((1 / np.maximum(total, 1e-12)).astype(np.float32)) @ near)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -230,13 +231,32 @@ def among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def interactions(hin: HIN, relation: EdgeType, weight: str | None = None) -> sp.csr_array:
     """The relation as CSR; weight "confidence" counts observed edges as 1 and generated ones as
-    they say.
+    they say. Raises ParameterError for a weight that is infinite or NaN.
     """
-    return (
-        hin.adjacency(relation)
-        if weight is None
-        else hin.adjacency(relation, weight=weight, duplicates="max")
-    )
+    if weight is None:
+        return hin.adjacency(relation)
+    links = hin.adjacency(relation, weight=weight, duplicates="max")
+    check_weights(links.data, f"edges {relation}, column {weight!r}")
+    return links
+
+
+def check_weights(weights: np.ndarray, where: str) -> None:
+    """ParameterError unless every weight of a link is a finite number."""
+    n_bad = int(np.count_nonzero(~np.isfinite(weights)))
+    if n_bad:
+        raise ParameterError(
+            f"{where}: {n_bad:,} of {len(weights):,} links have a weight that is infinite or NaN; "
+            "weights are finite numbers: clip them or drop those rows",
+            asked=n_bad,
+            there=len(weights),
+        )
+
+
+def linked_targets(links: sp.csr_array) -> np.ndarray:
+    """Whether each target has a link, bool [n_targets]. The links count, not the sum of their
+    weights, which may be 0; a link of weight 0 says nothing and does not count.
+    """
+    return np.bincount(links.indices[links.data != 0], minlength=links.shape[1]) > 0
 
 
 def held_out(hin: HIN, relation: EdgeType, pairs: pa.Table) -> tuple[np.ndarray, sp.csr_array]:

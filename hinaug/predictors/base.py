@@ -23,7 +23,7 @@ from hinaug.errors import FoldInError, KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions, pairs_fingerprint
+from hinaug.graph.pairs import check_weights, interactions, pairs_fingerprint
 from hinaug.graph.schema import EdgeType
 from hinaug.graph.validate import check_positions
 from hinaug.training.estimator import Estimator
@@ -221,14 +221,21 @@ class FoldsIn(LinkPredictor):
             A table (or dict of columns) with k rows, for methods that read columns of the sources.
 
         NaN where the method cannot tell. Targets of the history are scored too. Raises
-        NotFittedError before `fit`, and ParameterError for histories of another width.
+        NotFittedError before `fit`, and ParameterError for histories of another width, weights
+        that are not finite, or another number of attributes.
         """
         self._check_fitted()
         history = self._as_history(histories)
-        scores = self._fold_in(
-            history, None if attributes is None else tb.as_table(attributes, "attributes")
-        )
-        return np.asarray(scores, np.float32)
+        check_weights(history.data, f"{type(self).__name__}.fold_in: histories")
+        table = None if attributes is None else tb.as_table(attributes, "attributes")
+        if table is not None and table.num_rows != history.shape[0]:
+            raise ParameterError(
+                f"fold_in: {history.shape[0]:,} histories and {table.num_rows:,} rows of "
+                "attributes; give each source a row",
+                asked=table.num_rows,
+                there=history.shape[0],
+            )
+        return np.asarray(self._fold_in(history, table), np.float32)
 
     def _as_history(self, histories: Any) -> sp.csr_array:
         """Histories as CSR float32 [k, fitted targets]; repeated ids count once."""
@@ -281,6 +288,7 @@ class FoldsInItems(LinkPredictor):
             grown.dst_ids_ = pa.concat_arrays(
                 [self.dst_ids_, hin.nodes[self.relation[2]]["id"].chunk(0).take(pa.array(new))]
             )
+            grown.__dict__.pop("_caches", None)  # positions among the targets before
         return grown
 
     def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
@@ -289,6 +297,25 @@ class FoldsInItems(LinkPredictor):
         `self` is a shallow copy: replace arrays, do not write into them.
         """
         raise NotImplementedError(f"{type(self).__name__} has no _fold_in_items(self, hin, new)")
+
+    def _fitted_links(
+        self, hin: HIN, new: np.ndarray, weight: str | None = None
+    ) -> tuple[sp.csr_array, sp.csr_array]:
+        """What `hin` says of the fitted sources, in the order of the fit: their links with the
+        fitted targets, CSR [n_sources, n_fitted], and with the targets at `new`, [n_sources, k].
+        """
+        at = self._positions_of_fitted(hin)
+        row = np.flatnonzero(at >= 0)  # the others are not in this graph: no links
+        ones = np.ones(len(row), np.float32)
+        pick = sp.csr_array((ones, (row, np.arange(len(row)))), shape=(len(at), len(row)))
+        history = self._history(hin, at[row], weight)
+        links = interactions(hin, self.relation, weight)[at[row]][:, new]
+        return (pick @ history).tocsr(), (pick @ links).tocsr()
+
+    def _positions_of_fitted(self, hin: HIN) -> np.ndarray:
+        """The position in `hin` of each fitted source, int64; -1 for one that it does not have."""
+        ids = hin.nodes[self.relation[0]]["id"].chunk(0)
+        return tb.lookup(ids, self.src_ids_).astype(np.int64)
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,41 +13,81 @@ import scipy.sparse as sp
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
-from hinaug.predictors.gfcf import BLOCK, columns, low_pass, normalised, smooth, spreading
+from hinaug.predictors.base import FoldsIn
+from hinaug.predictors.gfcf import (
+    BLOCK,
+    FIXED_BASIS,
+    HOLDS_GRAPH,
+    columns,
+    low_pass,
+    normalised,
+    smooth,
+    spreading,
+    unlinked,
+)
 
 ORDERS = {"euler": 1, "rk4": 4}
 
 
 @dataclass(eq=False)
-class BSPM(LinkPredictor):
-    """Blurring-sharpening process models (Choi et al., SIGIR 2023, the variant with early merge).
+class BSPM(FoldsIn):
+    """Scores items by blurring a history over the item graph and sharpening it again.
 
     With R, V and D_i as in `GFCF` and P = R^T R, a row s of scores that starts as history(u)
     follows two equations:
 
-        blurring      ds/dt = s (P - I)     for the time `blur`, by Euler's method,
-        merging       s + beta * history(u) D_i^-1/2 V V^T D_i^1/2,
-        sharpening    ds/dt = -s P          for the time `sharpen`, by `solver`.
+        blurring      ds/dt = s (P - I)     for the time `blur`, by Euler's method
+        merging       s + beta * history(u) D_i^-1/2 V V^T D_i^1/2
+        sharpening    ds/dt = -s P          for the time `sharpen`, by `solver`
 
-    Blurring spreads a history over the graph (one Euler step of time 1 is GF-CF's linear filter);
-    sharpening takes back what is common to all, so that personal differences stand out.
+    Blurring spreads a history over the graph (one Euler step of time 1 is GF-CF's linear filter).
+    Sharpening takes back what is common to all, so that personal differences stand out. (Choi et
+    al., "Blurring-Sharpening Process Models for Collaborative Filtering", SIGIR 2023, the variant
+    with early merge.)
 
-    relation: the edge type whose links are scored.
-    dim, beta: of the ideal low pass, as `dim` and `alpha` of `GFCF`. With `sharpen`, these defaults
-        were the best on validation pairs of gowalla (30,000 sources, 41,000 items, 0.07 % linked);
-        where links are dense take fewer dimensions.
-    blur, sharpen: times. A sharpening of 0 leaves GF-CF. blur_steps, sharpen_steps: of the solvers.
-    solver: "rk4"; or "euler", four times cheaper, for times below 1: past that it overshoots.
-    weight: a numeric edge column as the values of the links; "confidence" weighs generated edges by
-        what they say.
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    dim, beta
+        Of the low-pass filter, as `dim` and `alpha` of `GFCF`. With `sharpen`, these defaults were
+        the best on validation pairs of gowalla (30,000 sources, 41,000 items, 0.07 % linked); where
+        links are dense take fewer dimensions.
+    blur, sharpen
+        Times. A sharpening of 0 leaves GF-CF.
+    blur_steps, sharpen_steps
+        Steps of the solvers.
+    solver
+        "rk4"; or "euler", four times cheaper, for times below 1: past that it overshoots.
+    weight
+        A numeric edge column as the values of the links, at least 0; "confidence" weighs generated
+        edges by what they say, at fit and in the history that is scored.
+
+    Learned: `graph_`, R as CSR [sources, items]; `degree_` [items]; `basis_`, V [items, dim]. **A
+    saved model holds every link it was fitted on**: R has an entry for each of them.
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
     time.
-    Time: GFCF's to fit; to score, at most 2 links multiplications a source and Euler step, four
-    times that for "rk4". Memory O(items x dim + links): no item-item matrix is built.
+
+    Raises ParameterError for parameters out of range, and for weights that are negative or not
+    finite. Time: GFCF's to fit; to score, at most two multiplications a link for each source and
+    Euler step, four times that for "rk4". Memory O(items x dim + links): no item-item matrix is
+    built.
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = BSPM(("user", "rates", "item"), dim=16).fit(hin, rng=0)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
+    >>> model.fold_in([["i0", "i5"]]).shape
+    (1, 120)
     """
+
+    HOLDS_DATA: ClassVar[str | None] = HOLDS_GRAPH
+    NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
     dim: int = 448
     beta: float = 0.2
@@ -72,17 +113,20 @@ class BSPM(LinkPredictor):
         self.basis_ = low_pass(self.graph_, self.dim, rng)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        history = self._history(hin, src, self.weight)
-        spread, scores = (
-            spreading(self.graph_),
-            np.float32(self.beta) * smooth(history, self.basis_, self.degree_),
-        )
-        for at in range(0, len(src), BLOCK):
+        return self._columns(hin, self._from(self._history(hin, src, self.weight)))
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return self._from(history)
+
+    def _from(self, history: sp.csr_array) -> np.ndarray:
+        spread = spreading(self.graph_)
+        scores = np.float32(self.beta) * smooth(history, self.basis_, self.degree_)
+        for at in range(0, len(scores), BLOCK):
             rows = slice(at, at + BLOCK)
             scores[rows] = self._filtered(history[rows], scores[rows], spread).T
         scores[:, self.degree_ == 0] = np.nan
-        scores[history @ (self.degree_ > 0).astype(np.float32) == 0] = np.nan
-        return self._columns(hin, scores)
+        scores[unlinked(history, self.degree_)] = np.nan
+        return scores
 
     def _filtered(
         self, rows: sp.csr_array, merged: np.ndarray, spread: Callable[[np.ndarray], np.ndarray]

@@ -11,12 +11,12 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from hinaug.errors import ParameterError
+from hinaug.errors import FoldInError, ParameterError
 from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
+from hinaug.graph.pairs import interactions, linked_targets
+from hinaug.predictors.base import FoldsIn, FoldsInItems
 
 BLOCK = 1024
 
@@ -26,42 +26,78 @@ SMALL = 4096
 
 
 @dataclass(eq=False)
-class EASE(LinkPredictor):
-    """Embarrassingly shallow autoencoders (Steck, "Embarrassingly Shallow Autoencoders for Sparse
-    Data", WWW 2019).
+class EASE(FoldsIn, FoldsInItems):
+    """Scores an item by weights of the items in a history: a linear autoencoder in closed form.
 
-    With X the links [sources, items], the item-item weights B with zero diagonal that minimise |X -
-    X B|^2 + l2 |B|^2 are
+    With X the links [sources, items], the item-item weights B with zero diagonal that minimise
+    |X - X B|^2 + l2 |B|^2 are
 
-        P = (X^T X + l2 I)^-1,      B_ij = -P_ij / P_jj,      score(u, .) = history(u) B.
+        P = (X^T X + l2 I)^-1
+        B_ij = -P_ij / P_jj
+        score(u, .) = history(u) B
 
-    Two kinds of side information leave it in closed form. `side` puts attributes of the sources
-    beside X, as items that nobody asks for (Jeunen et al., "Closed-Form Models for Collaborative
-    Filtering with Side-Information", RecSys 2020). `prior` replaces l2 |B|^2 by l2 |B - c/l2 S|^2,
-    with S the cosines of each item with those nearest to it by its features and c the
-    `prior_weight`: where links say little, B falls back on S instead of 0. With Q = c P S,
+    (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.) Two kinds of side
+    information leave it in closed form. `side` puts attributes of the sources beside X, as items
+    that nobody asks for (Jeunen et al., "Closed-Form Models for Collaborative Filtering with
+    Side-Information", RecSys 2020). `prior` replaces l2 |B|^2 by l2 |B - c/l2 S|^2, with S the
+    cosines of each item with those nearest to it by its features and c the `prior_weight`: where
+    links say little, B falls back on S instead of 0. With Q = c P S,
 
-        B_ij = Q_ij - P_ij (1 + Q_jj) / P_jj.
+        B_ij = Q_ij - P_ij (1 + Q_jj) / P_jj
 
-    relation: the edge type whose links are scored.
-    l2: the hyperparameter that matters, worth tuning by decades: the sparser the data, the larger,
-        relative to the counts.
-    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what
-        they say, at fit and in the history that is scored.
-    side: columns of the source type (see `Features`), such as ["age", "job"] or ("review", "x"),
-        the mean vector of the source's reviews. side_weight: how long the rows of a column are
-        beside those of X; tune it by factors of three.
-    constant: a number beside every row of X, with or without side columns; it brings popularity.
-        Try 1 where links are few and tastes alike, and compare side columns with this alone.
-    prior: columns of the target type, such as "x" or ("review", "x"). prior_weight: in units of
-        common sources, as if items of cosine 1 had met so many more; tune it by factors of three.
-        prior_k: neighbours of an item; ten to some dozens do.
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    l2
+        The ridge, and the parameter that matters: tune it by decades. The sparser the data, the
+        larger, relative to the counts.
+    weight
+        A numeric edge column as the values of X; "confidence" weighs generated edges by what they
+        say, at fit and in the history that is scored.
+    side
+        Columns of the source type (see `Features`), such as ["age", "job"] or ("review", "x"), the
+        mean vector of the source's reviews.
+    side_weight
+        How long the rows of a column are beside those of X; tune it by factors of three.
+    constant
+        A number beside every row of X, with or without side columns; it brings popularity. Try 1
+        where links are few and tastes alike, and compare side columns with this alone.
+    prior
+        Columns of the target type, such as "x" or ("review", "x").
+    prior_weight
+        In units of common sources, as if items of cosine 1 had met so many more; tune it by factors
+        of three.
+    prior_k
+        Neighbours of an item; ten to some dozens do.
 
-    The history and side columns are read from the graph that is scored on, so a new user with
-    either is served. NaN for a source without history among the fitted items and without side
+    Learned: `weights_`, B [items + width, items], the rows of the side columns last; `known_`, bool
+    [items]; `side_`, the fitted encoder; `diagonal_`, P_jj [items], and `side_inverse_`, P between
+    the side columns [width, width], which `fold_in_items` needs.
+
+    History and side columns are read from the graph that is scored on, so a new user with either is
+    served. `fold_in` reads side columns from its table; without one they count as missing.
+    `fold_in_items` gives the weights of a refit on the new graph while the fitted users and their
+    other links stay. NaN for a source without history among the fitted items and without side
     columns, and for an item that nobody had at fit time, unless it has neighbours in the prior.
-    Memory 4 items^2 bytes, with side columns 8 (items + width)^2: float32, factorised and inverted
-    in place; refused with MemoryError where that is not there. Time O((items + width)^3).
+
+    Raises ParameterError for l2 of 0 or less or weights that are not finite, MemoryError where the
+    matrix does not fit, and FoldInError for side columns of neighbours in `fold_in` and for a model
+    with a prior in `fold_in_items`. Memory 4 items^2 bytes, with side columns 8 (items + width)^2:
+    float32, factorised and inverted in place. Time O((items + width)^3) to fit and O(items^2) for a
+    new item.
+
+    Example
+    -------
+    >>> from hinaug.graph.hin import HIN
+    >>> rates = ("user", "rates", "item")
+    >>> nodes = {"user": {"id": ["a", "b", "c"]}, "item": {"id": ["p", "q", "r"]}}
+    >>> hin = HIN.from_tables(nodes, {rates: {"src": list("aabbccc"), "dst": list("pqqrpqr")}})
+    >>> model = EASE(rates, l2=1.0).fit(hin)
+    >>> model.score(hin, [0]).round(3).tolist()
+    [[0.5, 0.5, 0.5]]
+    >>> model.fold_in([["p"]]).round(3).tolist()
+    [[0.0, 0.5, 0.0]]
     """
 
     l2: float = 300.0
@@ -80,39 +116,54 @@ class EASE(LinkPredictor):
             )
         x = interactions(hin, self.relation, self.weight)
         self.side_ = None if self.side is None else Features(self.relation[0], self.side).fit(hin)
-        z = self._side(hin)
+        z, _ = self._side(hin)
         n = x.shape[1]
-        check_memory(n + z.shape[1], type(self).__name__, copies=2 if z.shape[1] else 1)
-        self.known_ = np.bincount(x.indices, x.data, minlength=n) > 0
-        gram = np.zeros((n + z.shape[1],) * 2, np.float32)
+        self.known_ = linked_targets(x)
+        inverse = self._inverse(x, z)
+        self.diagonal_ = inverse.diagonal()[:n].copy()
+        self.side_inverse_ = inverse[n:, n:].copy()
+        if self.prior is None:
+            inverse /= -inverse.diagonal()[None, :]
+        else:
+            self._toward(inverse, self._near(hin, self.prior, len(inverse)))
+        np.fill_diagonal(inverse, 0)
+        self.weights_ = np.ascontiguousarray(inverse[:, :n])
+
+    def _inverse(self, x: sp.csr_array, z: np.ndarray) -> np.ndarray:
+        """P over the items and the side columns."""
+        n, width = x.shape[1], z.shape[1]
+        check_memory(n + width, type(self).__name__, copies=2 if width else 1)
+        gram = np.zeros((n + width,) * 2, np.float32)
         fill_gram(gram[:n, :n], x)
-        if z.shape[1]:
+        if width:
             gram[:n, n:] = x.T @ z
             gram[n:, :n] = gram[:n, n:].T
             gram[n:, n:] = z.T @ z
         gram[np.diag_indices_from(gram)] += np.float32(self.l2)
         with threadpool_limits(1 if len(gram) < SMALL else None, "blas"):
             invert_in_place(gram)
-        if self.prior is None:
-            gram /= -gram.diagonal()[None, :]
-        else:
-            self._toward(gram, self._near(hin, self.prior, len(gram)))
-        np.fill_diagonal(gram, 0)
-        self.weights_ = np.ascontiguousarray(gram[:, :n])
+        return gram
 
-    def _side(self, hin: HIN) -> np.ndarray:
-        """What stands beside the links of the sources, [n, width]."""
-        n = hin.n(self.relation[0])
-        parts = [np.full((n, 1), self.constant, np.float32)] if self.constant else []
-        if self.side_ is not None:
-            parts.append(self.side_.encode(hin)[0] * np.float32(self.side_weight))
-        return np.concatenate([np.zeros((n, 0), np.float32), *parts], axis=1)
+    def _side(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
+        """What stands beside the links of all sources, [n, width], and who has side columns [n]."""
+
+        def encoded() -> tuple[np.ndarray, np.ndarray]:
+            n = hin.n(self.relation[0])
+            nothing = np.zeros((n, 0), np.float32), np.zeros(n, bool)
+            return self._beside(*(nothing if self.side_ is None else self.side_.encode(hin)))
+
+        return self._per_graph(hin, "side", encoded)
+
+    def _beside(self, features: np.ndarray, has_any: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The constant and the weighted side columns next to each other."""
+        n = len(features)
+        constant = np.full((n, 1 if self.constant else 0), self.constant, np.float32)
+        return np.concatenate([constant, features * np.float32(self.side_weight)], axis=1), has_any
 
     def _near(self, hin: HIN, columns: Column | list[Column], n: int) -> sp.csr_array:
         """c S as a sparse matrix [n, n]; column j holds the neighbours of item j."""
         rows, _ = Features(self.relation[2], columns).fit(hin).encode(hin)
-        unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        near = nearest_rows(unit, self.prior_k)
+        near = nearest_rows(rows, self.prior_k)
         self.known_ |= np.diff(near.indptr) > 0
         near.resize((n, n))
         return (near.T * np.float32(self.prior_weight)).tocsr()
@@ -127,16 +178,100 @@ class EASE(LinkPredictor):
             rows[...] = rows @ near - rows * scale
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
+        beside, has_side = self._side(hin)
         history = self._history(hin, src, self.weight)
+        return self._columns(hin, self._from(history, beside[src], has_side[src]))
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        k = history.shape[0]
+        features, has_any = np.zeros((k, 0), np.float32), np.zeros(k, bool)
+        if self.side_ is not None:
+            width = len(self.side_inverse_) - bool(self.constant)
+            features = np.zeros((k, width), np.float32)
+            if attributes is not None:
+                features, has_any = self.side_.encode_table(attributes)
+        return self._from(history, *self._beside(features, has_any))
+
+    def _from(self, history: sp.csr_array, beside: np.ndarray, has_side: np.ndarray) -> np.ndarray:
         n = history.shape[1]
         scores = np.asarray(history @ self.weights_[:n], np.float32)
-        nothing = np.diff(history.indptr) == 0
-        scores += self._side(hin)[src] @ self.weights_[n:]
-        if self.side_ is not None:
-            nothing &= ~self.side_.encode(hin)[1][src]
+        scores += beside @ self.weights_[n:]
         scores[:, ~self.known_] = np.nan
-        scores[nothing] = np.nan
-        return self._columns(hin, scores)
+        scores[(np.diff(history.indptr) == 0) & ~has_side] = np.nan
+        return scores
+
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        """The inverse with rows and columns added (bordered inverse), at the cost of a product.
+
+        With G the columns of X^T X + l2 I between what was fitted and the new items, C those among
+        the new items, U = P G and S = C - G^T U,
+
+            P' = [P + U S^-1 U^T, -U S^-1;  -S^-1 U^T, S^-1]
+        """
+        if self.prior is not None:
+            raise FoldInError(
+                "EASE with a prior cannot add new targets: its weights are not those of the "
+                "inverse alone, and the new targets change who is nearest to whom; refit it on a "
+                "graph that has them",
+                asked=self.prior,
+            )
+        history, links = self._fitted_links(hin, new, self.weight)
+        beside = self._side_of_fitted(hin)
+        outside = np.concatenate([(history.T @ links).toarray(), (links.T @ beside).T])
+        inside = (links.T @ links).toarray().astype(np.float64)
+        inside[np.diag_indices_from(inside)] += self.l2
+        u = self._times_inverse(outside.astype(np.float64))
+        self._border(u, _inverted(inside - outside.T @ u))
+        self.known_ = np.append(self.known_, linked_targets(links))
+
+    def _side_of_fitted(self, hin: HIN) -> np.ndarray:
+        """What stands beside the links of the fitted sources, in their order; 0 if not in `hin`."""
+        at = self._positions_of_fitted(hin)
+        return np.where(at[:, None] >= 0, self._side(hin)[0][at], np.float32(0))
+
+    def _times_inverse(self, g: np.ndarray) -> np.ndarray:
+        """P G, float64 [items + width, k], from P_ij = -B_ij P_jj."""
+        n = len(self.diagonal_)
+        scaled = self.diagonal_[:, None] * g[:n]
+        out = np.empty_like(g)
+        for at in range(0, len(g), BLOCK):
+            out[at : at + BLOCK] = -(self.weights_[at : at + BLOCK].astype(np.float64) @ scaled)
+        out[:n] += scaled
+        between = -self.weights_[n:].astype(np.float64) * self.diagonal_  # side columns x items
+        out[:n] += between.T @ g[n:]
+        out[n:] += self.side_inverse_.astype(np.float64) @ g[n:]
+        return out
+
+    def _border(self, u: np.ndarray, corner: np.ndarray) -> None:
+        """Weights and what else is kept of P, for P with rows and columns added."""
+        n, k = len(self.diagonal_), len(corner)
+        turned = u @ corner
+        diagonal = self.diagonal_ + np.vecdot(turned[:n], u[:n])
+        weights = np.empty((len(u) + k, n + k), np.float32)
+        old_rows = np.append(np.arange(n), np.arange(n + k, len(weights)))
+        for at in range(0, len(u), BLOCK):
+            rows = slice(at, at + BLOCK)
+            old = self.weights_[rows] * self.diagonal_ - turned[rows] @ u[:n].T
+            weights[old_rows[rows], :n] = old / diagonal
+        weights[old_rows, n:] = turned / corner.diagonal()
+        weights[n : n + k, :n] = turned[:n].T / diagonal
+        weights[n : n + k, n:] = -corner / corner.diagonal()
+        weights[np.arange(n + k), np.arange(n + k)] = 0
+        self.weights_ = weights
+        self.diagonal_ = np.append(diagonal, corner.diagonal()).astype(np.float32)
+        self.side_inverse_ = (self.side_inverse_ + turned[n:] @ u[n:].T).astype(np.float32)
+
+
+def _inverted(schur: np.ndarray) -> np.ndarray:
+    """The inverse of what is left of the new items' own products."""
+    try:
+        np.linalg.cholesky(schur)
+    except np.linalg.LinAlgError:
+        raise FoldInError(
+            "EASE cannot add these targets: the histories of the fitted sources in the graph are "
+            "not those that it was fitted on; refit it on this graph"
+        ) from None
+    return np.linalg.inv(schur)
 
 
 def fill_gram(out: np.ndarray, x: sp.csr_array) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,36 +15,65 @@ from threadpoolctl import threadpool_limits
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
+from hinaug.predictors.base import FoldsIn
 
 BLOCK = 64  # sources whose dense columns are filtered at once: what is gathered stays in the cache
+HOLDS_GRAPH = "it filters a history over the links between all users and items, so it keeps them"
+FIXED_BASIS = "its low-pass filter comes from the singular vectors of all links, and they change"
 
 
 @dataclass(eq=False)
-class GFCF(LinkPredictor):
-    """GF-CF (Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021).
+class GFCF(FoldsIn):
+    """Scores items by smoothing a history over the item graph: GF-CF, a filter in closed form.
 
-    With X the links [sources, items], D_s and D_i the degrees of sources and items, R = D_s^-1/2 X
-    D_i^-1/2, and V the right singular vectors of R for its `dim` largest singular values,
+    With X the links [sources, items], D_s and D_i the degrees of sources and items,
+    R = D_s^-1/2 X D_i^-1/2, and V the right singular vectors of R for its `dim` largest singular
+    values,
 
-        score(u, .) = history(u) (R^T R + alpha D_i^-1/2 V V^T D_i^1/2):
+        score(u, .) = history(u) (R^T R + alpha D_i^-1/2 V V^T D_i^1/2)
 
     a linear filter of the item-item graph, plus an ideal low-pass filter that keeps the smoothest
-    signals.
+    signals (Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021).
 
-    relation: the edge type whose links are scored.
-    dim: singular vectors of the low pass. 256 is the authors'; the smaller and sparser the data,
-        the fewer.
-    alpha: weight of the low pass; 0.3 is the authors', for sparse data; where links are dense the
-        low pass is worth more.
-    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what
-        they say, at fit and in the history that is scored.
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    dim
+        Singular vectors of the low-pass filter. 256 is the authors'; the smaller and sparser the
+        data, the fewer.
+    alpha
+        Weight of the low-pass filter. 0.3 is the authors', for sparse data; take more where links
+        are dense.
+    weight
+        A numeric edge column as the values of X, at least 0; "confidence" weighs generated edges
+        by what they say, at fit and in the history that is scored.
+
+    Learned: `graph_`, R as CSR [sources, items]; `degree_` [items]; `basis_`, V [items, dim]. **A
+    saved model holds every link it was fitted on**: R has an entry for each of them.
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
-    time. Time O((links + items x dim) x dim) and a few rounds of that to fit, and at most O(links)
-    for each source that is scored; memory O(items x dim + links): no item-item matrix is built.
+    time.
+
+    Raises ParameterError for parameters out of range, and for weights that are negative or not
+    finite. Time O((links + items x dim) x dim) and a few rounds of that to fit, and at most
+    O(links) for each source that is scored; memory O(items x dim + links): no item-item matrix is
+    built.
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = GFCF(("user", "rates", "item"), dim=16).fit(hin, rng=0)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
+    >>> model.fold_in([["i0", "i5"]]).shape
+    (1, 120)
     """
+
+    HOLDS_DATA: ClassVar[str | None] = HOLDS_GRAPH
+    NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
     dim: int = 256
     alpha: float = 0.3
@@ -60,16 +90,24 @@ class GFCF(LinkPredictor):
         self.basis_ = low_pass(self.graph_, self.dim, rng)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        history = self._history(hin, src, self.weight)
-        spread, scores = (
-            spreading(self.graph_),
-            np.float32(self.alpha) * smooth(history, self.basis_, self.degree_),
-        )
-        for at in range(0, len(src), BLOCK):
+        return self._columns(hin, self._from(self._history(hin, src, self.weight)))
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return self._from(history)
+
+    def _from(self, history: sp.csr_array) -> np.ndarray:
+        spread = spreading(self.graph_)
+        scores = np.float32(self.alpha) * smooth(history, self.basis_, self.degree_)
+        for at in range(0, len(scores), BLOCK):
             scores[at : at + BLOCK] += spread(columns(history[at : at + BLOCK])).T
         scores[:, self.degree_ == 0] = np.nan
-        scores[history @ (self.degree_ > 0).astype(np.float32) == 0] = np.nan
-        return self._columns(hin, scores)
+        scores[unlinked(history, self.degree_)] = np.nan
+        return scores
+
+
+def unlinked(history: sp.csr_array, degree: np.ndarray) -> np.ndarray:
+    """Sources that have none of the items that somebody had, bool [len(history)]."""
+    return abs(history) @ (degree > 0).astype(np.float32) == 0
 
 
 def normalised(x: sp.csr_array) -> tuple[sp.csr_array, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,39 +9,58 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
+from hinaug.features.similarity import best_of_rows, lengths, most_similar, shrunken
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
-
-BLOCK_PRODUCTS = (
-    2**23
-)  # multiplications of a block of similarities: bounds its memory at some hundred MB
+from hinaug.predictors.base import FoldsIn, FoldsInItems
 
 
 @dataclass(eq=False)
-class ItemKNN(LinkPredictor):
-    """Item-based nearest neighbours (Deshpande and Karypis, "Item-based top-N recommendation
-    algorithms", TOIS 2004).
+class ItemKNN(FoldsIn, FoldsInItems):
+    """Scores an item by its similarity to the items of a history.
 
-    With x_i the column of links of item i,
+    With x_i the column of links of item i and N_k(j) the k items most similar to j,
 
-        s(i, j) = <x_i, x_j> / (|x_i| |x_j| + shrinkage),       score(u, j) = sum of s(i, j) over i
-        in history(u) and N_k(j)
+        s(i, j) = <x_i, x_j> / (|x_i| |x_j| + shrinkage)
+        score(u, j) = sum of s(i, j) over i in history(u) and N_k(j)
 
-    where N_k(j) holds the k items most similar to j. Equal similarities are ordered by position.
+    Equal similarities are ordered by position (Deshpande and Karypis, "Item-based top-N
+    recommendation algorithms", TOIS 2004).
 
-    relation: the edge type whose links are scored.
-    k: neighbours kept an item. More neighbours are steadier, fewer are sharper; past some hundred
-        little changes.
-    shrinkage: pulls down similarities that rest on few common sources; in units of common sources.
-        20 where items have dozens of links; some hundred where they have a few.
-    weight: a numeric edge column as the values of x; "confidence" weighs generated edges by what
-        they say, at fit and in the history that is scored.
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    k
+        Neighbours kept an item. More are steadier, fewer are sharper; past some hundred little
+        changes.
+    shrinkage
+        Pulls down similarities that rest on few common sources, in units of common sources. 20
+        where items have dozens of links, some hundred where they have a few.
+    weight
+        A numeric edge column as the values of x; "confidence" weighs generated edges by what they
+        say, at fit and in the history that is scored.
 
-    The history is read from the graph that is scored on, so a new user with history is served. NaN
-    for a source without history among the fitted items, and for an item that nobody had at fit
-    time. Time O(sum over users of degree^2), in blocks; memory O(items x k); nothing dense is
-    built.
+    Learned: `similarity_`, CSR [items, items], row i the items that have i among their neighbours;
+    `lengths_`, |x_i| [items].
+
+    The history is read from the graph that is scored on, so a new user with history is served. A
+    new item (`fold_in_items`) gets neighbours and becomes one: the same as a refit while the fitted
+    users' other links stay. NaN for a source without history among the fitted items, and for an
+    item that nobody had at fit time.
+
+    Raises ParameterError for k below 1, a negative shrinkage or weights that are not finite. Time
+    O(sum over users of degree^2), in blocks; memory O(items x k).
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = ItemKNN(("user", "rates", "item"), k=20).fit(hin)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
+    >>> model.fold_in([["i0", "i5"]]).shape
+    (1, 120)
     """
 
     k: int = 100
@@ -55,44 +73,34 @@ class ItemKNN(LinkPredictor):
                 f"ItemKNN: k is at least 1 and shrinkage at least 0; got k={self.k}, "
                 f"shrinkage={self.shrinkage}"
             )
-        x = interactions(hin, self.relation, self.weight)
-        xt = x.T.tocsr()
-        norm = np.sqrt(xt.multiply(xt).sum(axis=1)).astype(np.float32)
-        blocks = [self._neighbours(xt, x, norm, start, stop) for start, stop in _blocks(x, xt)]
-        # row i: the items j that have i among their neighbours
-        self.similarity_ = (
-            sp.csr_array(sp.vstack(blocks).T) if blocks else sp.csr_array((0, 0), dtype=np.float32)
-        )
-        self.known_ = norm > 0
-
-    def _neighbours(
-        self, xt: sp.csr_array, x: sp.csr_array, norm: np.ndarray, start: int, stop: int
-    ) -> sp.csr_array:
-        """Rows `start` to `stop` of the similarity matrix, cut to the k best of each."""
-        common = (xt[start:stop] @ x).tocsr()
-        row = np.repeat(np.arange(stop - start), np.diff(common.indptr))
-        scale = norm[start + row] * norm[common.indices] + np.float32(self.shrinkage)
-        keep = (common.indices != start + row) & (common.data > 0)
-        row, col, value = row[keep], common.indices[keep], common.data[keep] / scale[keep]
-        order = np.lexsort((col, -value, row))
-        row, col, value = row[order], col[order], value[order]
-        best = np.arange(len(row)) - np.searchsorted(row, row) < self.k
-        return sp.csr_array((value[best], (row[best], col[best])), shape=common.shape)
+        by_item = interactions(hin, self.relation, self.weight).T.tocsr()
+        near = most_similar(by_item, by_item, self.k, self.shrinkage, np.arange(by_item.shape[0]))
+        self.similarity_ = sp.csr_array(near.T)
+        self.lengths_ = lengths(by_item)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        history = self._history(hin, src, self.weight)
+        return self._columns(hin, self._from(self._history(hin, src, self.weight)))
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return self._from(history)
+
+    def _from(self, history: sp.csr_array) -> np.ndarray:
         scores = (history @ self.similarity_).toarray()
-        scores[:, ~self.known_] = np.nan
+        scores[:, self.lengths_ == 0] = np.nan
         scores[np.diff(history.indptr) == 0] = np.nan
-        return self._columns(hin, scores)
+        return scores
 
-
-def _blocks(x: sp.csr_array, xt: sp.csr_array) -> Iterator[tuple[int, int]]:
-    """Stretches of items whose rows of x^T x take about BLOCK_PRODUCTS multiplications each."""
-    cost = np.cumsum(xt.astype(bool).astype(np.int64) @ np.diff(x.indptr).astype(np.int64))
-    start = 0
-    while start < len(cost):
-        done = cost[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(cost, done + BLOCK_PRODUCTS, side="right")))
-        yield start, stop
-        start = stop
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        """The k kept neighbours of each fitted item and the new ones are all that can be its best,
+        since its similarities to the fitted items stay.
+        """
+        history, links = self._fitted_links(hin, new, self.weight)
+        size = lengths(links.T.tocsr())
+        common = (links.T @ sp.hstack([history, links])).tocsr()
+        similar = shrunken(common, size, np.append(self.lengths_, size), self.shrinkage)
+        n, row = len(self.lengths_), np.repeat(np.arange(len(new)), np.diff(similar.indptr))
+        similar.data[similar.indices == n + row] = 0  # an item is no neighbour of itself
+        old = sp.hstack([self.similarity_.T, similar[:, :n].T])
+        near = best_of_rows(sp.csr_array(sp.vstack([old, similar])), self.k)
+        self.similarity_ = sp.csr_array(near.T)
+        self.lengths_ = np.append(self.lengths_, size)

@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from hinaug.errors import ParameterError
 from hinaug.features.columns import Column, Features
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
+from hinaug.graph.pairs import interactions, linked_targets
+from hinaug.predictors.base import FoldsIn, FoldsInItems
 from hinaug.predictors.ease import SMALL, check_memory, invert_in_place
 
 KERNELS = ("rbf", "cosine")
 
 
 @dataclass(eq=False)
-class KernelRidge(LinkPredictor):
-    """Kernel ridge regression (Saunders et al., "Ridge Regression Learning Algorithm in Dual
-    Variables", ICML 1998) from the features of an item to its column of links, for all sources at
-    once.
+class KernelRidge(FoldsIn, FoldsInItems):
+    """Scores an item by its features: a kernel ridge regression for all sources at once.
 
     With K the kernel between the fitted items (those with links), k_j the kernel between them and
     item j, and m_u the share of them that u has,
 
-        score(u, j) = m_u + (history(u) - m_u) (K + l2 I)^-1 k_j.
+        score(u, j) = m_u + (history(u) - m_u) (K + l2 I)^-1 k_j
 
-    relation: the edge type whose links are scored.
-    columns: of the target type (see `Features`): vectors, numbers, categories, or ("review", "x")
-        for the mean vector of an item's reviews; an item that nobody had has no reviews, so give it
+    (Saunders et al., "Ridge Regression Learning Algorithm in Dual Variables", ICML 1998.)
+
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    columns
+        Of the target type (see `Features`): vectors, numbers, categories, or ("review", "x") for
+        the mean vector of an item's reviews. An item that nobody had has no reviews, so give it
         something else as well.
-    kernel: "rbf", exp(-|f_i - f_j|^2 / width^2), or "cosine" of the centred features.
-    width: of "rbf", in units of the root mean square length of the features; 1 suits most.
-    l2: the smaller, the closer to the nearest items; tune it by factors of three.
-    weight: a numeric edge column as the values of the links; "confidence" weighs generated edges by
+    kernel
+        "rbf", exp(-|f_i - f_j|^2 / width^2), or "cosine" of the centred features.
+    width
+        Of "rbf", in units of the root mean square length of the features; 1 suits most.
+    l2
+        The ridge: the smaller, the closer to the nearest items. Tune it by factors of three.
+    weight
+        A numeric edge column as the values of the links; "confidence" weighs generated edges by
         what they say.
 
-    Inductive on both sides: features and history are read from the graph that is scored on, so an
-    item that nobody had, or that did not exist at fit time, is scored like any other. NaN for an
-    item without features and for a source without history among the fitted items.
-    A trap: items with links are scored too, but their own links say more than their features. In
-    one list with them, rank warm items by a warm model and merge; and do not measure a list of both
-    by its cold targets alone, as that rewards whatever pushes warm items down. Memory 8 items^2
-    bytes, refused with MemoryError where that is not there; time O(items^3) to fit.
+    Learned: `encoder_`, the fitted `Features`; `rows_` [items, d] and `described_` [items], the
+    features of the fitted items and who has some; `taught_`, the positions of those with links;
+    `inverse_`, (K + l2 I)^-1.
+
+    Features and history are read from the graph that is scored on, so an item that nobody had, or
+    that did not exist at fit time, is scored like any other. `fold_in` scores the fitted items by
+    their features at fit time. NaN for an item without features and for a source without history
+    among the fitted items.
+
+    Use for cold items only: items with links are scored too, but their own links say more than
+    their features. To rank both in one list, score items with links by another model and merge.
+    Do not measure such a list by its cold items alone: that rewards whatever pushes the others
+    down.
+
+    Raises ParameterError for parameters out of range or weights that are not finite, and
+    MemoryError where the matrix does not fit. Memory 8 items^2 bytes; time O(items^3) to fit.
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = KernelRidge(("user", "rates", "item"), columns="x").fit(hin)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
+    >>> model.fold_in([["i0", "i5"]]).shape
+    (1, 120)
     """
 
     columns: Column | list[Column] = "x"
@@ -66,48 +93,52 @@ class KernelRidge(LinkPredictor):
             )
         x = interactions(hin, self.relation, self.weight)
         self.encoder_ = Features(self.relation[2], self.columns).fit(hin)
-        self.__dict__.pop("_last", None)
-        rows, there = self.encoder_.encode(hin)
-        self.taught_ = np.flatnonzero(
-            (np.bincount(x.indices, x.data, minlength=x.shape[1]) > 0) & there
-        )
+        self.rows_, self.described_ = self.encoder_.encode(hin)
+        self.taught_ = np.flatnonzero(linked_targets(x) & self.described_)
         check_memory(len(self.taught_), type(self).__name__, copies=2)
-        self.rows_ = rows[self.taught_]
-        kernel = self._kernel(self.rows_)
+        kernel = self._kernel(self.rows_[self.taught_])
         kernel[np.diag_indices_from(kernel)] += np.float32(self.l2)
         with threadpool_limits(1 if len(kernel) < SMALL else None, "blas"):
             invert_in_place(kernel)
         self.inverse_ = kernel
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        history = self._history(hin, src, self.weight)[:, self.taught_]
+        def of_graph() -> tuple[np.ndarray, np.ndarray]:
+            rows, described = self.encoder_.encode(hin)
+            return self._kernel(rows), described
+
+        history = self._history(hin, src, self.weight)
+        return self._from(history, *self._per_graph(hin, "kernel", of_graph))
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return self._from(history, self._kernel(self.rows_), self.described_)
+
+    def _from(self, history: sp.csr_array, kernel: np.ndarray, described: np.ndarray) -> np.ndarray:
+        """Scores of the items of `kernel` [items, taught]; `described`: which have features."""
+        history = history[:, self.taught_]
         mean = history.sum(axis=1)[:, None] / np.float32(max(1, len(self.taught_)))
-        kernel, there = self._now(hin)
         dual = history @ self.inverse_ - mean * self.inverse_.sum(axis=0)
         scores = mean + dual @ kernel.T
-        scores[:, ~there] = np.nan
+        scores[:, ~described] = np.nan
         scores[np.diff(history.indptr) == 0] = np.nan
         return scores
 
-    def _now(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
-        """The kernel of all items of the graph with the fitted ones, and which have features; kept
-        for the graph last scored on.
-        """
-        last = self.__dict__.get("_last")
-        if last is None or last[0]() is not hin:
-            rows, there = self.encoder_.encode(hin)
-            last = self._last = (weakref.ref(hin), self._kernel(rows), there)
-        return last[1], last[2]
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        """Keep their features; they teach nothing until the next refit."""
+        rows, described = self.encoder_.encode(hin)
+        self.rows_ = np.concatenate([self.rows_, rows[new]])
+        self.described_ = np.append(self.described_, described[new])
 
     def _kernel(self, rows: np.ndarray) -> np.ndarray:
-        """float32 [len(rows), fitted items]."""
+        """float32 [len(rows), items that were taught]."""
+        taught = self.rows_[self.taught_]
         if self.kernel == "cosine":
-            return _unit(rows) @ _unit(self.rows_).T
+            return _unit(rows) @ _unit(taught).T
         blocks = len(self.encoder_.specs_)  # the mean square length is 1 for each of them
-        out = rows @ self.rows_.T
+        out = rows @ taught.T
         out *= -2
         out += np.square(rows).sum(axis=1)[:, None]
-        out += np.square(self.rows_).sum(axis=1)
+        out += np.square(taught).sum(axis=1)
         out /= -np.float32(self.width**2 * blocks)
         return np.exp(np.minimum(out, 0, out=out), out=out)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,33 +12,59 @@ import scipy.sparse as sp
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
+from hinaug.predictors.base import FoldsInItems
 
 
 @dataclass(eq=False)
-class NearestNeighbors(LinkPredictor):
-    """Content-based ranking over a vector column of the items, such as text or image features
-    (Rocchio's profile).
+class NearestNeighbors(FoldsInItems):
+    """Scores an item by the cosine of its vector with the mean vector of a history.
 
-        profile(u) = weighted mean of v_i over i in history(u),        score(u, j) =
-        cosine(profile(u), v_j)
+    With v_i a vector of item i, such as of its text or image,
 
-    relation: the edge type whose links are scored.
-    column: the vector column of the target type; with `through`, of the nodes between.
-    through: a node type next to the targets, such as "review": a target's vector is then the mean
-        of its neighbours' of that type, in the graph at hand. That is an aggregate, so it is made
-        here and not stored: a column with it, computed before a split, would hold the held-out
-        reviews.
-    centre: take the mean vector of the fitted items off first. On by default: features of language
+        profile(u) = weighted mean of v_i over i in history(u)
+        score(u, j) = cosine(profile(u), v_j)
+
+    (Rocchio's profile, "Relevance Feedback in Information Retrieval", 1971.)
+
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    column
+        The vector column of the target type; with `through`, of the nodes between.
+    through
+        A node type next to the targets, such as "review": a target's vector is then the mean of its
+        neighbours' of that type, in the graph at hand. That is an aggregate, so it is made here and
+        not stored: a column with it, computed before a split, would hold the held-out reviews.
+    centre
+        Take the mean vector of the fitted items off first. On by default: features of language
         models share one long common direction, which would make all cosines alike.
-    weight: a numeric edge column as the weights of the mean; "confidence" weighs generated edges by
+    weight
+        A numeric edge column as the weights of the mean; "confidence" weighs generated edges by
         what they say.
 
-    Inductive on both sides: vectors and history are read from the graph that is scored on, so an
-    item that nobody had at fit time, or that did not exist, is scored like any other. NaN for an
-    item without a vector (null), and for a source whose history holds none with a vector. `fit`
-    learns the mean alone. Time O(sources x items x d) to score; memory O(items x d).
+    Learned: `mean_` [d], the mean vector alone.
+
+    Vectors and history are read from the graph that is scored on, so a user or an item that did not
+    exist at fit time is scored like any other. NaN for an item without a vector (null), and for a
+    source whose history holds none with a vector.
+
+    Raises SchemaError for a column that holds no vectors, and ParameterError for vectors of another
+    width or weights that are not finite. Time O(sources x items x d) to score; memory O(items x d).
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = NearestNeighbors(("user", "rates", "item"), column="x").fit(hin)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
     """
+
+    NO_FOLD_IN: ClassVar[str] = (
+        "it keeps no vector of a target and reads them from the graph that is scored on, so "
+        "`score` on a graph with the new source is enough"
+    )
 
     column: str = "x"
     through: str | None = None
@@ -46,33 +72,31 @@ class NearestNeighbors(LinkPredictor):
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        self.__dict__.pop("_last", None)  # of the fit before
         vectors, there = self._vectors(hin)
         self.mean_ = np.zeros(vectors.shape[1], np.float32)
         if self.centre and there.any():
             self.mean_ = vectors[there].mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        vectors, unit = self._prepared(hin)
+        vectors, unit = self._per_graph(hin, "vectors", lambda: self._prepared(hin))
         profile = interactions(hin, self.relation, self.weight)[src] @ vectors
         return _unit(profile) @ unit.T
 
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        """Nothing is learned of an item: its vector is read from the graph that is scored on."""
+
     def _prepared(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
-        """Centred vectors with 0 for null rows, and their directions with NaN; kept for the graph
-        last scored on.
-        """
-        last = self.__dict__.get("_last")
-        if last is None or last[0]() is not hin:
-            vectors, there = self._vectors(hin)
-            if vectors.shape[1] != len(self.mean_):
-                raise ParameterError(
-                    f"column {self.column!r} of {self.relation[2]!r} has {vectors.shape[1]} "
-                    "numbers a vector here and had "
-                    f"{len(self.mean_)} in the graph that was fitted on"
-                )
-            vectors = np.where(there[:, None], vectors - self.mean_, np.float32(0))
-            last = self._last = (weakref.ref(hin), vectors, _unit(vectors))
-        return last[1], last[2]
+        """Centred vectors with 0 for null rows, and their directions with NaN."""
+        vectors, there = self._vectors(hin)
+        if vectors.shape[1] != len(self.mean_):
+            raise ParameterError(
+                f"column {self.column!r} of {self.relation[2]!r} has {vectors.shape[1]} numbers a "
+                f"vector here and had {len(self.mean_)} in the graph that was fitted on",
+                asked=vectors.shape[1],
+                there=len(self.mean_),
+            )
+        vectors = np.where(there[:, None], vectors - self.mean_, np.float32(0))
+        return vectors, _unit(vectors)
 
     def _vectors(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of the targets, 0 where there is none, and where there is one."""

@@ -6,35 +6,64 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
+from hinaug.predictors.base import FoldsIn, FoldsInItems
 
 
 @dataclass(eq=False)
-class Popularity(LinkPredictor):
-    """score(u, i) = number of sources that are linked with i: the floor that any personal method
-    must clear.
+class Popularity(FoldsIn, FoldsInItems):
+    """Scores a target by how many sources are linked with it: what a personal method must beat.
 
-    On sparse data the floor is high. It also tells accuracy from skew: a gain that popularity
-    shares is not personal.
+        score(u, i) = number of sources that are linked with i
 
-    relation: the edge type whose links are scored.
-    weight: a numeric edge column to sum instead of counting; "confidence" counts a generated edge
-        by what it says and an observed one as 1. None: every linked pair counts 1.
+    On sparse data this is hard to beat. A gain that popularity has too is not personal.
 
-    Every source gets scores, also one without history or never seen; a target never seen gets NaN.
-    Time O(links), memory O(targets).
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    weight
+        A numeric edge column to sum instead of counting; "confidence" counts a generated edge by
+        what it says and an observed one as 1. None: every linked pair counts 1.
+
+    Learned: `counts_`, float32 [targets].
+
+    NaN for a target never seen. Every source gets scores, also one without history or never seen.
+    A new target (`fold_in_items`) counts its links with the fitted sources.
+
+    Raises ParameterError for weights that are not finite. Time O(links), memory O(targets).
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = Popularity(("user", "rates", "item")).fit(hin)
+    >>> scores = model.score(hin, [0, 1])
+    >>> scores.shape, bool((scores[0] == scores[1]).all())
+    ((2, 120), True)
+    >>> bool((model.fold_in([["i0"]]) == scores[:1]).all())
+    True
     """
 
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        links = interactions(hin, self.relation, self.weight)
-        self.counts_ = np.bincount(links.indices, links.data, minlength=links.shape[1]).astype(
-            np.float32
-        )
+        self.counts_ = _totals(interactions(hin, self.relation, self.weight))
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         return np.repeat(self._columns(hin, self.counts_[None, :]), len(src), axis=0)
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return np.repeat(self.counts_[None, :], history.shape[0], axis=0)
+
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        _, links = self._fitted_links(hin, new, self.weight)
+        self.counts_ = np.append(self.counts_, _totals(links))
+
+
+def _totals(links: sp.csr_array) -> np.ndarray:
+    """The sum of weights of each target, float32."""
+    return np.bincount(links.indices, links.data, minlength=links.shape[1]).astype(np.float32)

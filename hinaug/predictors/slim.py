@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,38 +11,71 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from hinaug.errors import ParameterError
+from hinaug.features.similarity import most_similar
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
-from hinaug.predictors.item_knn import ItemKNN
+from hinaug.graph.pairs import interactions, linked_targets
+from hinaug.predictors.base import FoldsIn
 
 BLOCK_NUMBERS = 2**21  # numbers in a block of Gram matrices
 
 
 @dataclass(eq=False)
-class SLIM(LinkPredictor):
-    """Sparse linear weights (Ning and Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender
-    Systems", ICDM 2011), with
-    a ridge in place of the lasso: the neighbours N(j) of an item are chosen first, then its weights
-        minimise
+class SLIM(FoldsIn):
+    """Scores an item by weights of the items in a history, learned among few neighbours.
 
-        |x_j - X_N b_j|^2 + l2 |b_j|^2,      b_j = (X_N^T X_N + l2 I)^-1 X_N^T x_j,      score(u, j)
-        = sum of b_ij over history(u).
+    The neighbours N(j) of an item are chosen first, then its weights minimise
+
+        |x_j - X_N b_j|^2 + l2 |b_j|^2
+
+    with X the links [sources, items] and x_j the column of item j:
+
+        b_j = (X_N^T X_N + l2 I)^-1 X_N^T x_j
+        score(u, j) = sum of b_ij over history(u)
 
     N(j) holds the k items of the largest cosine with j; where fewer have met j, the most popular
-    others fill it up. With all items as neighbours this is exactly `EASE`.
+    others fill it up. With all items as neighbours this is exactly `EASE`. (Ning and Karypis,
+    "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011, with a ridge in place of
+    the lasso.)
 
-    relation: the edge type whose links are scored.
-    k: neighbours of an item, the more the better and the dearer.
-    l2: as in `EASE`, and as worth tuning.
-    shrinkage: of the cosine, as in `ItemKNN`.
-    weight: a numeric edge column as the values of X; "confidence" weighs generated edges by what
-        they say, at fit and in the history that is scored.
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    k
+        Neighbours of an item: the more, the better and the slower.
+    l2
+        The ridge, as in `EASE`, and as worth tuning.
+    shrinkage
+        Of the cosine, as in `ItemKNN`.
+    weight
+        A numeric edge column as the values of X; "confidence" weighs generated edges by what they
+        say, at fit and in the history that is scored.
+
+    Learned: `weights_`, CSR [items, items], column j the weights b_j; `known_`, bool [items].
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
-    time. Memory O(items x k + links); time O(items x k^3), and the links of each item's neighbours.
+    time.
+
+    Raises ParameterError for l2 of 0 or less, k below 1, a negative shrinkage or weights that are
+    not finite. Memory O(items x k + links); time O(items x k^3), and the links of each item's
+    neighbours.
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = SLIM(("user", "rates", "item"), k=20, l2=20.0).fit(hin)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
+    >>> model.fold_in([["i0", "i5"]]).shape
+    (1, 120)
     """
+
+    NO_FOLD_IN_ITEMS: ClassVar[str] = (
+        "a new target also becomes a neighbour of fitted ones, whose weights must then be solved "
+        "again from all links"
+    )
 
     k: int = 100
     l2: float = 100.0
@@ -49,33 +83,45 @@ class SLIM(LinkPredictor):
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if not self.l2 > 0:
-            raise ParameterError(
-                "SLIM: l2 is above 0 (the matrices may not be invertible without it); got "
-                f"{self.l2}"
-            )
-        x = interactions(hin, self.relation, self.weight)
-        xt = x.T.tocsr()
-        count = xt.sum(axis=1)
-        similar = ItemKNN(self.relation, self.k, self.shrinkage, self.weight).fit(hin).similarity_
-        self.known_ = count > 0
+        self._check()
+        links = interactions(hin, self.relation, self.weight)
+        by_item, n = links.T.tocsr(), links.shape[1]
+        similar = most_similar(by_item, by_item, self.k, self.shrinkage, np.arange(n))
+        self.known_ = linked_targets(links)
         items = np.flatnonzero(self.known_)
-        near = neighbours(similar.T.tocsr(), count, self.k)[items]
+        near = neighbours(similar, by_item.sum(axis=1), self.k)[items]
         size = max(1, BLOCK_NUMBERS // max(1, near.shape[1] ** 2))
         weights = np.zeros(near.shape, np.float32)
         with threadpool_limits(1, "blas"):
             for at in range(0, len(items), size):
                 block = slice(at, at + size)
-                weights[block] = ridge(xt, items[block], near[block], self.l2)
+                weights[block] = ridge(by_item, items[block], near[block], self.l2)
         to = np.repeat(items, near.shape[1])
-        self.weights_ = sp.csr_array((weights.ravel(), (near.ravel(), to)), shape=similar.shape)
+        self.weights_ = sp.csr_array((weights.ravel(), (near.ravel(), to)), shape=(n, n))
+
+    def _check(self) -> None:
+        if not self.l2 > 0:
+            raise ParameterError(
+                "SLIM: l2 is above 0 (the matrices may not be invertible without it); got "
+                f"{self.l2}"
+            )
+        if self.k < 1 or self.shrinkage < 0:
+            raise ParameterError(
+                f"SLIM: k is at least 1 and shrinkage at least 0; got k={self.k}, "
+                f"shrinkage={self.shrinkage}"
+            )
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
-        history = self._history(hin, src, self.weight)
+        return self._columns(hin, self._from(self._history(hin, src, self.weight)))
+
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return self._from(history)
+
+    def _from(self, history: sp.csr_array) -> np.ndarray:
         scores = (history @ self.weights_).toarray()
         scores[:, ~self.known_] = np.nan
         scores[np.diff(history.indptr) == 0] = np.nan
-        return self._columns(hin, scores)
+        return scores
 
 
 def neighbours(similar: sp.csr_array, count: np.ndarray, k: int) -> np.ndarray:

@@ -3,44 +3,70 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
-from hinaug.features.similarity import best_of_rows, stretches
+from hinaug.features.similarity import most_similar
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions
-from hinaug.predictors.base import LinkPredictor
+from hinaug.graph.pairs import interactions, linked_targets
+from hinaug.predictors.base import FoldsIn, FoldsInItems
 
 
 @dataclass(eq=False)
-class UserKNN(LinkPredictor):
-    """User-based nearest neighbours (Herlocker et al., "An Algorithmic Framework for Performing
-    Collaborative Filtering", SIGIR 1999, on links instead of ratings).
+class UserKNN(FoldsIn, FoldsInItems):
+    """Scores an item by the similarity of the users who have it.
 
-    With x_u the row of links of source u,
+    With x_u the row of links of source u and N_k(u) the k fitted sources most similar to u, other
+    than u,
 
-        s(u, v) = <x_u, x_v> / (|x_u| |x_v| + shrinkage),       score(u, j) = sum of s(u, v) x_vj
-        over v in N_k(u)
+        s(u, v) = <x_u, x_v> / (|x_u| |x_v| + shrinkage)
+        score(u, j) = sum of s(u, v) x_vj over v in N_k(u)
 
-    where N_k(u) holds the k fitted sources most similar to u, other than u. Equal similarities are
-    ordered by position.
+    Equal similarities are ordered by position (Herlocker et al., "An Algorithmic Framework for
+    Performing Collaborative Filtering", SIGIR 1999, on links instead of ratings).
 
-    relation: the edge type whose links are scored.
-    k: neighbours of a source. More are steadier and closer to popularity: the sparser the data, the
-        more.
-    shrinkage: pulls down similarities that rest on few common targets; in units of common targets.
-    weight: a numeric edge column as the values of x; "confidence" weighs generated edges by what
-        they say, at fit and in the history that is scored.
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    k
+        Neighbours of a source. More are steadier and closer to popularity: the sparser the data,
+        the more.
+    shrinkage
+        Pulls down similarities that rest on few common targets, in units of common targets.
+    weight
+        A numeric edge column as the values of x; "confidence" weighs generated edges by what they
+        say, at fit and in the history that is scored.
 
-    The links of the neighbours are those of the graph that was fitted on, the history those of the
-    graph that is scored
-    on: a new user with history is served. NaN for a source without neighbours, and for an item that
-    nobody had at fit time. Fitting keeps the links. Scoring takes, for a source, the sum of the
-    degrees of its targets, in blocks.
+    Learned: `links_`, the links of the fitted sources, CSR [sources, items]. **A saved model holds
+    every link it was fitted on**: the neighbours' links are the method.
+
+    The history is read from the graph that is scored on, so a new user with history is served. A
+    new item (`fold_in_items`) brings its links with the fitted users: the same as a refit while
+    their other links stay. NaN for a source without neighbours, and for an item that nobody had at
+    fit time.
+
+    Raises ParameterError for k below 1, a negative shrinkage or weights that are not finite.
+    Scoring takes, for a source, the sum of the degrees of its targets, in blocks.
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> model = UserKNN(("user", "rates", "item"), k=20).fit(hin)
+    >>> model.score(hin, [0, 1]).shape
+    (2, 120)
+    >>> model.fold_in([["i0", "i5"]]).shape
+    (1, 120)
     """
+
+    HOLDS_DATA: ClassVar[str | None] = (
+        "it scores by the links of the nearest users, so it keeps the links of all of them"
+    )
 
     k: int = 100
     shrinkage: float = 10.0
@@ -53,35 +79,21 @@ class UserKNN(LinkPredictor):
                 f"shrinkage={self.shrinkage}"
             )
         self.links_ = interactions(hin, self.relation, self.weight).copy()
-        self.known_ = (
-            np.bincount(self.links_.indices, self.links_.data, minlength=self.links_.shape[1]) > 0
-        )
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         history = self._history(hin, src, self.weight)
-        own = self._rows(hin, src)
-        by_target, norm = self.links_.T.tocsr(), _norms(self.links_)
-        blocks = [
-            self._neighbours(history[start:stop], own[start:stop], by_target, norm) @ self.links_
-            for start, stop in stretches(history, by_target)
-        ]
-        scores = np.concatenate(
-            [np.zeros((0, self.links_.shape[1]), np.float32), *(b.toarray() for b in blocks)]
-        )
-        scores[:, ~self.known_] = np.nan
-        scores[~np.nan_to_num(scores).any(axis=1)] = np.nan
-        return self._columns(hin, scores)
+        return self._columns(hin, self._from(history, self._rows(hin, src)))
 
-    def _neighbours(
-        self, history: sp.csr_array, own: np.ndarray, by_target: sp.csr_array, norm: np.ndarray
-    ) -> sp.csr_array:
-        """Similarities [len(history), fitted sources], cut to the k best of each row."""
-        common = (history @ by_target).tocsr()
-        row = np.repeat(np.arange(len(own)), np.diff(common.indptr))
-        common.data /= _norms(history)[row] * norm[common.indices] + np.float32(self.shrinkage)
-        common.data[common.indices == own[row]] = 0
-        return best_of_rows(common, self.k)
+    def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
+        return self._from(history, np.full(history.shape[0], -1))
 
+    def _from(self, history: sp.csr_array, own: np.ndarray) -> np.ndarray:
+        near = most_similar(history, self.links_, self.k, self.shrinkage, own)
+        scores = (near @ self.links_).toarray()
+        scores[:, ~linked_targets(self.links_)] = np.nan
+        scores[np.diff(near.indptr) == 0] = np.nan
+        return scores
 
-def _norms(rows: sp.csr_array) -> np.ndarray:
-    return np.sqrt(rows.multiply(rows).sum(axis=1)).astype(np.float32)
+    def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
+        _, links = self._fitted_links(hin, new, self.weight)
+        self.links_ = sp.csr_array(sp.hstack([self.links_, links]))

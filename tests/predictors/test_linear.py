@@ -136,7 +136,7 @@ def naive_item_knn(x, k, shrinkage):
 
 @pytest.mark.parametrize(("k", "shrinkage"), [(3, 0.0), (5, 2.0), (100, 10.0)])
 def test_item_knn_equals_a_naive_loop_over_several_blocks(k, shrinkage, monkeypatch):
-    monkeypatch.setattr("hinaug.predictors.item_knn.BLOCK_PRODUCTS", 150)
+    monkeypatch.setattr("hinaug.features.similarity.BLOCK_PRODUCTS", 150)
     hin, x = world(seed=3)
     model = ItemKNN(RATES, k=k, shrinkage=shrinkage).fit(hin)
     s = naive_item_knn(x, k, shrinkage)
