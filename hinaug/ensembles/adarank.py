@@ -1,4 +1,4 @@
-"""AdaRank: AdaRank over fitted members."""
+"""AdaRank: members are added round by round, for the users who are ranked badly so far."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hinaug.errors import ParameterError
 
 @dataclass(eq=False)
 class AdaRank(Linear):
-    """AdaRank (Xu and Li, "AdaRank: A AdaRank Algorithm for Information Retrieval", SIGIR 2007),
+    """AdaRank (Xu and Li, "AdaRank: A Boosting Algorithm for Information Retrieval", SIGIR 2007),
     with members as rankers.
 
     With E(u, f) the NDCG@k of ranking f for user u and weights P_1 = 1 / users, each round t takes
@@ -25,7 +25,7 @@ class AdaRank(Linear):
     f_t)) / sum exp(-E(., f_t)). Members rank by z-scores. Taken as it stands this picks the best
     member over and over, since P changes little, so a member joins only if f_t beats f_{t-1} by
     `margin` standard errors of the gain over users; else the next best on the weighted users is
-    tried, and when none helps, boosting ends. `alphas_` holds (member, alpha) of each round;
+    tried, and when none helps, the rounds end. `alphas_` holds (member, alpha) of each round;
     `weights_` are the members' shares of their sum.
 
     predictors: unfitted members over one relation; one that helps no user group is never taken.

@@ -1,6 +1,4 @@
-"""What every ensemble does: fit copies of its members, put their scores on one scale, and collect
-candidates.
-"""
+"""Ensemble, the base: fits copies of the members, scales their scores, collects candidates."""
 
 from __future__ import annotations
 
@@ -22,22 +20,20 @@ from hinaug.progress import track
 from hinaug.training.metrics import top_k
 from hinaug.training.validation import seen, unlinked
 
-BLOCK, BUDGET = (
-    512,
-    2**25,
-)  # sources scored together: at most so many, and so many scores of all members
+BLOCK = 512  # sources scored together, at most
+BUDGET = 2**25  # scores of all members held at once, at most
 TIED = 1e-5  # z-scores this close are equal: rounding must not decide a rank
 
 
 @dataclass
 class Candidates:
-    """What the members say of the items that at least one of them ranks high, for users with
-    held-out pairs.
+    """The members' scores of the items that at least one of them ranks high.
 
-    users: positions [u]. items: positions [u, c], -1 where there are fewer. z: z-scores [members,
-        u, c], NaN where a
-    member cannot tell. relevant: bool [u, c]. n_relevant: held-out items of each user [u], found
-    among the items or not.
+    users: positions of the users with held-out pairs, [u].
+    items: positions [u, c], -1 fills up shorter rows.
+    z: z-scores [members, u, c], NaN where a member cannot tell.
+    relevant: which items are held out, bool [u, c].
+    n_relevant: held-out items of each user [u], among the items or not.
     """
 
     users: np.ndarray
@@ -99,6 +95,7 @@ class Ensemble(LinkPredictor):
         """
         draws = self._ready("fit_with", hin, valid, rng)
         with self._all_or_nothing():
+            self._forget()
             self._remember(hin)
             self.predictors_ = self._taken(members)
             self._check_valid(hin, valid)
@@ -109,6 +106,7 @@ class Ensemble(LinkPredictor):
         """As `refit`, with members that are refitted on `hin` already."""
         self._check_fitted()
         with self._all_or_nothing():
+            self.__dict__.pop("_caches", None)
             self._remember(hin)
             self.predictors_ = self._taken(members)
         return self
@@ -211,30 +209,31 @@ class Ensemble(LinkPredictor):
     def _candidates(
         self, hin: HIN, valid: pa.Table, n: int, max_users: int, rng: np.random.Generator
     ) -> Candidates:
-        """The union of the members' n best items of each user, at most `max_users` users, drawn at
-        random.
+        """The union of the members' n best items of each user.
+
+        At most `max_users` users, drawn at random.
         """
         users, relevant = held_out(hin, self.relation, valid)
         if len(users) > max_users:
             chosen = np.sort(rng.choice(len(users), max_users, replace=False))
             users, relevant = users[chosen], relevant[chosen]
-        among = unlinked(hin, self.relation, relevant)
+        new_targets = unlinked(hin, self.relation, relevant)
         parts = []
         for block in track(
             list(self._blocks(hin, len(users))), f"{type(self).__name__}: candidates"
         ):
             pool = self._pool(hin, users[block])
             z = self._z(hin, users[block], pool)
-            if among is not None:
-                pool[:, : len(among)] &= among
-            items, there, rows = union(
+            if new_targets is not None:
+                pool[:, : len(new_targets)] &= new_targets
+            items, mask, rows = union(
                 [top_k(np.where(pool, s, np.float32(np.nan)), n)[0] for s in z], pool.shape[1]
             )
             parts.append(
                 (
-                    np.where(there, items, -1),
-                    np.where(there, z[:, rows, items], np.float32(np.nan)),
-                    relevant[block].toarray()[rows, items].astype(bool) & there,
+                    np.where(mask, items, -1),
+                    np.where(mask, z[:, rows, items], np.float32(np.nan)),
+                    relevant[block].toarray()[rows, items].astype(bool) & mask,
                 )
             )
         width = max((p[0].shape[1] for p in parts), default=0)
@@ -246,8 +245,12 @@ class Ensemble(LinkPredictor):
 
 
 def union(lists: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What stands in any of some lists [rows, k] of n items (-1 is none): items [rows, c], which of
-    them are meant (the others fill up), and row numbers [rows, 1] to index with.
+    """The union of lists of items, for each row.
+
+    lists: positions [rows, k] each, -1 for none, of n items.
+
+    Returns items [rows, c]; a mask [rows, c], false for items that only fill up a row; and row
+    numbers [rows, 1] to index with.
     """
     named = np.zeros((len(lists[0]), n), bool)
     for best in lists:
@@ -265,12 +268,11 @@ def _widen(array: np.ndarray, width: int, pad: float) -> np.ndarray:
 
 
 def z_scores(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    """Each row less its mean, over its standard deviation, both taken over `pool`; NaN is passed
-    over and stays NaN.
+    """Each row less its mean, over its standard deviation, both taken over `pool`.
 
-    A row that is constant over the pool says nothing about the order: it becomes 0.
+    NaN is left out and stays NaN. A row that is constant over the pool has no order: it becomes 0.
     """
-    # passes over whole arrays are what scoring with an ensemble costs: so they are few, and in the
+    # scoring with an ensemble costs passes over whole arrays: so they are few, and in the
     # precision of the scores
     scores = scores if scores.dtype.kind == "f" else scores.astype(np.float32)
     use = pool & ~np.isnan(scores)

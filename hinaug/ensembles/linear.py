@@ -1,5 +1,6 @@
-"""What ensembles share whose score is a weighted mean of the members' z-scores; they differ in how
-weights are learned.
+"""The base of ensembles whose score is a weighted mean of the members' z-scores.
+
+They differ in how the weights are learned.
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ from hinaug.graph.hin import HIN
 
 @dataclass(eq=False)
 class Linear(Ensemble):
-    """score(u, i) = sum_m w_m z_m(u, i) / sum of w_m over the members that can tell,      w >= 0,
-    sum_m w_m = 1.
+    """A weighted mean of the members' z-scores:
+
+        score(u, i) = sum_m w_m z_m(u, i) / sum of w_m over the members that can score the pair,
+        w >= 0,  sum_m w_m = 1.
 
     z_m(u, .) is member m's score less its mean over its standard deviation, over the items that u
-    may be recommended. A subclass writes `_search`, from what the members say of held-out pairs to
-    weights.
+    may be recommended. A subclass writes `_search`, which learns the weights from the members'
+    scores of held-out pairs.
+
+    k: the cut-off of the measure.
+    n_candidates: items kept for each user and member while the weights are learned.
+    max_users: users that the weights are learned from at most, drawn at random.
+    margin: a change must gain so many standard errors over users; 0 takes every gain.
     """
 
     k: int = 20
@@ -78,19 +86,20 @@ def gain_of(new: np.ndarray, old: np.ndarray, margin: float) -> float:
 
 
 class Measure:
-    """NDCG@k of each user for given weights, over the candidates. Buffers are reused: this runs
-    some hundred times.
+    """NDCG@k of each user for given weights, over the candidates.
+
+    It is called some hundred times, so its buffers are reused.
     """
 
     def __init__(self, found: Candidates, k: int) -> None:
         import torch
 
         self.torch, self.k = torch, min(k, found.z.shape[2])
-        there = ~np.isnan(found.z)
+        known = ~np.isnan(found.z)
         self.z = np.nan_to_num(found.z, nan=0.0)
         # where members differ in what they can tell, the weights are shared out anew for each pair
-        self.there = None if (there == there[:1]).all() else there.astype(np.float32)
-        self.nobody = ~there.any(axis=0)
+        self.known = None if (known == known[:1]).all() else known.astype(np.float32)
+        self.nobody = ~known.any(axis=0)
         self.total, self.weight, self.part = (
             np.empty(found.z.shape[1:], np.float32) for _ in range(3)
         )
@@ -100,15 +109,16 @@ class Measure:
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         total = self._mix(weights, self.z, self.total)
-        if self.there is not None:
-            weight = self._mix(weights, self.there, self.weight)
+        if self.known is not None:
+            weight = self._mix(weights, self.known, self.weight)
             np.divide(total, weight, out=total, where=weight > 0)
             total[weight <= 0] = -np.inf
         return self.of(total)
 
     def of(self, total: np.ndarray) -> np.ndarray:
-        """NDCG@k of each user, of scores [users, candidates] float32, which are changed where no
-        member can tell.
+        """NDCG@k of each user, for scores [users, candidates] float32.
+
+        The scores that no member can tell are set to -inf in place.
         """
         total[self.nobody] = -np.inf
         best = self.torch.from_numpy(total).topk(self.k, dim=1)

@@ -17,8 +17,9 @@ METHODS = ("rrf", "borda")
 
 @dataclass(eq=False)
 class RankFusion(Ensemble):
-    """Unsupervised voting: the mean vote of the members that can tell, where member m ranks i as
-    r-th of n for u, and votes
+    """The mean vote of the members that can tell. Nothing is learned from held-out pairs.
+
+    A member that ranks item i as r-th of n for user u votes
 
         "rrf":    1 / (constant + r)        reciprocal rank fusion (Cormack et al., SIGIR 2009)
         "borda":  (n - r) / (n - 1)         the share of the other items that i beats (Borda, 1781)
@@ -59,9 +60,9 @@ class RankFusion(Ensemble):
                     if self.method == "rrf"
                     else (n - rank) / np.maximum(n - 1, 1)
                 )
-                there = ~np.isnan(z)
-                total += np.where(there, votes, 0)
-                voters += there
+                can_tell = ~np.isnan(z)
+                total += np.where(can_tell, votes, 0)
+                voters += can_tell
             out[rows] = np.where(voters > 0, total / np.maximum(voters, 1), np.nan)
         return out
 

@@ -1,6 +1,4 @@
-"""Stacking: a classifier over the members' scores and ranks, the user's degree and the item's
-popularity.
-"""
+"""Stacking: a classifier over members' scores and ranks, user degree and item popularity."""
 
 from __future__ import annotations
 
@@ -91,35 +89,35 @@ class Stacking(Ensemble):
         found = self._candidates(hin, valid, max(self.n_candidates, self.k), self.max_users, rng)
         self.weights_, self.valid_ = search(found, self.k, self.margin)
         self.share_, self.meta_ = 0.0, None
-        there = (found.items >= 0) & ~np.isnan(self._base(found.z))
-        found.items[~there] = -1
-        if len(found.users) >= 2 * self.folds and found.relevant[there].any():
-            self._choose(hin, found, there, learners, rng)
+        mask = (found.items >= 0) & ~np.isnan(self._base(found.z))
+        found.items[~mask] = -1
+        if len(found.users) >= 2 * self.folds and found.relevant[mask].any():
+            self._choose(hin, found, mask, learners, rng)
         self.valid_ = np.r_[self.valid_, self.valid_[-1]] if self.meta_ is None else self.valid_
 
     def _choose(
-        self, hin: HIN, found: Candidates, there: np.ndarray, learners: list[Any], rng: Any
+        self, hin: HIN, found: Candidates, mask: np.ndarray, learners: list[Any], rng: Any
     ) -> None:
         measure, x = Measure(found, self.k), self._features(hin, found.users, found.items, found.z)
-        measure.nobody = ~there
-        base = standard(self._base(found.z), there)
+        measure.nobody = ~mask
+        base = standard(self._base(found.z), mask)
         y, user = (
-            found.relevant[there],
-            np.broadcast_to(np.arange(len(there))[:, None], there.shape)[there],
+            found.relevant[mask],
+            np.broadcast_to(np.arange(len(mask))[:, None], mask.shape)[mask],
         )
-        fold = rng.permutation(len(there)) % self.folds
+        fold = rng.permutation(len(mask)) % self.folds
         plain = measure.of(base.copy())
         best, gain = None, 0.0
         for learner in track(learners, f"Stacking: {len(learners)} settings"):
-            odds = np.zeros(there.shape, np.float32)
+            odds = np.zeros(mask.shape, np.float32)
             inside = np.empty(len(y), np.float32)
             for f in range(self.folds):
                 out = fold[user] == f
                 if not y[~out].any():
                     return
                 inside[out] = log_odds(learned(learner, x[~out], y[~out]), x[out])
-            odds[there] = inside
-            odds = standard(odds, there)
+            odds[mask] = inside
+            odds = standard(odds, mask)
             for share in SHARES:
                 value = measure.of(mixed(base, odds, share))
                 if gain_of(value, plain, self.margin) > gain:
@@ -168,13 +166,17 @@ class Stacking(Ensemble):
         )
 
     def _features(self, hin: HIN, src: np.ndarray, items: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """[candidates that are there, features], row by row, of z-scores [members, len(src), c] of
-        items [len(src), c].
+        """Features of the candidates, float32 [candidates, features], row by row.
+
+        items [len(src), c] are the candidates' positions, -1 for none; z [members, len(src), c]
+        their z-scores.
         """
-        there = items >= 0
-        z = np.where(np.isnan(z), self._base(z), z)  # who cannot tell agrees with the others
+        mask = items >= 0
+        z = np.where(
+            np.isnan(z), self._base(z), z
+        )  # a member that cannot tell agrees with the others
         z = np.round(z * np.float32(GRID)) / np.float32(GRID)
-        ranks = rankdata(np.where(there, -z, np.inf), method="min", axis=2)
+        ranks = rankdata(np.where(mask, -z, np.inf), method="min", axis=2)
         degree = np.diff(seen(hin, self.relation, np.arange(hin.n(self.relation[0]))).indptr)
         degree = np.broadcast_to(_level(np.log1p(degree))[src][:, None], items.shape)
         popular = np.nan_to_num(self._columns(hin, self.popularity_[None])[0])[np.maximum(items, 0)]
@@ -187,7 +189,7 @@ class Stacking(Ensemble):
             *(z * degree),
             *(z * popular),
         ]
-        return np.stack([c[there] for c in columns], axis=1).astype(np.float32)
+        return np.stack([c[mask] for c in columns], axis=1).astype(np.float32)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         parts = [self._score_block(hin, src[rows]) for rows in self._blocks(hin, len(src))]
@@ -202,21 +204,21 @@ class Stacking(Ensemble):
         if self.meta_ is None:
             return base
         n = max(self.n_candidates, self.k)
-        items, there, rows = union(
+        items, mask, rows = union(
             [top_k(np.where(pool, s, np.float32(np.nan)), n)[0] for s in z], pool.shape[1]
         )
-        there &= ~np.isnan(base[rows, items])
-        if not there.any():
+        mask &= ~np.isnan(base[rows, items])
+        if not mask.any():
             return base
-        odds = np.zeros(there.shape, np.float32)
-        odds[there] = log_odds(
-            self.meta_, self._features(hin, src, np.where(there, items, -1), z[:, rows, items])
+        odds = np.zeros(mask.shape, np.float32)
+        odds[mask] = log_odds(
+            self.meta_, self._features(hin, src, np.where(mask, items, -1), z[:, rows, items])
         )
-        best = mixed(standard(base[rows, items], there), standard(odds, there), self.share_)
-        lowest = np.min(best, axis=1, where=there, initial=0, keepdims=True)
+        best = mixed(standard(base[rows, items], mask), standard(odds, mask), self.share_)
+        lowest = np.min(best, axis=1, where=mask, initial=0, keepdims=True)
         highest = np.max(base, axis=1, where=~np.isnan(base), initial=0, keepdims=True)
         out = base - highest + lowest - 1
-        out[np.broadcast_to(rows, there.shape)[there], items[there]] = best[there]
+        out[np.broadcast_to(rows, mask.shape)[mask], items[mask]] = best[mask]
         return out
 
     def summary(self) -> str:
@@ -229,8 +231,11 @@ class Stacking(Ensemble):
             f"{self.weights_[m]:.2f}  alone {self.valid_[m]:.4f}  {self.predictors_[m]!r}"
             for m in order
         ]
-        head = f"NDCG@{self.k} on held-out pairs {self.valid_[-1]:.4f} out of fold, of the weighted mean {self.valid_[-2]:.4f}"
-        return "\n".join([f"{head}; share of the classifier {self.share_:.2f}", *lines])
+        head = (
+            f"NDCG@{self.k} on held-out pairs {self.valid_[-1]:.4f} out of fold, of the weighted "
+            f"mean {self.valid_[-2]:.4f}; share of the classifier {self.share_:.2f}"
+        )
+        return "\n".join([head, *lines])
 
 
 def learned(learner: Any, x: np.ndarray, y: np.ndarray) -> Any:
@@ -244,13 +249,14 @@ def log_odds(model: Any, x: np.ndarray) -> np.ndarray:
     return np.log(p / (1 - p)).astype(np.float32)
 
 
-def standard(scores: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Each row less its mean over its standard deviation, over what is there; 0 elsewhere and for a
-    constant row.
+def standard(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Each row less its mean, over its standard deviation, both taken where `mask` is true.
+
+    0 elsewhere, and for a constant row.
     """
-    n = np.maximum(there.sum(axis=1, keepdims=True), 1)
-    mean = np.sum(scores, axis=1, keepdims=True, where=there, dtype=np.float64) / n
-    centred = np.where(there, scores - mean, 0)
+    n = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+    mean = np.sum(scores, axis=1, keepdims=True, where=mask, dtype=np.float64) / n
+    centred = np.where(mask, scores - mean, 0)
     sd = np.sqrt(np.square(centred).sum(axis=1, keepdims=True) / n)
     return np.where(sd > 1e-6, centred / np.where(sd > 1e-6, sd, 1), 0).astype(np.float32)
 

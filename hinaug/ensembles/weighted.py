@@ -46,31 +46,45 @@ class Weighted(Linear):
 
 
 def search(found: Candidates, k: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Simplex weights [members] float64, and NDCG@k of each member alone, then of the combination."""
+    """Weights [members] that sum to 1, float64, and NDCG@k of each member, then of the whole."""
     measure = Measure(found, k)
     n = len(found.z)
     starts = [*np.eye(n), np.full(n, 1 / n)]
     values = [measure(w) for w in starts]
     means = np.array([v.mean() for v in values])
-    alone = int(means[:n].argmax())
-    better = n > 1 and gain_of(values[n], values[alone], margin) > 0
-    weights, value = (starts[n], values[n]) if better else (starts[alone], values[alone])
+    best_alone = int(means[:n].argmax())
+    equal_is_better = n > 1 and gain_of(values[n], values[best_alone], margin) > 0
+    start = n if equal_is_better else best_alone
+    weights, value = starts[start], values[start]
     for step in STEPS:
-        while True:
-            best_gain, best = 0.0, None
-            for a in np.flatnonzero(weights > 0):
-                for b in range(n):
-                    if a == b:
-                        continue
-                    moved = weights.copy()
-                    shift = min(step, weights[a])
-                    moved[a] = 0.0 if shift == weights[a] else weights[a] - shift
-                    moved[b] += shift
-                    tried = measure(moved)
-                    gain = gain_of(tried, value, margin)
-                    if gain > best_gain:
-                        best_gain, best = gain, (moved, tried)
-            if best is None:
-                break
-            weights, value = best
+        better = _best_exchange(measure, weights, value, step, margin)
+        while better is not None:
+            weights, value = better
+            better = _best_exchange(measure, weights, value, step, margin)
     return weights / weights.sum(), np.r_[means[:n], value.mean()]
+
+
+def _best_exchange(
+    measure: Measure, weights: np.ndarray, value: np.ndarray, step: float, margin: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The weights and their measure [users] after the best shift; None where none helps."""
+    best_gain, best = 0.0, None
+    for giver in np.flatnonzero(weights > 0).tolist():
+        for taker in range(len(weights)):
+            if giver == taker:
+                continue
+            moved = _shifted(weights, giver, taker, step)
+            tried = measure(moved)
+            gain = gain_of(tried, value, margin)
+            if gain > best_gain:
+                best_gain, best = gain, (moved, tried)
+    return best
+
+
+def _shifted(weights: np.ndarray, giver: int, taker: int, step: float) -> np.ndarray:
+    """The weights after `step` went from one member to another, or what the giver has, if less."""
+    moved = weights.copy()
+    shift = min(step, weights[giver])
+    moved[giver] = 0.0 if shift == weights[giver] else weights[giver] - shift
+    moved[taker] += shift
+    return moved

@@ -18,12 +18,14 @@ from hinaug.graph import arrow as tb
 
 @dataclass(eq=False)
 class Comparison:
-    """b against a: mean difference of a metric over users, with a 95 % interval and a paired
-    t-test.
+    """b against a: the mean difference of a metric over users, its 95 % interval, a paired t-test.
 
-    Seeds are averaged per user before the test, so n is a number of users. `slices`: {slice:
-    {label: {users, difference, wins, losses}}}; the label's differences, weighted by users, add up
-    to the whole.
+    Seeds are averaged per user before the test, so n is the number of users.
+
+    mean_a, mean_b: means over the users. difference: mean_b - mean_a; low, high: its interval.
+    p: two-sided. wins, losses: users with a higher and a lower value under b.
+    slices: {slice: {label: {users, before, difference, low, high, wins, losses}}}; the labels'
+        differences, weighted by users, add up to the whole.
     """
 
     metric: str
@@ -47,8 +49,11 @@ class Comparison:
         return self.difference / self.mean_a if self.mean_a else float("nan")
 
     def verdict(self, level: float = 0.005) -> str:
-        """One honest sentence. A p above 0.005 counts as nothing found."""
-        change = f"{self.metric} {self.mean_a:.4f} -> {self.mean_b:.4f} ({100 * self.relative:+.1f} %, p = {self.p:.2g})"
+        """One sentence: helps, HURTS, or no difference where p is not below `level`."""
+        change = (
+            f"{self.metric} {self.mean_a:.4f} -> {self.mean_b:.4f} "
+            f"({100 * self.relative:+.1f} %, p = {self.p:.2g})"
+        )
         if not self.p < level:
             return f"{self.b}: no difference from {self.a} could be shown: {change}"
         return f"{self.b} {'helps' if self.difference > 0 else 'HURTS'} against {self.a}: {change}"
@@ -68,66 +73,106 @@ def compare(
     metric: str = "NDCG@20",
     names: tuple[str, str] = ("plain", "augmented"),
 ) -> Comparison:
-    """Paired comparison of two results, or of two lists of results with the same seeds in the same
-    order.
+    """Paired comparison of two results, or of two lists of results with the same seeds in order.
 
-    metric: one that has values per user; names: what a and b are called. Raises TypeError for what
-    is no result of `evaluate`, KeyError for a metric that was not measured, and ValueError where
-    users or parts (`on`) differ.
+    a, b: results of `evaluate` on one split; in lists, one a seed.
+    metric: one that has values per user.
+    names: what a and b are called.
+
+    Raises KindError for what is no result of `evaluate`, UnknownNameError for a metric that was
+    not measured, and ParameterError where users or parts (`on`) differ.
     """
-    left, right = (list(r) if isinstance(r, Iterable) else [r] for r in (a, b))
-    wrong = [r for r in (*left, *right) if not isinstance(r, Result)]
+    before_runs, after_runs = (list(r) if isinstance(r, Iterable) else [r] for r in (a, b))
+    _check_runs(before_runs, after_runs, names)
+    users, before = per_user(before_runs, metric)
+    _, after = per_user(after_runs, metric)
+    gain = after - before
+    low, high = mean_interval(gain)
+    return Comparison(
+        metric=metric,
+        a=names[0],
+        b=names[1],
+        mean_a=float(before.mean()),
+        mean_b=float(after.mean()),
+        difference=float(gain.mean()),
+        low=low,
+        high=high,
+        p=_paired_p(gain),
+        users=len(users),
+        seeds=len(before_runs),
+        wins=int((gain > 0).sum()),
+        losses=int((gain < 0).sum()),
+        slices={
+            name: _slice_gains(_labels_of(before_runs, name, users), before, gain)
+            for name in before_runs[0].slices
+            if all(name in run.slices for run in before_runs)
+        },
+    )
+
+
+def _check_runs(
+    before_runs: Sequence[Result], after_runs: Sequence[Result], names: tuple[str, str]
+) -> None:
+    """Raises unless these are results of the same users, one pair a seed."""
+    wrong = [r for r in (*before_runs, *after_runs) if not isinstance(r, Result)]
     if wrong:
         raise KindError(
             "compare takes two results of evaluate, or two lists of them, one a seed; got "
-            f"{checks.kind(wrong[0])}; "
-            "evaluate each model on one split first"
+            f"{checks.kind(wrong[0])}; evaluate each model on one split first",
+            asked=wrong[0],
         )
     if len(names) != 2 or isinstance(names, str):
-        raise ParameterError(f"compare: names={names!r}: two names, of a and of b")
-    if len(left) != len(right) or not left:
+        raise ParameterError(f"compare: names={names!r}: two names, of a and of b", asked=names)
+    if len(before_runs) != len(after_runs) or not before_runs:
         raise ParameterError(
-            f"compare: {len(left)} results against {len(right)}; give one of each per seed, in "
-            "the same order"
+            f"compare: {len(before_runs)} results against {len(after_runs)}; give one of each per "
+            "seed, in the same order",
+            asked=(len(before_runs), len(after_runs)),
         )
-    for one, two in zip(left, right, strict=True):
-        if one.on != two.on or not one.users.equals(two.users):
-            raise ParameterError(
-                f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; "
-                f"{two.on}, {len(two.users)} users); "
-                "evaluate both on one split with the same on="
-            )
-    users, before = per_user(left, metric)
-    after = per_user(right, metric)[1]
-    n = len(users)
-    gain = after - before
-    low, high = mean_interval(gain)
-    p = _paired_p(gain)
-    slices: dict[str, dict[str, dict[str, float]]] = {}
-    for name in (s for s in left[0].slices if all(s in r.slices for r in left)):
-        labels = np.empty(n, object)
-        for result in reversed(
-            left
-        ):  # a user whose slice varies between seeds counts in that of the first seed
-            at = tb.lookup(users, result.users.cast(pa.string()))
-            labels[at] = result.slices[name]
-        slices[name] = {}
-        for label in ordered_labels(labels):
-            part = gain[labels == label]
-            base = before[labels == label]
-            low_part, high_part = mean_interval(part)
-            slices[name][str(label)] = {
-                "users": len(part), "before": float(base.mean()), "difference": float(part.mean()), "low": low_part,
-                "high": high_part, "wins": int((part > 0).sum()), "losses": int((part < 0).sum()),
-            }  # fmt: skip
-    return Comparison(
-        metric, names[0], names[1], float(before.mean()), float(after.mean()), float(gain.mean()), low, high, p,
-        n, len(left), int((gain > 0).sum()), int((gain < 0).sum()), slices,
-    )  # fmt: skip
+    for one, two in zip(before_runs, after_runs, strict=True):
+        _check_same_users(one, two)
+
+
+def _check_same_users(one: Result, two: Result) -> None:
+    if one.on != two.on or not one.users.equals(two.users):
+        raise ParameterError(
+            f"compare: results of unlike users or parts ({one.on}, {len(one.users)} users; "
+            f"{two.on}, {len(two.users)} users); evaluate both on one split with the same on=",
+            asked=(one.on, two.on),
+            there=(len(one.users), len(two.users)),
+        )
+
+
+def _labels_of(runs: Sequence[Result], slice: str, users: pa.Array) -> np.ndarray:
+    """The label of each user; one whose label varies between seeds has that of the first seed."""
+    labels = np.empty(len(users), object)
+    for run in reversed(runs):
+        labels[tb.lookup(users, run.users.cast(pa.string()))] = run.slices[slice]
+    return labels
+
+
+def _slice_gains(
+    labels: np.ndarray, before: np.ndarray, gain: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """{label: what became of its users}."""
+    out: dict[str, dict[str, float]] = {}
+    for label in ordered_labels(labels):
+        part = gain[labels == label]
+        low, high = mean_interval(part)
+        out[str(label)] = {
+            "users": len(part),
+            "before": float(before[labels == label].mean()),
+            "difference": float(part.mean()),
+            "low": low,
+            "high": high,
+            "wins": int((part > 0).sum()),
+            "losses": int((part < 0).sum()),
+        }
+    return out
 
 
 def per_user(results: Sequence[Result], metric: str) -> tuple[pa.Array, np.ndarray]:
-    """Every user of these results, one a seed, and its mean over the seeds that judge it."""
+    """The users of these results, one result a seed, and each user's mean over the seeds."""
     codes = pa.concat_arrays([r.users.cast(pa.string()) for r in results]).dictionary_encode()
     index, n = codes.indices.to_numpy(), len(codes.dictionary)
     total = np.bincount(index, np.concatenate([r._of(metric) for r in results]), minlength=n)
@@ -147,8 +192,9 @@ def holm(p: Mapping[Any, float]) -> dict[Any, float]:
 
 
 def _paired_p(gain: np.ndarray) -> float:
-    """Two-sided p of a paired t-test: 1 where nothing changed or one user cannot tell, 0 where all
-    changed alike.
+    """Two-sided p of a paired t-test.
+
+    1 where nothing changed or there is one user only, 0 where all users changed by the same.
     """
     n, mean = len(gain), float(gain.mean())
     spread = float(gain.std(ddof=1)) if n > 1 else 0.0

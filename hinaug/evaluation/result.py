@@ -16,9 +16,12 @@ from hinaug.errors import ParameterError, UnknownNameError, nearest
 class Result:
     """Per-user values of one evaluation.
 
-    values: {"NDCG@20": float64 [n_users], ...}; users: their external ids; overall: {"Coverage@20":
-        ..., ...}.
+    name: the class of the predictor. on: the part of the split, "valid" or "test".
+    users: external ids of the users who were judged.
+    values: {"NDCG@20": float64 [n_users], ...}.
+    overall: figures over all lists, {"Coverage@20": ..., ...}.
     slices: {name: label of each user}; each slice partitions the users.
+    seconds: how long ranking and measuring took.
     """
 
     name: str
@@ -40,16 +43,20 @@ class Result:
         return mean_interval(self._of(metric), level)
 
     def _of(self, metric: str) -> np.ndarray:
+        """The values per user of a metric."""
+        if metric in self.overall:
+            raise ParameterError(
+                f"{metric!r} is one figure for all users, without an interval or a test; with "
+                f"values per user there are {list(self.values)}",
+                asked=metric,
+                there=list(self.values),
+            )
         if metric not in self.values:
-            if metric in self.overall:
-                raise ParameterError(
-                    f"{metric!r} is one figure for all users, without an interval or a test; with "
-                    "values per user there are "
-                    f"{list(self.values)}"
-                )
-            there = [*self.values, *self.overall]
+            names = [*self.values, *self.overall]
             raise UnknownNameError(
-                f"no metric {metric!r}; this result has {there}{nearest(metric, there)}"
+                f"no metric {metric!r}; this result has {names}{nearest(metric, names)}",
+                asked=metric,
+                there=names,
             )
         return self.values[metric]
 
@@ -63,9 +70,11 @@ class Result:
 
     def _labels(self, slice: str) -> np.ndarray:
         if slice not in self.slices:
-            there = list(self.slices)
+            names = list(self.slices)
             raise UnknownNameError(
-                f"no slice {slice!r}; this result has {there}{nearest(slice, there)}"
+                f"no slice {slice!r}; this result has {names}{nearest(slice, names)}",
+                asked=slice,
+                there=names,
             )
         return self.slices[slice]
 
@@ -88,11 +97,14 @@ class Result:
 
 
 def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a mean (t distribution). values [n]; both ends are the mean where n <
-    2, NaN where n = 0.
+    """Confidence interval of a mean (t distribution).
+
+    values [n]. Both ends are the mean where n < 2, NaN where n = 0.
     """
     if not (checks.is_number(level) and 0 < level < 1):
-        raise ParameterError(f"level={level!r}: a number between 0 and 1 is needed, such as 0.95")
+        raise ParameterError(
+            f"level={level!r}: a number between 0 and 1 is needed, such as 0.95", asked=level
+        )
     mean = float(values.mean()) if len(values) else float("nan")
     if len(values) < 2:
         return mean, mean
@@ -103,6 +115,7 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
 
 
 def ordered_labels(labels: np.ndarray) -> list[str]:
+    """The labels in use, those of `evaluate` in their own order, others by name."""
     known = ["0-5", "6-20", "21-60", "61+", "none", "under half", "half or more"]
-    there = set(labels.tolist())
-    return [label for label in known if label in there] + sorted(there - set(known))
+    in_use = set(labels.tolist())
+    return [label for label in known if label in in_use] + sorted(in_use - set(known))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from methods import Fixed
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from hinaug.datasets import planted
@@ -244,15 +245,6 @@ def test_boosting_turns_to_the_users_that_are_ranked_badly():
 # ---- Stacking ------------------------------------------------------------------------------------
 
 
-class Fixed(Noise):
-    """Scores given as a matrix."""
-
-    table = None
-
-    def _fit(self, hin, valid, rng):
-        self.known_ = self.table
-
-
 def taste(split, users_like, items):
     """Two members; the first is right for heavy users alone, the second for the others: no fixed
     weights can do it.
@@ -267,9 +259,8 @@ def taste(split, users_like, items):
     heavy = (degree > np.median(degree))[:, None]
     members = []
     for right in (heavy, ~heavy):
-        member = Fixed(RATES)
-        member.table = (rng.normal(size=truth.shape) + 2.5 * truth * right).astype(np.float32)
-        members.append(member.fit(split.train))
+        scores = (rng.normal(size=truth.shape) + 2.5 * truth * right).astype(np.float32)
+        members.append(Fixed(RATES, scores).fit(split.train))
     return members
 
 

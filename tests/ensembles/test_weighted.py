@@ -253,3 +253,11 @@ def test_items_that_nobody_had_are_mixed_by_how_they_rank_among_themselves():
     model.fit(split.train, valid=split.valid, rng=0)
     assert model.weights_[1] == 1
     assert model.valid_[1] > model.valid_[0] > 0
+
+
+def test_no_source_is_in_its_own_pool():
+    follows = ("user", "follows", "user")
+    nodes = {"user": {"id": list("abc")}}
+    hin = HIN.from_tables(nodes, {follows: {"src": ["a"], "dst": ["b"]}})
+    pool = Weighted([Popularity(follows)])._pool(hin, np.arange(3))
+    assert pool.tolist() == [[False, False, True], [True, False, True], [True, True, False]]

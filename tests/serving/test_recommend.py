@@ -56,6 +56,21 @@ def test_never_what_cannot_be_scored():
     assert recommend(nothing, graph(), ["a", "b"], k=3).num_rows == 0
 
 
+@pytest.mark.parametrize("exclude_observed", [True, False])
+def test_nobody_is_recommended_to_oneself(exclude_observed):
+    follows = ("user", "follows", "user")
+    nodes = {"user": {"id": list("abc")}}
+    hin = HIN.from_tables(nodes, {follows: {"src": ["a"], "dst": ["b"]}})
+    model = Fixed(follows, np.eye(3) * 9 + 1).fit(hin)
+    made = recommend(model, hin, list("abc"), k=3, exclude_observed=exclude_observed)
+    expected = {"a": ["b", "c"], "b": ["a", "c"], "c": ["a", "b"]}
+    if exclude_observed:
+        expected["a"] = ["c"]
+    assert lists(made) == expected
+    ghost = hin + Delta({"user": {"id": ["ghost"]}})
+    assert len(recommend(Popularity(follows).fit(ghost), ghost, ["ghost"], k=9)) == 3
+
+
 def test_candidates():
     hin = graph()
     model = Fixed(RATES, SCORES).fit(hin)
