@@ -1,11 +1,15 @@
-# Two commands, each all the set-up that it needs: `make demo` runs the main job, `make test` the checks.
+# Two commands, each all the set-up that it needs: `make demo` runs the main job, `make test` the
+# checks. `make test-all` adds the long tests and notebooks; `make measure` prints the measures.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   ?=
 
-.PHONY: demo test docs lint clean
+# One thread a process: pytest runs on all cores, and libraries that spin would wait for each other.
+PYTEST  = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+.PHONY: demo test test-all measure docs lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/hinaug demo $(DEMO)
@@ -15,7 +19,13 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check --quiet hinaug tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-all: test $(VENV)/.demo
+	$(PYTEST) -m slow
+
+measure: $(VENV)/.test
+	@$(BIN)/python benchmarks/measures.py
 
 docs: $(VENV)/.core
 	$(BIN)/python docs/build.py

@@ -122,7 +122,7 @@ def average_precision(
 def reciprocal_rank(
     ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
 ) -> np.ndarray:
-    """RR@k = 1 / (the first rank j <= k with rel_j = 1), 0 when there is none. Its mean is MRR@k."""
+    """RR@k = 1 / (the first rank j <= k with rel_j = 1), 0 when there is none; its mean is MRR@k."""
     rel, size = _cut(ranked, relevant, k, found)
     return np.where(np.isnan(size), np.nan, (rel / np.arange(1, k + 1)).max(1))
 
@@ -183,34 +183,32 @@ def top_k(
     of a stable sort of the whole row. NaN means "cannot be scored" and is never returned; -inf is a
     score like any other.
 
-    Args: scores: [b, n_items], numbers. k: 1 or more; it may exceed n_items. exclude: sparse [b,
-        n_items]; its nonzero entries are never returned (say, what the user already has). in_place:
-        spares a copy: excluded scores are written over while this runs, and put back at the end.
-        Not for an array
-            that another thread looks at.
+    Parameters
+    ----------
+    scores
+        Numbers [b, n_items].
+    k
+        1 or more; it may exceed n_items.
+    exclude
+        Sparse [b, n_items]; its nonzero entries are never returned (say, what the user already
+        has).
+    in_place
+        Spares a copy: excluded scores are written over while this runs, and put back at the end.
+        Not for an array that another thread looks at.
 
-    Returns: items int64 [b, k], with -1 where a row has fewer than k items to give; their scores
-        [b, k], there NaN.
+    Returns items int64 [b, k], with -1 where a row has fewer than k items to give, and their scores
+    [b, k], there NaN.
     """
-    scores = np.asarray(scores)
-    if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
-        raise ParameterError(
-            "top_k needs scores [b, n_items], numbers, and a whole number k >= 1; got "
-            f"{scores.dtype} of shape {scores.shape} "
-            f"and k = {k!r}"
-        )
-    if scores.dtype not in (np.float32, np.float64):
-        scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
+    scores = _as_scores(scores, k)
     drop = sp.csr_array(scores.shape, dtype=bool) if exclude is None else _binary(exclude)
     if drop.shape != scores.shape:
         raise ParameterError(
             f"exclude must have the shape of scores, {scores.shape}, got {drop.shape}; take the "
-            "same rows and items of both"
+            "same rows and items of both",
+            asked=drop.shape,
+            there=scores.shape,
         )
-    plain = scores.flags.writeable and all(
-        s > 0 and s % scores.itemsize == 0 for s in scores.strides
-    )  # no shared rows
-    if not plain or (drop.nnz and not in_place):
+    if not _has_rows_of_its_own(scores) or (drop.nnz and not in_place):
         scores = scores.copy()
     where = np.repeat(np.arange(drop.shape[0]), np.diff(drop.indptr)), drop.indices
     before = scores[where]
@@ -219,6 +217,25 @@ def top_k(
         return _top_k(scores, k, drop)
     finally:
         scores[where] = before
+
+
+def _as_scores(scores: Any, k: Any) -> np.ndarray:
+    scores = np.asarray(scores)
+    if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
+        raise ParameterError(
+            "top_k needs scores [b, n_items], numbers, and a whole number k >= 1; got "
+            f"{scores.dtype} of shape {scores.shape} and k = {k!r}",
+            asked=(scores.shape, k),
+        )
+    if scores.dtype in (np.float32, np.float64):
+        return scores
+    return scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
+
+
+def _has_rows_of_its_own(scores: np.ndarray) -> bool:
+    """Whether each entry can be written to without changing another."""
+    apart = all(step > 0 and step % scores.itemsize == 0 for step in scores.strides)
+    return scores.flags.writeable and apart
 
 
 def _top_k(scores: np.ndarray, k: int, drop: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
