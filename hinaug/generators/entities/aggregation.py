@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.features.kinds import decoded, vectors
+from hinaug.features.similarity import cosine_neighbours
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.base import ProfileGenerator
 from hinaug.generators.entities.draws import gumbel_top, rows_at_once
-from hinaug.generators.entities.profiles import Profiles, average, group_ratings, nearest
+from hinaug.generators.entities.profiles import Profiles, average, group_ratings
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 
@@ -107,7 +108,8 @@ class Aggregation(ProfileGenerator):
         """Rows of each group [n, 1 + k], the middle first, and the mean cosine to the middle."""
         rows = real.links if self.by is None else vectors(tb.one_chunk(real.table[self.by]))
         anchors, row_of = np.unique(middle, return_inverse=True)
-        near, cosine = nearest(rows, anchors, self.k)
+        near, cosine = cosine_neighbours(rows, anchors, self.k)
+        cosine = np.clip(cosine, 0, 1)
         group = np.concatenate([anchors[:, None], near], axis=1)[row_of]
         return group, cosine.mean(axis=1)[row_of] if cosine.shape[1] else np.ones(len(middle))
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,6 @@ import scipy.sparse as sp
 
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.features.kinds import kind_of, numbers, present, vectors
-from hinaug.generators.entities.draws import rows_at_once
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import PROVENANCE, EdgeType
@@ -211,35 +209,6 @@ def kinds(table: pa.Table) -> dict[str, str]:
         if kind in ("category", "number", "vector") and column.null_count < len(column):
             out[name] = kind
     return out
-
-
-def nearest(x: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of x [n, d] (sparse or dense) most like each of `rows` by cosine, itself left out:
-    (indices, cosines).
-    """
-    if sp.issparse(x):
-        unit = sp.csr_array(x, dtype=np.float32)
-        norm = np.sqrt(np.asarray(unit.multiply(unit).sum(axis=1)).ravel())
-        unit = sp.csr_array(sp.diags_array(1 / np.maximum(norm, 1e-12)) @ unit)
-    else:
-        unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    k = min(k, unit.shape[0] - 1)
-    index, cosine = np.zeros((len(rows), k), np.int64), np.zeros((len(rows), k))
-    block = rows_at_once(unit.shape[0])
-    for at in range(0, len(rows) if k else 0, block):
-        part = rows[at : at + block]
-        like = unit[part] @ unit.T
-        like = like.toarray() if sp.issparse(like) else np.array(like)
-        like[np.arange(len(part)), part] = -np.inf
-        best = np.argpartition(-like, k - 1, axis=1)[:, :k]
-        best = np.take_along_axis(
-            best, np.argsort(-np.take_along_axis(like, best, axis=1), axis=1, kind="stable"), axis=1
-        )
-        index[at : at + block], cosine[at : at + block] = (
-            best,
-            np.take_along_axis(like, best, axis=1),
-        )
-    return index, np.clip(cosine, 0, 1)
 
 
 def number_array(values: np.ndarray, null: np.ndarray, kind: pa.DataType) -> pa.Array:

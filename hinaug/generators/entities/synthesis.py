@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.errors import ParameterError
+from hinaug.features.similarity import cosine_neighbours
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.base import ProfileGenerator
 from hinaug.generators.entities.draws import gumbel_top, rows_at_once
-from hinaug.generators.entities.profiles import Profiles, average, group_ratings, nearest
+from hinaug.generators.entities.profiles import Profiles, average, group_ratings
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 
@@ -105,7 +106,7 @@ class Synthesis(ProfileGenerator):
             lengths = np.sqrt(real.degree[first]) * np.sqrt(real.degree[second])
             return second, np.asarray(shared).ravel() / lengths
         anchors, row = np.unique(first, return_inverse=True)
-        near, cosine = nearest(real.links, anchors, self.neighbors)
+        near, cosine = cosine_neighbours(real.links, anchors, self.neighbors)
         which = rng.integers(near.shape[1], size=n)
         return near[row, which], cosine[row, which]
 
