@@ -13,6 +13,7 @@
     ├── StoreError       ValueError      a folder cannot be saved to or loaded from
     └── ReportError      ValueError      no report can be made of a folder
     EdgeWarning          UserWarning     a best value lies on the edge of its search space
+    TrainingDataWarning  UserWarning     a saved model holds the data it was fitted on
 
 Each is also the built-in exception beside it, so `except ValueError` works without importing
 hinaug. A message says what was asked, what there is, and what to do.
@@ -86,6 +87,10 @@ class ReportError(HinaugError, ValueError):
 
 class EdgeWarning(UserWarning):
     """A best value lies on the edge of its space: the true best may lie beyond."""
+
+
+class TrainingDataWarning(UserWarning):
+    """A saved model holds the data that it was fitted on, because the method is its data."""
 
 
 def nearest(asked: Any, there: Iterable[Any]) -> str:

@@ -55,6 +55,7 @@ class Content:
     def __init__(self) -> None:
         self.tables: dict[str, pa.Table] = {}
         self.arrays: dict[str, np.ndarray] = {}
+        self.holds_data: dict[str, str] = {}  # {class: why it keeps its training data}
         self.version = 1
 
     def pack(self, value: Any, place: str = "") -> Any:
@@ -137,6 +138,9 @@ class Content:
     def _object(self, obj: Any, place: str) -> dict[str, Any]:
         fields = [f.name for f in dataclasses.fields(obj) if f.init]
         learned = [name for name in vars(obj) if is_learned(name) and name not in fields]
+        reason = getattr(type(obj), "HOLDS_DATA", None)
+        if reason and learned:
+            self.holds_data[type(obj).__name__] = reason
         return {
             "$": "object",
             "class": class_path(type(obj)),

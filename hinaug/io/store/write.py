@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug import checks
-from hinaug.errors import StoreError, some
+from hinaug.errors import StoreError, TrainingDataWarning, some
 from hinaug.graph import arrow as tb
 from hinaug.io.store.folder import (
     DRAFT_FILE,
@@ -39,6 +40,8 @@ def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None
 
     path: a folder, new, empty or a store. A folder that holds anything else is always refused.
     overwrite: whether a store that is there already is replaced.
+    Warns with TrainingDataWarning where a method is its data, such as nearest neighbours, and so
+    keeps links that it was fitted on; other methods keep parameters, ids and fingerprints.
     Raises StoreError; what was there before is then still there.
     """
     kind = kind_of(obj)
@@ -52,6 +55,13 @@ def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None
         raise StoreError(
             f"cannot save to {folder}: {reason}; what was there before is unchanged"
         ) from error
+    for name, why in content.holds_data.items():
+        warnings.warn(
+            f"{folder} holds training data: {name} keeps it, {why}; guard the folder as you guard "
+            "the data",
+            TrainingDataWarning,
+            stacklevel=2,
+        )
 
 
 def _save(folder: Path, kind: str, root: Any, content: Content, overwrite: bool) -> None:
