@@ -257,8 +257,7 @@ def command_line() -> str:
     """What `hinaug --help` and the help of each verb say, in 80 columns."""
     from typer.testing import CliRunner
 
-    from hinaug.cli.shared import ORDER
-    from hinaug.cli.verbs import app
+    from hinaug.cli.app import VERBS, app
 
     def told(*verb: str) -> str:
         said = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(
@@ -267,14 +266,14 @@ def command_line() -> str:
         text = dedent("\n".join(line.rstrip() for line in said.stdout.splitlines())).strip("\n")
         return f"<pre>{escape(text, quote=False)}</pre>"
 
-    parts = [f"<article id='cli.{v}'><h3>hinaug {v}</h3>{told(v)}</article>" for v in ORDER]
+    parts = [f"<article id='cli.{v}'><h3>hinaug {v}</h3>{told(v)}</article>" for v in VERBS]
     return f"<section id='cli'><h2>Command line<small>hinaug</small></h2>{told()}{''.join(parts)}</section>"
 
 
 def page() -> str:
     """The whole page."""
     import hinaug
-    from hinaug.cli.shared import ORDER
+    from hinaug.cli.app import VERBS
     from hinaug.io.tables import EXAMPLE
 
     shown = {
@@ -283,7 +282,7 @@ def page() -> str:
         for name, thing in public(importlib.import_module(where), wanted).items()
     }
     NAMES.update(names(shown))
-    verbs = "".join(f"<a href='#cli.{verb}'>{verb}</a>" for verb in ORDER)
+    verbs = "".join(f"<a href='#cli.{verb}'>{verb}</a>" for verb in VERBS)
     menu = [f"<details><summary><a href='#cli'>Command line</a></summary>{verbs}</details>"]
     body = [command_line()]
     for title, where, wanted in HOUSE:

@@ -102,10 +102,10 @@ def test_every_public_name_has_a_docstring_on_the_page(build, page, where):
 
 
 def test_the_command_line_is_on_the_page(page, text):
-    from hinaug.cli.shared import ORDER
+    from hinaug.cli.app import VERBS
     from hinaug.io.tables import EXAMPLE
 
-    for verb in ORDER:
+    for verb in VERBS:
         assert f"Usage: hinaug {verb} " in page.text[f"cli.{verb}"]
     assert letters(EXAMPLE) in letters(page.text["hinaug.io.tables"])
     told = re.search(r"<section id='cli'>.*?</section>", text, re.DOTALL)[0]

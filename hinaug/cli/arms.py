@@ -9,56 +9,66 @@ from typing import Any
 
 import numpy as np
 
-from hinaug.cli.places import opened
-from hinaug.cli.shared import note, table, tell
+from hinaug.cli.folders import opened
+from hinaug.cli.output import note, table, tell
 from hinaug.errors import ParameterError
-from hinaug.evaluation.compare import Comparison, compare, holm
-from hinaug.evaluation.evaluate import evaluate
-from hinaug.evaluation.result import Result
+from hinaug.evaluation import Comparison, Result, compare, evaluate, holm
 from hinaug.generators import random_delta
-from hinaug.graph.delta import Delta
+from hinaug.graph import Delta
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
-from hinaug.report.pieces import brief
-from hinaug.report.terminal import METRICS, verdict
-from hinaug.split.base import Split
+from hinaug.report import METRICS, brief, verdict
+from hinaug.split import Split
 
 METRIC = "NDCG@20"
+Corrected = tuple[Comparison, float]  # a comparison, and its p after Holm's correction
 
 
 @dataclass
 class Learned:
-    """results: {arm: one a seed}; models: {arm: that of the first seed}."""
+    """What was measured, and what it was measured on.
+
+    results: {arm: one result a seed}.
+    models: {arm: the model of the first seed}.
+    """
 
     results: dict[str, list[Result]]
     models: dict[str, LinkPredictor]
 
 
 def deltas_by_name(paths: Sequence[Path], split: Split) -> dict[str, Delta]:
-    """Deltas by the name of their folder, or by their path where two have one name; each must be
-    made for the split.
+    """The deltas by the name of their folder, or by their path where two folders have one name.
+
+    Raises ParameterError for a delta that is empty, stands twice or was made for another split.
     """
-    short = [p.resolve().name for p in paths]
-    names = [
-        str(p) if short.count(s) > 1 or s == "plain" else s
-        for p, s in zip(paths, short, strict=True)
-    ]
-    if len(set(names)) < len(names):
-        raise ParameterError(
-            f"--delta: {next(n for n in names if names.count(n) > 1)} stands twice"
-        )
+    names = _names_of(paths)
     deltas = {name: opened(path, "delta") for name, path in zip(names, paths, strict=True)}
     for name, delta in deltas.items():
         _check_made_for(name, delta, split)
-    empty = [name for name, delta in deltas.items() if not len(delta)]
-    if empty:
-        raise ParameterError(f"--delta {empty[0]} holds nothing: there is nothing to compare")
+    for name, delta in deltas.items():
+        if not len(delta):
+            raise ParameterError(
+                f"--delta {name} holds nothing: there is nothing to compare", asked=name
+            )
     return deltas
 
 
+def _names_of(paths: Sequence[Path]) -> list[str]:
+    short = [path.resolve().name for path in paths]
+    names = [
+        str(path) if short.count(name) > 1 or name == "plain" else name
+        for path, name in zip(paths, short, strict=True)
+    ]
+    for name in names:
+        if names.count(name) > 1:
+            raise ParameterError(f"--delta: {name} stands twice", asked=name)
+    return names
+
+
 def _check_made_for(name: str, delta: Delta, split: Split) -> None:
-    """A delta that learned from another graph may hold this split's test pairs, or name nodes that
-    are not there.
+    """Raises ParameterError for a delta that learned from another graph, or does not fit this one.
+
+    It may hold this split's test pairs, or name nodes that are not there.
     """
     if not delta.fitted_on:
         note(
@@ -68,8 +78,8 @@ def _check_made_for(name: str, delta: Delta, split: Split) -> None:
     elif set(delta.fitted_on) != {split.train.fingerprint()}:
         raise ParameterError(
             f"--delta {name} was fitted on another graph than what this split trains on, so it "
-            "may hold what the split holds "
-            "out; make one for this split with hinaug augment"
+            "may hold what the split holds out; make one for this split with hinaug augment",
+            asked=name,
         )
     try:
         split.train + delta
@@ -78,6 +88,7 @@ def _check_made_for(name: str, delta: Delta, split: Split) -> None:
 
 
 def control(name: str) -> str:
+    """The name of the arm with a random delta of the same size."""
     return f"random like {name}"
 
 
@@ -89,8 +100,9 @@ def learned(
     cuts: list[int],
     seeds: Iterable[int],
 ) -> Learned:
-    """Every arm fitted on train (on test: then refitted on train and valid) and judged on the same
-    held-out pairs.
+    """Every arm fitted, and judged on the same held-out pairs.
+
+    An arm is fitted on train; on test it is then refitted on train and valid.
     """
     out = Learned({}, {})
     valid = split.valid if split.valid.num_rows else None
@@ -112,21 +124,17 @@ def learned(
 
 
 def newcomers(split: Split, on: str) -> tuple[int, int]:
-    """How many of the users judged have no link in what a model learns from last, and how many are
-    judged.
-    """
+    """How many of the users judged have no link to learn from, and how many are judged."""
     graph, pairs = (split.train, split.valid) if on == "valid" else (split.train_valid, split.test)
     users = np.unique(graph.positions(split.target[0], pairs["src"]))
-    return int((np.diff(graph.observed().adjacency(split.target).indptr)[users] == 0).sum()), len(
-        users
-    )
+    n_links = np.diff(graph.observed().adjacency(split.target).indptr)[users]
+    return int((n_links == 0).sum()), len(users)
 
 
-def compared(
-    results: dict[str, list[Result]], deltas: Sequence[str]
-) -> list[tuple[Comparison, float]]:
-    """For each delta: against plain, its control against plain, and against its control; with
-    Holm's p over all of them.
+def compared(results: dict[str, list[Result]], deltas: Sequence[str]) -> list[Corrected]:
+    """For each delta three comparisons, with Holm's p over all of them.
+
+    They are delta - plain, control - plain and delta - control.
     """
     pairs = [p for d in deltas for p in (("plain", d), ("plain", control(d)), (control(d), d))]
     found = [compare(results[a], results[b], METRIC, (a, b)) for a, b in pairs]
@@ -134,25 +142,21 @@ def compared(
     return [(c, corrected[c.a, c.b]) for c in found]
 
 
-def document(
-    results: dict[str, list[Result]], comparisons: list[tuple[Comparison, float]]
-) -> dict[str, Any]:
+def document(results: dict[str, list[Result]], comparisons: list[Corrected]) -> dict[str, Any]:
     """The figures for machines."""
     arms = {}
     for arm, each in results.items():
         names = [*each[0].values, *each[0].overall]
         arms[arm] = {name: sum(r[name] for r in each) / len(each) for name in names}
-    told = [{**vars(c), "relative": c.relative, "p_holm": p} for c, p in comparisons]
-    first = next(iter(results.values()))[0]
     return {
-        "users": len(first.users),
+        "users": len(_first(results).users),
         "arms": arms,
-        "comparisons": told,
+        "comparisons": [{**vars(c), "relative": c.relative, "p_holm": p} for c, p in comparisons],
         "verdicts": verdicts(comparisons),
     }
 
 
-def verdicts(comparisons: list[tuple[Comparison, float]]) -> dict[str, str]:
+def verdicts(comparisons: list[Corrected]) -> dict[str, str]:
     """{delta: the sentence to take away}."""
     by_pair = {(c.a, c.b): (c, p) for c, p in comparisons}
     out = {}
@@ -164,28 +168,11 @@ def verdicts(comparisons: list[tuple[Comparison, float]]) -> dict[str, str]:
 
 
 def show(
-    results: dict[str, list[Result]],
-    comparisons: list[tuple[Comparison, float]],
-    facts: Any,
-    console: Any,
+    results: dict[str, list[Result]], comparisons: list[Corrected], facts: Any, console: Any
 ) -> None:
     """The figures for people."""
-    against = {c.b: (c, p) for c, p in comparisons if c.a == "plain"}
-    first = next(iter(results.values()))[0]
-    more = [m for m in first.values if m.startswith("NDCG@") and m not in (METRIC, "NDCG@10")]
     tell(console, brief(facts["model"]))
-    title = f"{facts['on']}, full ranking, {len(first.users)} users, seeds {facts['seeds']}"
-    rows = table(title, "data", *METRICS, *more, "NDCG@20, % over plain [95 %]", "p")
-    for arm, each in results.items():
-        cells = [f"{sum(r[m] for r in each) / len(each):.4f}" for m in (*METRICS, *more)]
-        if arm in against:
-            c, p = against[arm]
-            low, high = (
-                100 * bound / c.mean_a if c.mean_a else float("nan") for bound in (c.low, c.high)
-            )
-            cells += [f"{100 * c.relative:+.1f} [{low:.1f}, {high:.1f}]", f"{p:.1g}"]
-        rows.add_row(arm, *cells)
-    console.print(rows)
+    console.print(_table_of_arms(results, comparisons, facts))
     for name, sentence in verdicts(comparisons).items():
         tell(console, f"{name}: {sentence}")
     if comparisons:
@@ -194,3 +181,29 @@ def show(
             "(p: paired t-test over users, seeds averaged, Holm over the table; 0.005 or more "
             "counts as nothing)",
         )
+
+
+def _table_of_arms(
+    results: dict[str, list[Result]], comparisons: list[Corrected], facts: Any
+) -> Any:
+    against_plain = {c.b: (c, p) for c, p in comparisons if c.a == "plain"}
+    first = _first(results)
+    more = [m for m in first.values if m.startswith("NDCG@") and m not in (METRIC, "NDCG@10")]
+    title = f"{facts['on']}, full ranking, {len(first.users)} users, seeds {facts['seeds']}"
+    rows = table(title, "data", *METRICS, *more, "NDCG@20, % over plain [95 %]", "p")
+    for arm, each in results.items():
+        cells = [f"{sum(r[m] for r in each) / len(each):.4f}" for m in (*METRICS, *more)]
+        if arm in against_plain:
+            cells += _gain(*against_plain[arm])
+        rows.add_row(arm, *cells)
+    return rows
+
+
+def _gain(c: Comparison, p: float) -> list[str]:
+    """The change in percent of plain with its interval, and p."""
+    bounds = [100 * bound / c.mean_a if c.mean_a else float("nan") for bound in (c.low, c.high)]
+    return [f"{100 * c.relative:+.1f} [{bounds[0]:.1f}, {bounds[1]:.1f}]", f"{p:.1g}"]
+
+
+def _first(results: dict[str, list[Result]]) -> Result:
+    return next(iter(results.values()))[0]

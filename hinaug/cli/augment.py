@@ -1,4 +1,4 @@
-"""Verbs that run: demo, augment, report."""
+"""The verb augment."""
 
 from __future__ import annotations
 
@@ -7,132 +7,69 @@ from typing import Annotated, Any
 
 import typer
 
-from hinaug.cli import listed
-from hinaug.cli.listed import GENERATORS, PREDICTORS, SET
-from hinaug.cli.places import check_out, check_place, opened
-from hinaug.cli.shared import Force, Json, Seed, answer, app, console, tell
+from hinaug.cli.facts import describe, facts_of
+from hinaug.cli.folders import check_out, opened
+from hinaug.cli.names import Settings, method, sized
+from hinaug.cli.options import (
+    GENERATORS,
+    PREDICTORS,
+    Force,
+    Json,
+    Seed,
+    Setting,
+    SplitStore,
+    complete_edges,
+    complete_entities,
+)
+from hinaug.cli.output import answer, tell
 from hinaug.errors import ParameterError
+from hinaug.generators import RelationGenerator
+from hinaug.generators.base import EntityGenerator
+from hinaug.graph import Delta, merge
+from hinaug.io import save
+from hinaug.predictors.base import LinkPredictor
+from hinaug.split import Split
 
 
-@app.command()
-def demo(
-    dataset: Annotated[
-        str, typer.Argument(help="ml-100k or amazon-musical-instruments")
-    ] = "ml-100k",
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that holds the data's files; found or fetched without it."),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder for results.jsonl and the augmented stores.")
-    ] = Path("hinaug-demo"),
-    encoder: Annotated[
-        str,
-        typer.Option(
-            help="Text encoder: 'minilm', a hub name such as bert-base-uncased, or a folder."
-        ),
-    ] = "minilm",
-    seeds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Random splits to average over.")
-    ] = 2,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The first of them.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """From raw files to honest recommendations: plain, random and augmented side by side.
-
-    About five minutes on MovieLens 100K. Leaves results, augmented graphs and report.html in --out.
-
-    Example:
-      hinaug demo ml-100k --out hinaug-demo
-    """
-    from hinaug.cli.demo import run
-
-    if out.is_file():
-        raise ParameterError(f"--out {out} is a file; name a folder")
-    check_place(out, "--out")
-    for regime in ("all", "thin"):
-        check_out(out / regime, "hin", force=False)
-    own = {"console": console(to_stderr=True, markup=True)} if as_json else {}
-    found = run(
-        dataset, folder=data, out=out, encoder=encoder, seeds=range(seed, seed + seeds), **own
-    )
-    if as_json:
-        comparisons = {regime: [vars(c) for c in each] for regime, each in found.items()}
-        answer(True, {"data": dataset, "out": out, "comparisons": comparisons}, lambda _: None)
-
-
-@app.command()
 def augment(
-    split: Annotated[Path, typer.Argument(help="The store of a split.")],
+    split: SplitStore,
     out: Annotated[Path, typer.Option(help="The store to write the delta to.")],
     edges: Annotated[
         list[str] | None,
         typer.Option(
             help="New edges by a predictor: EASE:0.1 (a share) or EASE:500 (a count). "
             f"{PREDICTORS}",
-            autocompletion=listed.edges,
+            autocompletion=complete_edges,
         ),
     ] = None,
     users: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"New users by a generator: WGAN:0.1. {GENERATORS}", autocompletion=listed.entities
+            help=f"New users by a generator: WGAN:0.1. {GENERATORS}",
+            autocompletion=complete_entities,
         ),
     ] = None,
     items: Annotated[
         list[str] | None,
-        typer.Option(help="New items by a generator: WGAN:0.1.", autocompletion=listed.entities),
+        typer.Option(help="New items by a generator: WGAN:0.1.", autocompletion=complete_entities),
     ] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help=SET)] = None,
+    setting: Setting = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Generate edges, users and items from what the split lets a method see; all of them become one
-    delta.
+    """Generate edges, users and items from what the split lets a method see.
 
-    A delta is marked, reversible, and no more than a guess: `hinaug evaluate` says whether it
-    helps.
+    All of them become one delta. It is marked, reversible, and no more than a
+    guess: `hinaug evaluate` says whether it helps.
 
     Example, after that of split:
       hinaug augment split --edges EASE:0.1 --users Synthesis:0.1 --out delta
     """
-    from hinaug.cli.facts import describe, facts_of
-    from hinaug.cli.names import Settings, method, sized
-    from hinaug.generators import RelationGenerator
-    from hinaug.generators.base import EntityGenerator
-    from hinaug.graph.delta import merge
-    from hinaug.io.store import save
-    from hinaug.predictors.base import LinkPredictor
-
     made = opened(split, "split")
     check_out(out, "delta", force)
-    settings, jobs = Settings(setting or []), []
-    for text in edges or []:
-        name, size = sized(text)
-        predictor = settings.make(method("predictors", name, LinkPredictor), made.target)
-        jobs.append((RelationGenerator(predictor, evidence=made.evidence), size))
-    for node, wanted in ((made.target[0], users), (made.target[2], items)):
-        for text in wanted or []:
-            name, size = sized(text)
-            cls = method("generators", name, EntityGenerator)
-            jobs.append((settings.make(cls, node, relation=made.target), size))
-    if not jobs:
-        raise ParameterError(
-            "nothing to generate; say --edges LightGCN:0.1, --users WGAN:0.1 or --items WGAN:0.1"
-        )
-    settings.check()
-    valid = made.valid if made.valid.num_rows else None
-    deltas = [
-        g.fit(made.train, valid=valid, rng=seed).generate(made.train, size, rng=seed)
-        for g, size in jobs
-    ]
-    delta = merge(deltas)
-    if not len(delta):
-        raise ParameterError(
-            "nothing was generated: "
-            f"{', '.join([*(edges or []), *(users or []), *(items or [])])}; ask for more"
-        )
+    wanted = {"edges": edges or [], "users": users or [], "items": items or []}
+    delta = _generated(wanted, made, Settings(setting or []), seed)
     save(delta, out)
 
     def show(console: Any) -> None:
@@ -146,22 +83,53 @@ def augment(
     answer(as_json, {"store": out, **facts_of(delta)}, show)
 
 
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The page to write; FOLDER/report.html without it.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """One HTML page of a run, with its verdict, tables and pictures.
+Job = tuple[Any, int | float]  # a generator, and how much it is to make: a share or a count
 
-    A run is what `hinaug demo` leaves, or `hinaug evaluate --run`.
 
-    Example, after that of evaluate:
-      hinaug report run
+def _generated(wanted: dict[str, list[str]], split: Split, settings: Settings, seed: int) -> Delta:
+    """One delta of everything that is wanted.
+
+    wanted: {"edges", "users" and "items": texts such as "WGAN:0.1"}.
     """
-    from hinaug.report import report as write
+    source, _, target = split.target
+    jobs = [
+        *_edge_jobs(wanted["edges"], split, settings),
+        *_entity_jobs(source, wanted["users"], split, settings),
+        *_entity_jobs(target, wanted["items"], split, settings),
+    ]
+    if not jobs:
+        raise ParameterError(
+            "nothing to generate; say --edges LightGCN:0.1, --users WGAN:0.1 or --items WGAN:0.1"
+        )
+    settings.check()
+    train, valid = split.train, split.valid if split.valid.num_rows else None
+    delta = merge(
+        [
+            generator.fit(train, valid=valid, rng=seed).generate(train, size, rng=seed)
+            for generator, size in jobs
+        ]
+    )
+    if not len(delta):
+        asked = [text for texts in wanted.values() for text in texts]
+        raise ParameterError(
+            f"nothing was generated: {', '.join(asked)}; ask for more", asked=asked
+        )
+    return delta
 
-    path = write(folder, out)
-    answer(as_json, {"report": path}, lambda console: tell(console, f"written to {path}"))
+
+def _edge_jobs(wanted: list[str], split: Split, settings: Settings) -> list[Job]:
+    jobs = []
+    for text in wanted:
+        name, size = sized(text)
+        predictor = settings.make(method("predictors", name, LinkPredictor), split.target)
+        jobs.append((RelationGenerator(predictor, evidence=split.evidence), size))
+    return jobs
+
+
+def _entity_jobs(node: str, wanted: list[str], split: Split, settings: Settings) -> list[Job]:
+    jobs = []
+    for text in wanted:
+        name, size = sized(text)
+        cls = method("generators", name, EntityGenerator)
+        jobs.append((settings.make(cls, node, relation=split.target), size))
+    return jobs

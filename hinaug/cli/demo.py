@@ -1,8 +1,7 @@
-"""The main job, end to end: raw files -> graph -> text features -> split -> deltas -> ensemble ->
-honest comparison.
+"""The verb demo: the main job, from raw files to a comparison of plain and augmented.
 
-Read it top to bottom as the example of how the rooms of the house fit together; `hinaug demo` runs
-it.
+raw files -> graph -> text features -> split -> deltas -> ensemble -> comparison. Read it from top
+to bottom as the example of how the folders of hinaug fit together.
 """
 
 from __future__ import annotations
@@ -11,49 +10,100 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from hinaug.cli.folders import check_out, check_place
+from hinaug.cli.options import Json
+from hinaug.cli.output import answer, make_console
 from hinaug.datasets import amazon_reviews, find, movielens_100k
 from hinaug.ensembles import Weighted
-from hinaug.errors import ParameterError
-from hinaug.evaluation.compare import Comparison
-from hinaug.evaluation.evaluate import evaluate
-from hinaug.evaluation.result import Result
-from hinaug.features.text import TextEncoder, embed_text
+from hinaug.errors import ParameterError, UnknownNameError
+from hinaug.evaluation import Comparison, Result, evaluate
+from hinaug.features import TextEncoder, embed_text
 from hinaug.generators import WGAN, RelationGenerator, random_delta
-from hinaug.graph.delta import Delta, merge
-from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
-from hinaug.io.store import save
+from hinaug.graph import HIN, Delta, EdgeType, merge
+from hinaug.io import save
 from hinaug.predictors import EASE, ItemKNN, LightGCN, NearestNeighbors
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
-from hinaug.report import report
-from hinaug.report.terminal import ARMS, Log, show_comparisons, show_generated, show_recommendations
-from hinaug.split.audit import audit
-from hinaug.split.base import Split
-from hinaug.split.random import random_split
-from hinaug.split.thin import thin
+from hinaug.report import (
+    ARMS,
+    Log,
+    report,
+    show_comparisons,
+    show_generated,
+    show_recommendations,
+)
+from hinaug.split import Split, audit, random_split, thin
 
-SIZES = (
-    (0.02, 0.02),
-    (0.1, 0.1),
-    (0.5, 0.2),
-)  # shares of edges and of users to generate, to choose from on valid
+# shares of edges and of users to generate, to choose from on valid
+SIZES = ((0.02, 0.02), (0.1, 0.1), (0.5, 0.2))
 
-Settings = dict[
-    str, Any
-]  # what was chosen on valid at the first seed: size, and the members of each arm
+# what was chosen on valid at the first seed: size, and the members of each arm
+Settings = dict[str, Any]
+Results = dict[tuple[str, str], list[Result]]  # (model, arm) -> one result a seed
+
+
+def demo(
+    dataset: Annotated[
+        str, typer.Argument(help="ml-100k or amazon-musical-instruments")
+    ] = "ml-100k",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds the data's files; found or fetched without it."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for results.jsonl and the augmented stores.")
+    ] = Path("hinaug-demo"),
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Text encoder: 'minilm', a hub name such as bert-base-uncased, or a folder."
+        ),
+    ] = "minilm",
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Random splits to average over.")
+    ] = 2,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The first of them.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """From raw files to honest recommendations: plain, random and augmented side by side.
+
+    About five minutes on MovieLens 100K. Leaves results, augmented graphs and
+    report.html in --out.
+
+    Example:
+      hinaug demo ml-100k --out hinaug-demo
+    """
+    if out.is_file():
+        raise ParameterError(f"--out {out} is a file; name a folder", asked=out)
+    check_place(out, "--out")
+    for regime in ("all", "thin"):
+        check_out(out / regime, "hin", force=False)
+    own = {"console": make_console(to_stderr=True, markup=True)} if as_json else {}
+    found = run(
+        dataset, folder=data, out=out, encoder=encoder, seeds=range(seed, seed + seeds), **own
+    )
+    if as_json:
+        comparisons = {regime: [vars(c) for c in each] for regime, each in found.items()}
+        answer(True, {"data": dataset, "out": out, "comparisons": comparisons}, lambda _: None)
 
 
 @dataclass
 class Job:
-    """What differs between data sets: the graph, the relation, its evidence, and how to print an
-    item.
+    """What differs between data sets.
+
+    hin, relation, evidence: the graph, the edges to rank, and the nodes that witness them.
+    title: how to print an item.
+    embed: the node type whose text is embedded.
+    through: the node type that item vectors come from, where items have none of their own.
+    notes: what a reader should know of the data.
+    facts: for the report: data, source, terms, encoder, command.
     """
 
     hin: HIN
@@ -61,11 +111,9 @@ class Job:
     evidence: tuple[str, ...]
     title: Callable[[Any], str]
     embed: str
-    through: str | None = None  # where item vectors come from, if not from the items themselves
+    through: str | None = None
     notes: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(
-        default_factory=dict
-    )  # for the report: data, source, terms, encoder, command
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def movielens(folder: Path) -> Job:
@@ -118,12 +166,15 @@ def run(
     seeds: Iterable[int] = (0, 1),
     console: Console | None = None,
 ) -> dict[str, list[Comparison]]:
-    """Runs the demo on a public data set, prints what it finds and writes `out`/results.jsonl and
-    the stores.
+    """Runs the demo on a public data set, and prints what it finds.
+
+    Writes results.jsonl, report.html and the augmented stores to `out`.
     """
     console = console or Console(width=120, highlight=False)
     if dataset not in JOBS:
-        raise ParameterError(f"no demo for {dataset!r}; there are {list(JOBS)}")
+        raise UnknownNameError(
+            f"no demo for {dataset!r}; there are {list(JOBS)}", asked=dataset, there=list(JOBS)
+        )
     found = find(dataset, folder)
     console.print(f"[bold]{dataset}[/]: read from {found.source}\n  terms: {found.terms}")
     job, seeds = JOBS[dataset](found.folder), tuple(seeds)
@@ -141,16 +192,18 @@ def run(
         f"  text of {job.embed} nodes embedded with {encoder} in "
         f"{time.perf_counter() - started:.1f} s"
     )
-    with threadpool_limits(
-        1, "blas"
-    ):  # small matrices: more threads would mostly wait for each other
+    # small matrices: more threads would mostly wait for each other
+    with threadpool_limits(1, "blas"):
         return experiment(job, out=Path(out), seeds=seeds, console=console)
 
 
 def experiment(
     job: Job, *, out: Path, seeds: tuple[int, ...], console: Console, quick: bool = False
 ) -> dict[str, list[Comparison]]:
-    """Both regimes of one job. quick: small models, for a smoke test."""
+    """Both regimes of one job.
+
+    quick: small models, for a smoke test.
+    """
     started = time.perf_counter()
     for note in job.notes:
         console.print(f"  {note}")
@@ -166,7 +219,7 @@ def experiment(
     found = {}
     for regime in ("all data", "thin data"):
         console.rule(f"[bold]{regime}")
-        results: dict[tuple[str, str], list[Result]] = {}
+        results: Results = {}
         settings: Settings = {}
         for seed in seeds:
             split = random_split(job.hin, job.relation, evidence=job.evidence, rng=seed)
@@ -201,32 +254,22 @@ def one_seed(
     split: Split,
     seed: int,
     settings: Settings,
-    results: dict,
+    results: Results,
     log: Log,
     regime: str,
     console: Console,
     quick: bool,
 ) -> tuple[Delta, Weighted, HIN]:
-    """Generate on train, learn on train with choices on valid, refit on train + valid, evaluate on
-    test, for each arm.
+    """One seed of a regime: generates on train, then fits and judges each arm.
+
+    An arm learns on train with choices on valid, is refitted on train + valid and evaluated on
+    test. Gives the delta, and the model and the graph of the augmented arm.
     """
     clock = time.perf_counter()
-    relation, train, valid = job.relation, split.train, split.valid
+    relation, train = job.relation, split.train
     if "plain" not in settings:
         settings["plain"] = choose(grids(relation, quick), train, split, seed)
-    teacher = RelationGenerator(settings["plain"]["LightGCN"].clone()).fit(
-        train, valid=valid, rng=seed
-    )
-    users = WGAN("user", relation=relation, steps=50 if quick else WGAN.steps).fit(train, rng=seed)
-    offers = [
-        merge([teacher.generate(train, edges, rng=seed), users.generate(train, nodes, rng=seed)])
-        for edges, nodes in SIZES
-    ]
-    if "size" not in settings:  # how much, by what it does to the stronger member
-        settings["size"] = which(
-            [(teacher.predictor, train + offer) for offer in offers], split, seed, "the size"
-        )
-    delta = offers[settings["size"]]
+    delta = generated(job, split, seed, settings, quick)
     deltas = {"plain": None, "random": random_delta(train, delta, rng=seed), "augmented": delta}
     console.print(
         f"seed {seed}: generated {len(delta):,} rows in {time.perf_counter() - clock:.1f} s"
@@ -235,29 +278,44 @@ def one_seed(
         clock = time.perf_counter()
         known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
         if arm not in settings:
-            settings[arm] = choose(
-                grids(relation, quick, settings["plain"]["LightGCN"]), known, split, seed
-            )
+            candidates = grids(relation, quick, settings["plain"]["LightGCN"])
+            settings[arm] = choose(candidates, known, split, seed)
         members = [m.clone() for m in settings[arm].values()]
         members += [ItemKNN(relation), NearestNeighbors(relation, through=job.through)]
-        model = Weighted(members).fit(known, valid=valid, rng=seed).refit(full, rng=seed)
-        shown = {
-            "ensemble": model,
-            **{f"{name} alone": model.predictors_[i] for i, name in enumerate(settings[arm])},
-        }
-        for name, predictor in shown.items():
+        model = Weighted(members).fit(known, valid=split.valid, rng=seed).refit(full, rng=seed)
+        alone = {f"{name} alone": model.predictors_[i] for i, name in enumerate(settings[arm])}
+        for name, predictor in {"ensemble": model, **alone}.items():
             result = evaluate(predictor, full, split, on="test")
             results.setdefault((name, arm), []).append(result)
             log.result(
                 result, regime=regime, seed=seed, model=name, arm=arm, settings=repr(predictor)
             )
-        weights = ", ".join(
-            f"{type(m).__name__} {w:.2f}"
-            for m, w in zip(members, model.weights_, strict=True)
-            if w > 0
-        )
-        console.print(f"  {arm}: ensemble of {weights}, in {time.perf_counter() - clock:.1f} s")
+        seconds = time.perf_counter() - clock
+        console.print(f"  {arm}: ensemble of {weights_of(model, members)}, in {seconds:.1f} s")
     return delta, model, full
+
+
+def generated(job: Job, split: Split, seed: int, settings: Settings, quick: bool) -> Delta:
+    """New edges and new users, learned on train; how many is chosen on valid at the first seed."""
+    relation, train = job.relation, split.train
+    teacher = RelationGenerator(settings["plain"]["LightGCN"].clone()).fit(
+        train, valid=split.valid, rng=seed
+    )
+    users = WGAN("user", relation=relation, steps=50 if quick else WGAN.steps).fit(train, rng=seed)
+    offers = [
+        merge([teacher.generate(train, edges, rng=seed), users.generate(train, nodes, rng=seed)])
+        for edges, nodes in SIZES
+    ]
+    if "size" not in settings:  # judged by what it does to the stronger member
+        trials = [(teacher.predictor, train + offer) for offer in offers]
+        settings["size"] = which(trials, split, seed, "the size")
+    return offers[settings["size"]]
+
+
+def weights_of(model: Weighted, members: list[LinkPredictor]) -> str:
+    """The members of an ensemble with a weight above 0, as words."""
+    pairs = zip(members, model.weights_, strict=True)
+    return ", ".join(f"{type(m).__name__} {w:.2f}" for m, w in pairs if w > 0)
 
 
 def grids(

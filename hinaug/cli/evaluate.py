@@ -1,4 +1,4 @@
-"""Verbs that use models: evaluate, recommend."""
+"""The verb evaluate."""
 
 from __future__ import annotations
 
@@ -9,11 +9,28 @@ from typing import Annotated, Any
 
 import typer
 
-from hinaug.cli import listed
-from hinaug.cli.listed import ENSEMBLES, PREDICTORS, SET
-from hinaug.cli.places import check_out, opened
-from hinaug.cli.shared import Force, Json, Seed, answer, app, counted, note, table, tell, words
+from hinaug.cli.arms import compared, deltas_by_name, document, learned, newcomers, show
+from hinaug.cli.folders import check_out, opened
+from hinaug.cli.names import Settings, method
+from hinaug.cli.options import (
+    ENSEMBLES,
+    PREDICTORS,
+    Force,
+    Json,
+    Seed,
+    Setting,
+    SplitStore,
+    complete_ensemble,
+    complete_predictor,
+)
+from hinaug.cli.output import answer, note, tell
+from hinaug.cli.run_folder import check_run, facts_of_run, keep_run
+from hinaug.ensembles import Ensemble
 from hinaug.errors import ParameterError
+from hinaug.graph import EdgeType
+from hinaug.io import save
+from hinaug.predictors.base import LinkPredictor
+from hinaug.split import Split
 
 
 class On(StrEnum):
@@ -21,14 +38,13 @@ class On(StrEnum):
     test = "test"
 
 
-@app.command()
 def evaluate(
-    split: Annotated[Path, typer.Argument(help="The store of a split.")],
+    split: SplitStore,
     model: Annotated[
         list[str],
         typer.Option(
             help=f"A predictor by name; several become an ensemble. {PREDICTORS}",
-            autocompletion=listed.model,
+            autocompletion=complete_predictor,
         ),
     ],
     delta: Annotated[
@@ -40,11 +56,11 @@ def evaluate(
     on: Annotated[
         On, typer.Option(help="The held-out pairs to judge by; test is for the end.")
     ] = On.valid,
-    setting: Annotated[list[str] | None, typer.Option("--set", help=SET)] = None,
+    setting: Setting = None,
     ensemble: Annotated[
         str,
         typer.Option(
-            help=f"How several models become one. {ENSEMBLES}", autocompletion=listed.ensembles
+            help=f"How several models become one. {ENSEMBLES}", autocompletion=complete_ensemble
         ),
     ] = "Weighted",
     seeds: Annotated[
@@ -62,32 +78,21 @@ def evaluate(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Does a delta help? The model plain, with each delta, and with a random delta of the same
-    size; paired tests over users.
+    """Compare a model with a delta, without it, and with a random one of the same size.
 
-    On valid a model learns from train; on test it makes its choices on valid and is refitted on
-    train and valid.
+    Differences are tested over users, in pairs. On valid a model learns from
+    train; on test it makes its choices on valid and is refitted on both.
 
     Example, after that of augment:
       hinaug evaluate split --model EASE --set l2=50 --delta delta \\
         --on test --out model --run run
     """
-    from hinaug.cli.arms import compared, deltas_by_name, document, learned, newcomers, show
-    from hinaug.cli.names import Settings
-    from hinaug.cli.record import check_run, keep_run, told_of
-    from hinaug.io.store import save
-
     started = time.monotonic()
     made = opened(split, "split")
     deltas = deltas_by_name(delta or [], made)
-    settings = Settings(setting or [])
-    predictor = _predictor(model, ensemble, made.target, settings)
+    predictor = _predictor(model, ensemble, made.target, Settings(setting or []))
     cuts = sorted({10, 20, *_cuts(k)})
-    if out is not None:
-        check_out(out, "estimator", force)
-        keep = _arm_to_keep(keep, list(deltas))
-    elif keep is not None:
-        raise ParameterError("--keep says which model --out saves; there is no --out")
+    keep = _arm_to_keep(keep, out, list(deltas), force)
     if run is not None:
         check_run(run, deltas, on.value)
     if on is On.valid and len(model) > 1:
@@ -95,24 +100,21 @@ def evaluate(
             "the ensemble's weights are learned on valid, so its figures there flatter; --on test "
             "does not"
         )
-    new, judged = newcomers(made, on.value)
-    if new > judged / 10:
-        note(
-            f"{new:,} of the {judged:,} users judged are new: models that read histories rank "
-            "nothing for them, which counts as 0"
-        )
-    found = learned(predictor, made, deltas, on.value, cuts, range(seed, seed + seeds))
+    new_users = _note_newcomers(made, on)
+    all_seeds = list(range(seed, seed + seeds))
+    found = learned(predictor, made, deltas, on.value, cuts, all_seeds)
     comparisons = compared(found.results, list(deltas))
-    if out is not None and keep is not None:
-        save(found.models[keep], out)
     facts = {
         "split": split,
         "on": on.value,
-        "seeds": list(range(seed, seed + seeds)),
+        "seeds": all_seeds,
         "model": repr(predictor),
-        "new_users": new,
+        "new_users": new_users,
     }
-    saved: dict[str, Any] = {"saved": {"model": out, "arm": keep}} if out is not None else {}
+    saved: dict[str, Any] = {}
+    if out is not None and keep is not None:
+        save(found.models[keep], out)
+        saved["saved"] = {"model": out, "arm": keep}
     if run is not None:
         options = {
             "model": model,
@@ -122,25 +124,24 @@ def evaluate(
             "seeds": seeds,
             "seed": seed,
         }
-        told = told_of(split, made, predictor, options)
-        keep_run(run, made, deltas, found, comparisons, told, time.monotonic() - started)
-        saved |= {"run": run}
+        run_facts = facts_of_run(split, made, predictor, options)
+        keep_run(run, made, deltas, found, comparisons, run_facts, time.monotonic() - started)
+        saved["run"] = run
 
-    def printed(console: Any) -> None:
+    def show_all(console: Any) -> None:
         show(found.results, comparisons, facts, console)
         if out is not None:
             tell(console, f"saved to {out}: the model of the arm {keep!r}, seed {seed}")
         if run is not None:
             tell(console, f"kept in {run}; hinaug report {run} makes a page of it")
 
-    answer(as_json, {**facts, **document(found.results, comparisons), **saved}, printed)
+    answer(as_json, {**facts, **document(found.results, comparisons), **saved}, show_all)
 
 
-def _predictor(names: list[str], ensemble: str, relation: Any, settings: Any) -> Any:
-    from hinaug.cli.names import method
-    from hinaug.ensembles import Ensemble
-    from hinaug.predictors.base import LinkPredictor
-
+def _predictor(
+    names: list[str], ensemble: str, relation: EdgeType, settings: Settings
+) -> LinkPredictor:
+    """The model of that name, or an ensemble of several, with its settings."""
     members = [settings.make(method("predictors", name, LinkPredictor), relation) for name in names]
     whole = (
         settings.make(method("ensembles", ensemble, Ensemble), members)
@@ -154,117 +155,39 @@ def _predictor(names: list[str], ensemble: str, relation: Any, settings: Any) ->
 def _cuts(text: str) -> list[int]:
     cuts = [part.strip() for part in text.split(",")]
     if not all(c.isdecimal() and int(c) >= 1 for c in cuts):
-        raise ParameterError(f"--k {text!r}: whole numbers of at least 1, such as 10,20")
+        raise ParameterError(
+            f"--k {text!r}: whole numbers of at least 1, such as 10,20", asked=text
+        )
     return [int(c) for c in cuts]
 
 
-def _arm_to_keep(keep: str | None, deltas: list[str]) -> str:
+def _arm_to_keep(keep: str | None, out: Path | None, deltas: list[str], force: bool) -> str | None:
+    """The arm whose model --out saves; None without --out."""
+    if out is None:
+        if keep is not None:
+            raise ParameterError("--keep says which model --out saves; there is no --out")
+        return None
+    check_out(out, "estimator", force)
     arms = ["plain", *deltas]
     if keep is None:
         if len(deltas) > 1:
-            raise ParameterError(f"--out saves one model: say which with --keep, one of {arms}")
+            raise ParameterError(
+                f"--out saves one model: say which with --keep, one of {arms}", there=arms
+            )
         return arms[-1]
     if keep not in arms:
-        raise ParameterError(f"--keep {keep!r}: no such arm; there are {arms}")
+        raise ParameterError(
+            f"--keep {keep!r}: no such arm; there are {arms}", asked=keep, there=arms
+        )
     return keep
 
 
-@app.command()
-def recommend(
-    model: Annotated[Path, typer.Argument(help="The store of a fitted model.")],
-    store: Annotated[
-        Path, typer.Option(help="The store of the graph, or of the split, that holds the users.")
-    ],
-    users: Annotated[
-        str, typer.Option(help="Ids with commas between them, or @FILE with one a line.")
-    ],
-    k: Annotated[int, typer.Option(min=1, metavar="N", help="How many for each.")] = 10,
-    column: Annotated[
-        str | None, typer.Option("--show", help="A column of the items to print, such as title.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """The k best items of each user that the user has not met, by external id.
-
-    Of a split, the graph is train and valid.
-
-    Example, after that of evaluate:
-      hinaug recommend model --store split --users u000,u001 --k 5 --show title
-    """
-    from hinaug.errors import SchemaError
-    from hinaug.graph.hin import HIN
-    from hinaug.predictors.base import LinkPredictor
-    from hinaug.serving.recommend import recommend as best
-
-    predictor = opened(model, "estimator")
-    if not isinstance(predictor, LinkPredictor):
-        raise ParameterError(
-            f"{model} holds a {type(predictor).__name__}, which does not rank; hinaug evaluate "
-            "--out saves a model"
-        )
-    there = opened(store, "hin", "split")
-    hin = there if isinstance(there, HIN) else there.train_valid
-    if predictor.relation not in hin.edges:
-        raise ParameterError(
-            f"the model ranks {','.join(predictor.relation)}; {store} has "
-            f"{[','.join(t) for t in hin.edges]}"
-        )
-    names = _ids(users)
-    try:
-        found = best(predictor, hin, names, k)
-    except SchemaError as error:
-        hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE" * (
-            "," in users
-        )
-        raise ParameterError(f"{error}{hint}") from error
-    if not len(found) and set(names).isdisjoint(predictor.src_ids_.to_pylist()):
-        raise ParameterError(
-            f"{model} was fitted on a graph that has none of these {predictor.relation[0]}s; is "
-            f"{store} the right one?"
-        )
-    rows = [
-        {n: v if n in ("score", "rank") else str(v) for n, v in row.items()}
-        for row in found.to_pylist()
-    ]
-    if column is not None:
-        target = predictor.relation[2]
-        shown = dict(
-            zip(
-                map(str, hin.ids(target).to_pylist()),
-                hin.column(target, column).to_pylist(),
-                strict=True,
-            )
-        )
-        rows = [{**row, column: shown[row["item"]]} for row in rows]
-    without = [name for name in names if not any(row["user"] == name for row in rows)]
-    if without:
+def _note_newcomers(split: Split, on: On) -> int:
+    """How many of the users judged are new; says so where they are many."""
+    new, judged = newcomers(split, on.value)
+    if new > judged / 10:
         note(
-            f"nothing for {', '.join(without)}: the model cannot tell, or they have met everything"
+            f"{new:,} of the {judged:,} users judged are new: models that read histories rank "
+            "nothing for them, which counts as 0"
         )
-
-    def show(console: Any) -> None:
-        title = f"{predictor.relation[2]}s for {counted(len(names), predictor.relation[0])}, by {type(predictor).__name__}"
-        printed = table(title, "user", "rank", "item", "score", *([column] if column else []))
-        for row in rows:
-            last = [words(row[column])] if column else []
-            printed.add_row(
-                row["user"], str(row["rank"]), row["item"], f"{row['score']:.4f}", *last
-            )
-        console.print(printed)
-
-    answer(as_json, rows, show)
-
-
-def _ids(text: str) -> list[str]:
-    try:
-        listed = (
-            Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
-            if text.startswith("@")
-            else text.split(",")
-        )
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"--users {text}: the file is no UTF-8 text ({error})") from error
-    names = list(dict.fromkeys(name.strip() for name in listed if name.strip()))
-    if not names:
-        raise ParameterError(f"--users {text!r} names nobody")
-    return names
+    return new

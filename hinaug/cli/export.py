@@ -1,59 +1,92 @@
-"""A graph as plain files; the folder appears when all of it is written."""
+"""The verb export; the folder appears when all of it is written."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+from pyarrow import csv
 
-from hinaug.cli.places import check_place, drafted
+from hinaug.cli.folders import check_place, drafted, is_free, opened
+from hinaug.cli.options import GraphStore, Json
+from hinaug.cli.output import answer, counted, tell
 from hinaug.errors import ParameterError
-from hinaug.graph.hin import HIN
-from hinaug.io.convert import to_networkx, to_parquet
+from hinaug.graph import HIN
+from hinaug.io import to_networkx, to_parquet
 
 
-def write(hin: HIN, folder: Path, form: str) -> list[str]:
-    """Writes to a new or empty folder; gives the names of the files. form: "parquet", "csv" or
-    "graphml".
+class Format(StrEnum):
+    """Forms that other programs read.
+
+    A PyG HeteroData has no form on disk but a pickle, which runs code when it is opened;
+    `hinaug.io.to_pyg(hinaug.load(store))` makes one in memory.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ParameterError(f"--to {folder} is not an empty folder; name a new one")
-    check_place(folder, "--to")
-    with drafted(folder) as draft:
-        {"parquet": to_parquet, "csv": _csv, "graphml": _graphml}[form](hin, draft)
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+    parquet = "parquet"
+    csv = "csv"
+    graphml = "graphml"
 
 
-def _csv(hin: HIN, folder: Path) -> None:
-    """The tables of the Parquet form, each as CSV."""
-    import pyarrow.parquet as pq
-    from pyarrow import csv
+def export(
+    store: GraphStore,
+    to: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="parquet, csv or graphml.")
+    ] = Format.parquet,
+    as_json: Json = False,
+) -> None:
+    """Write a graph as files for other programs.
 
-    to_parquet(hin, folder)
-    for path in sorted(folder.rglob("*.parquet")):
-        rows = pq.read_table(path, partitioning=None)
-        csv.write_csv(
-            pa.table({name: _flat(rows[name]) for name in rows.column_names}),
-            path.with_suffix(".csv"),
-        )
-        path.unlink()
+    Nodes keep their external ids; generated rows say so in the column "origin".
+    In CSV and GraphML, vectors and lists are JSON text. PyG has no form on disk
+    but a pickle: in Python, `hinaug.io.to_pyg(hinaug.load("store"))` gives its
+    HeteroData.
 
-
-def _flat(column: Any) -> Any:
-    if not pa.types.is_nested(column.type):
-        return (
-            column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        )
-    return pa.array(
-        [None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()],
-        pa.string(),
+    Example, after that of datasets:
+      hinaug export store --to tables --format csv
+    """
+    hin = opened(store, "hin")
+    if not is_free(to):
+        raise ParameterError(f"--to {to} is not an empty folder; name a new one", asked=to)
+    check_place(to, "--to")
+    with drafted(to) as draft:
+        WRITERS[form](hin, draft)
+    files = sorted(str(p.relative_to(to)) for p in to.rglob("*") if p.is_file())
+    answer(
+        as_json,
+        {"folder": to, "files": files},
+        lambda console: tell(console, f"{counted(len(files), 'file')} written to {to}"),
     )
 
 
-def _graphml(hin: HIN, folder: Path) -> None:
-    """One file; a node is called TYPE:ID and says its type and id, an edge its relation."""
+def _write_csv(hin: HIN, folder: Path) -> None:
+    """The tables of the Parquet form, each as CSV."""
+    to_parquet(hin, folder)
+    for path in sorted(folder.rglob("*.parquet")):
+        rows = pq.read_table(path, partitioning=None)
+        flat = pa.table({name: _flat(rows[name]) for name in rows.column_names})
+        csv.write_csv(flat, path.with_suffix(".csv"))
+        path.unlink()
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """The column as CSV can hold it: lists as JSON text, dictionaries as their values."""
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    if not pa.types.is_nested(column.type):
+        return column
+    texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()]
+    return pa.array(texts, pa.string())
+
+
+def _write_graphml(hin: HIN, folder: Path) -> None:
+    """One file; a node is called TYPE:ID and has its type and id, an edge its relation."""
     import networkx as nx
 
     graph, plain = to_networkx(hin), nx.MultiDiGraph()
@@ -68,6 +101,7 @@ def _graphml(hin: HIN, folder: Path) -> None:
 
 
 def _named(values: dict[str, Any], taken: tuple[str, ...]) -> dict[str, Any]:
+    """The values as GraphML can hold them; a name that is taken gets an underscore."""
     return {
         f"{k}_" if k in taken else k: v if isinstance(v, bool | int | float | str) else _text(v)
         for k, v in values.items()
@@ -76,3 +110,10 @@ def _named(values: dict[str, Any], taken: tuple[str, ...]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+
+
+WRITERS: dict[Format, Callable[[HIN, Path], Any]] = {
+    Format.parquet: to_parquet,
+    Format.csv: _write_csv,
+    Format.graphml: _write_graphml,
+}

@@ -1,5 +1,6 @@
-"""Names in strings exist here only: "EASE", "WGAN:0.1" and "l2=300" become classes, sizes and
-hyperparameters.
+"""Reads what was typed: "EASE", "WGAN:0.1", "l2=300" and "user,rates,item".
+
+Only the command line names classes, sizes, hyperparameters and edge types by strings.
 """
 
 from __future__ import annotations
@@ -10,16 +11,28 @@ import importlib
 import json
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hinaug.errors import ParameterError, nearest
+from hinaug.errors import ParameterError, UnknownNameError, nearest
+from hinaug.graph import EdgeType
+
+
+def edge_type(text: str, there: Mapping[EdgeType, Any]) -> EdgeType:
+    """The edge type that "user,rates,item" names, out of those in `there`."""
+    parts = tuple(part.strip() for part in text.split(","))
+    if len(parts) != 3 or parts not in there:
+        names = [",".join(edge) for edge in there]
+        raise UnknownNameError(
+            f"no edge type {text!r}; this graph has {names}{nearest(text, names)}",
+            asked=text,
+            there=names,
+        )
+    return parts
 
 
 def method(package: str, name: str, base: type) -> type:
-    """The class of that name among the public ones of `hinaug.<package>` that are a `base`; upper
-    and lower case alike.
-    """
+    """The public class `name` of `hinaug.<package>` that is a `base`, in upper or lower case."""
     module = importlib.import_module(f"hinaug.{package}")
 
     def is_method(thing: Any) -> bool:
@@ -36,8 +49,11 @@ def method(package: str, name: str, base: type) -> type:
     there = {fold: n for fold, n in public.items() if is_method(getattr(module, n))}
     near = difflib.get_close_matches(name.casefold(), there, 1)
     hint = f"; did you mean {there[near[0]]!r}?" if near else ""
-    raise ParameterError(
-        f"no method {name!r} in hinaug.{package}; there are {list(there.values())}{hint}"
+    methods = list(there.values())
+    raise UnknownNameError(
+        f"no method {name!r} in hinaug.{package}; there are {methods}{hint}",
+        asked=name,
+        there=methods,
     )
 
 
@@ -47,7 +63,8 @@ def sized(text: str) -> tuple[str, int | float]:
     if not (name and colon):
         raise ParameterError(
             f"{text!r} does not say how much: NAME:0.1 is a share of what is observed, NAME:100 a "
-            "count"
+            "count",
+            asked=text,
         )
     return name, number(size, text)
 
@@ -60,60 +77,88 @@ def number(text: str, where: str) -> int | float:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise ParameterError(
-            f"{where!r}: {text!r} is no size; 0.1 is a share of what is observed, 100 a count"
+            f"{where!r}: {text!r} is no size; 0.1 is a share of what is observed, 100 a count",
+            asked=text,
         )
     return value
 
 
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One `--set`: `l2=300` for every method that has it, `EASE.l2=300` for one."""
+
+    owner: str | None
+    name: str
+    value: Any
+    text: str
+
+    @classmethod
+    def read(cls, text: str) -> Setting:
+        key, equals, value = text.partition("=")
+        owner, dot, name = key.strip().rpartition(".")
+        if not equals or not name or (dot and not owner):
+            raise ParameterError(
+                f"--set {text!r}: written NAME=VALUE or METHOD.NAME=VALUE, such as l2=300 or "
+                "EASE.l2=300",
+                asked=text,
+            )
+        return cls(owner.casefold() or None, name, _value(value), text)
+
+    def is_for(self, method: type) -> bool:
+        return self.owner in (None, method.__name__.casefold())
+
+
 class Settings:
-    """`--set l2=300` (of every method that has it) and `--set EASE.l2=300`; what nobody has is an
-    error.
-    """
+    """All `--set` of a command; one that no method took is an error."""
 
     def __init__(self, given: Iterable[str]) -> None:
-        self.given: list[tuple[str | None, str, Any, str]] = []
+        self.given = [Setting.read(text) for text in given]
         self.used: set[str] = set()
-        self.seen: dict[str, list[str]] = {}
-        for text in given:
-            key, equals, value = text.partition("=")
-            owner, dot, name = key.strip().rpartition(".")
-            if not equals or not name or (dot and not owner):
-                raise ParameterError(
-                    f"--set {text!r}: written NAME=VALUE or METHOD.NAME=VALUE, such as l2=300 or "
-                    "EASE.l2=300"
-                )
-            self.given.append((owner.casefold() or None, name, _value(value), text))
+        self.seen: dict[str, list[str]] = {}  # the settings of each method that was made
 
     def make(self, cls: type, *args: Any, **fixed: Any) -> Any:
-        """An instance with what was set for it."""
+        """An instance of `cls` with what was set for it."""
         own = [f for f in dataclasses.fields(cls) if f.init][len(args) :]
-        fields = {f.name for f in own} - set(fixed)
-        hints = _hints(cls)
-        self.seen[cls.__name__] = sorted(fields)
-        for owner, name, value, text in self.given:
-            if owner not in (None, cls.__name__.casefold()) or name not in fields:
-                continue
-            self.used.add(text)
-            if not _fits(value, hints.get(name, Any)):
-                raise ParameterError(
-                    f"--set {text!r}: {cls.__name__}.{name} is {_words(hints[name])}"
-                )
-            fixed[name] = value
-        missing = [f.name for f in own if _is_needed(f) and f.name not in fixed]
+        names = sorted({f.name for f in own} - set(fixed))
+        self.seen[cls.__name__] = names
+        values = {**fixed, **self._values(cls, names)}
+        missing = [f.name for f in own if _is_needed(f) and f.name not in values]
         if missing:
             raise ParameterError(
                 f"{cls.__name__} needs {missing}: say it with --set "
-                f"{cls.__name__}.{missing[0]}=VALUE"
+                f"{cls.__name__}.{missing[0]}=VALUE",
+                there=missing,
             )
-        return cls(*args, **fixed)
+        return cls(*args, **values)
+
+    def _values(self, cls: type, names: Sequence[str]) -> dict[str, Any]:
+        """What was set for `cls`, checked against the types of its fields."""
+        hints = _hints(cls)
+        values = {}
+        for setting in self.given:
+            if not setting.is_for(cls) or setting.name not in names:
+                continue
+            self.used.add(setting.text)
+            if not _fits(setting.value, hints.get(setting.name, Any)):
+                kind = _kind_in_words(hints[setting.name])
+                raise ParameterError(
+                    f"--set {setting.text!r}: {cls.__name__}.{setting.name} is {kind}",
+                    asked=setting.value,
+                    there=kind,
+                )
+            values[setting.name] = setting.value
+        return values
 
     def check(self) -> None:
-        """Raises ValueError for a setting that no method took."""
-        for _, name, _, text in self.given:
-            if text not in self.used:
+        """Raises UnknownNameError for a setting that no method took."""
+        for setting in self.given:
+            if setting.text not in self.used:
                 names = sorted({n for fields in self.seen.values() for n in fields})
-                raise ParameterError(
-                    f"--set {text!r}: nobody has that; there is {self.seen}{nearest(name, names)}"
+                near = nearest(setting.name, names)
+                raise UnknownNameError(
+                    f"--set {setting.text!r}: no method has that; there is {self.seen}{near}",
+                    asked=setting.name,
+                    there=names,
                 )
 
 
@@ -136,25 +181,31 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that a field declares."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any or (origin is None and not isinstance(hint, type)):
-        return True
+    if origin is None:
+        return _fits_plain(value, hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, arg) for arg in args)
     if origin is typing.Literal:
         return value in args
+    if not isinstance(value, list):
+        return False
     if origin is tuple:
-        return isinstance(value, list) and len(value) == len(args) and all(map(_fits, value, args))
-    if origin in (list, Sequence):
-        return isinstance(value, list) and all(_fits(v, args[0]) for v in value)
+        return len(value) == len(args) and all(map(_fits, value, args))
+    return origin in (list, Sequence) and all(_fits(v, args[0]) for v in value)
+
+
+def _fits_plain(value: Any, hint: Any) -> bool:
+    if hint is Any or not isinstance(hint, type):
+        return True
+    if isinstance(value, bool):
+        return hint is bool
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return hint in (str, bool, type(None)) and isinstance(value, hint)
+        return isinstance(value, int | float)
+    return hint in (int, str, type(None)) and isinstance(value, hint)
 
 
-def _words(hint: Any) -> str:
-    return (
-        hint.__name__ if isinstance(hint, type) and typing.get_origin(hint) is None else str(hint)
-    )
+def _kind_in_words(hint: Any) -> str:
+    is_plain = isinstance(hint, type) and typing.get_origin(hint) is None
+    return hint.__name__ if is_plain else str(hint)

@@ -1,43 +1,64 @@
-"""Names of methods as --help and completion show them; no method is imported for it."""
+"""Options that several verbs share, and the names of methods that help and completion show.
+
+No method is imported for its name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from hinaug import ensembles as ensemble
-from hinaug import generators, predictors
+import typer
+
+from hinaug import ensembles, generators, predictors
+from hinaug.datasets.sources import SOURCES
 
 NOT_METHODS = ("Ensemble", "RelationGenerator", "random_delta")
 
-
-def names(module: Any) -> list[str]:
-    """What a package offers by name on the command line."""
-    return sorted((n for n in module.__all__ if n not in NOT_METHODS), key=str.casefold)
-
-
-PREDICTORS = f"There are {', '.join(names(predictors))}."
-GENERATORS = f"There are {', '.join(names(generators))}."
-ENSEMBLES = f"There are {', '.join(names(ensemble))}."
-SET = "A hyperparameter: l2=300, or EASE.l2=300. A wrong name lists what there is."
-
-
-def starting(module: Any, end: str = "") -> Callable[[str], list[str]]:
-    """For completion: the names that begin with what was typed, each with what comes after it."""
-
-    def those(typed: str) -> list[str]:
-        return [n + end for n in names(module) if n.casefold().startswith(typed.casefold())]
-
-    return those
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also replace a store of another kind at --out.")
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A hyperparameter: l2=300, or EASE.l2=300. A wrong name lists what there is.",
+    ),
+]
+GraphStore = Annotated[Path, typer.Argument(help="The store of a graph.")]
+SplitStore = Annotated[Path, typer.Argument(help="The store of a split.")]
 
 
-model = starting(predictors)
-edges = starting(predictors, ":0.1")
-entities = starting(generators, ":0.1")
-ensembles = starting(ensemble)
+def method_names(package: Any) -> list[str]:
+    """The methods that a package offers by name on the command line."""
+    return sorted((n for n in package.__all__ if n not in NOT_METHODS), key=str.casefold)
 
 
-def data_sets(typed: str) -> list[str]:
-    from hinaug.datasets.sources import SOURCES
+PREDICTORS = f"There are {', '.join(method_names(predictors))}."
+GENERATORS = f"There are {', '.join(method_names(generators))}."
+ENSEMBLES = f"There are {', '.join(method_names(ensembles))}."
 
+
+def _completing(package: Any, size: str = "") -> Callable[[str], list[str]]:
+    """For completion: the names that begin with what was typed, each followed by `size`."""
+
+    def beginning_with(typed: str) -> list[str]:
+        start = typed.casefold()
+        return [n + size for n in method_names(package) if n.casefold().startswith(start)]
+
+    return beginning_with
+
+
+complete_predictor = _completing(predictors)
+complete_ensemble = _completing(ensembles)
+complete_edges = _completing(predictors, ":0.1")
+complete_entities = _completing(generators, ":0.1")
+
+
+def complete_dataset(typed: str) -> list[str]:
     return [n for n in sorted([*SOURCES, "planted"]) if n.startswith(typed)]

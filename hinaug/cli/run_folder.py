@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from hinaug.cli.arms import Learned, control
-from hinaug.cli.places import check_place, drafted
-from hinaug.cli.shared import words
+from hinaug.cli.arms import Corrected, Learned, control
+from hinaug.cli.folders import check_place, drafted, is_free
+from hinaug.cli.output import words
 from hinaug.errors import ParameterError
-from hinaug.evaluation.compare import Comparison
-from hinaug.graph.delta import Delta
-from hinaug.graph.hin import HIN
-from hinaug.io.store import save
+from hinaug.graph import HIN, Delta
+from hinaug.io import save
 from hinaug.predictors.base import LinkPredictor
-from hinaug.report.pieces import brief
-from hinaug.report.terminal import Log, show_recommendations
-from hinaug.split.base import Split
+from hinaug.report import Log, brief, show_recommendations
+from hinaug.split import Split
 
 OWN = ("results.jsonl", "report.html")
 
 
 def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
-    """Asked before any work: an older run may be replaced, nothing else."""
+    """Raises ParameterError where no run can be kept; asked before any work.
+
+    An older run may be replaced, nothing else.
+    """
     if on != "test":
         raise ParameterError(
             "--run keeps what a report is made of, and that is judged on test; add --on test"
@@ -38,7 +38,7 @@ def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
             "--run keeps a comparison, and there is nothing to compare with; add --delta"
         )
     check_place(folder, "--run")
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if is_free(folder):
         return
     if not (folder / OWN[0]).is_file():
         raise ParameterError(f"--run {folder} is there and is no older run; name a new folder")
@@ -46,7 +46,8 @@ def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
     if strangers:
         raise ParameterError(
             f"--run {folder} holds {', '.join(strangers[:3])} beside an older run; name a new "
-            "folder"
+            "folder",
+            there=strangers,
         )
 
 
@@ -54,11 +55,13 @@ def _is_own(path: Path) -> bool:
     return path.name in OWN or (path.is_dir() and path.name.startswith("augmented"))
 
 
-def told_of(
+def facts_of_run(
     folder: Path, split: Split, predictor: LinkPredictor, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the page says of a run: the split and how it was made, the model, and the command that
-    runs it again.
+    """What the page says of a run: the split, the model, and the command that runs it again.
+
+    folder: the store of the split.
+    options: those of `hinaug evaluate` that shape the result, by name.
     """
     models = options["model"]
     made = ", ".join(
@@ -91,12 +94,13 @@ def keep_run(
     split: Split,
     deltas: Mapping[str, Delta],
     learned: Learned,
-    comparisons: list[tuple[Comparison, float]],
+    comparisons: list[Corrected],
     facts: dict[str, Any],
     seconds: float,
 ) -> None:
-    """Writes results.jsonl and, for each delta, the augmented graph; the folder appears when all of
-    it is written.
+    """Writes results.jsonl and, for each delta, the augmented graph.
+
+    The folder appears when all of it is written.
     """
     with drafted(folder) as draft:
         draft.mkdir()
@@ -105,19 +109,18 @@ def keep_run(
         stores = {_regime(name): place for name, place in places.items()}
         log.run(relation=split.target, stores=stores, **facts)
         for name, delta in deltas.items():
-            _compared(log, name, learned, comparisons, facts["model"])
+            _log_comparisons(log, name, learned, comparisons, facts["model"])
             graph = split.train_valid + delta
             save(graph, draft / places[name])
-            model, quiet = learned.models[name], Console(file=io.StringIO())
             show_recommendations(
-                model,
+                learned.models[name],
                 graph,
                 split,
                 delta,
-                _titles(graph, split.target[2]),
+                title_of(graph, split.target[2]),
                 _regime(name),
                 log,
-                quiet,
+                Console(file=io.StringIO()),  # only the log is wanted
             )
         log.end(seconds)
 
@@ -126,8 +129,8 @@ def _regime(delta: str) -> str:
     return f"with {delta}"
 
 
-def _compared(
-    log: Log, name: str, learned: Learned, comparisons: list[tuple[Comparison, float]], model: str
+def _log_comparisons(
+    log: Log, name: str, learned: Learned, comparisons: list[Corrected], model: str
 ) -> None:
     arms = {"plain": "plain", control(name): "random", name: "augmented"}
     where = {"regime": _regime(name), "model": model}
@@ -139,20 +142,13 @@ def _compared(
             log.comparison(one, pair=f"{one.b} - {one.a}", p_holm=p, **where)
 
 
-def _titles(graph: HIN, item: str) -> Any:
-    """How to print an item: by its title or name where it has one (`title`, `movie_title`, ...),
-    else by its id.
-    """
+def title_of(graph: HIN, item: str) -> Callable[[Any], str]:
+    """How to print an item: by a column that ends in title or name, else by its id."""
     names = graph.nodes[item].column_names
     column = next(
         (c for word in ("title", "name") for c in names if c == word or c.endswith(f"_{word}")),
         "id",
     )
-    titles = dict(
-        zip(
-            map(str, graph.ids(item).to_pylist()),
-            graph.column(item, column).to_pylist(),
-            strict=True,
-        )
-    )
+    ids = map(str, graph.ids(item).to_pylist())
+    titles = dict(zip(ids, graph.column(item, column).to_pylist(), strict=True))
     return lambda id: words(titles.get(str(id))) or str(id)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from hinaug.cli.places import check_out, opened
-from hinaug.cli.shared import Force, Json, Seed, answer, app, edge_type, tell
-from hinaug.errors import ParameterError
+from hinaug import split as splits
+from hinaug.cli.facts import facts_of
+from hinaug.cli.folders import check_out, opened
+from hinaug.cli.names import edge_type, number
+from hinaug.cli.options import Force, GraphStore, Json, Seed
+from hinaug.cli.output import answer, tell
+from hinaug.errors import KindError, ParameterError
+from hinaug.graph import HIN, EdgeType
+from hinaug.graph.arrow import is_number
+from hinaug.io import save
 
 
 class How(StrEnum):
@@ -22,9 +31,19 @@ class How(StrEnum):
     cold_items = "cold-items"
 
 
-@app.command()
+STRATEGIES: dict[How, Callable[..., splits.Split]] = {
+    How.random: splits.random_split,
+    How.temporal: splits.temporal_split,
+    How.leave_last: splits.leave_last,
+    How.cold_users: splits.cold_users,
+    How.cold_items: splits.cold_items,
+}
+BY_TIME = (How.temporal, How.leave_last)  # these draw nothing, so they take no seed
+COLD = (How.cold_users, How.cold_items)
+
+
 def split(
-    store: Annotated[Path, typer.Argument(help="The store of a graph.")],
+    store: GraphStore,
     target: Annotated[
         str, typer.Option(help="The edge type to hold out, such as user,rates,item.")
     ],
@@ -63,7 +82,7 @@ def split(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Hold out pairs together with their evidence, and audit what could still give them away.
+    """Hold out pairs together with their evidence, and audit what could still leak them.
 
     A held-out rating takes its review with it when --evidence names the reviews.
 
@@ -71,112 +90,120 @@ def split(
       hinaug datasets planted --out store
       hinaug split store --target user,rates,item --evidence review --out split
     """
-    from hinaug import split as splits
-    from hinaug.cli.names import number
-    from hinaug.io.store import save
-    from hinaug.split.audit import audit
-
     hin = opened(store, "hin")
     relation = edge_type(target, hin.edges)
     check_out(out, "split", force)
-    options: dict[str, Any] = {"evidence": evidence or []}
-    fits = {"time": (How.temporal, How.leave_last), "known": (How.cold_users, How.cold_items)}
-    for name, value in (("time", time), ("known", known)):
-        if value is not None:
-            if how not in fits[name]:
-                raise ParameterError(
-                    f"--{name} is for {' and '.join(fits[name])}, not for --how {how}"
-                )
-            options[name] = value
-    for name, text in (("valid", valid), ("test", test)):
-        if text is not None:
-            options[name] = _part(number(text, f"--{name} {text}"), name, how)
-    if how not in fits["time"]:
-        options["rng"] = seed
+    options = {
+        "evidence": evidence or [],
+        **_options_of_some(how, time, known),
+        **_sizes(how, valid, test),
+        **({} if how in BY_TIME else {"rng": seed}),
+    }
     if min_rating is not None:
-        hin = _liked(hin, relation, min_rating)
-    function = "leave_last" if how is How.leave_last else f"{how.value.replace('-', '_')}"
-    function = {"random": "random_split", "temporal": "temporal_split"}.get(function, function)
-    made = getattr(splits, function)(hin, relation, **options)
+        hin = _rated_at_least(hin, relation, min_rating)
+    made = STRATEGIES[how](hin, relation, **options)
     if thin is not None:
         made = splits.thin(made, thin, rng=seed)
-    chosen = {
-        "seed": seed if "rng" in options or thin is not None else None,
-        "min_rating": min_rating,
-        "thin": thin,
-    }
-    made = replace(
-        made, how={**made.how, **{name: v for name, v in chosen.items() if v is not None}}
-    )
-    if not made.valid.num_rows + made.test.num_rows:
-        raise ParameterError(
-            f"nothing is held out: {hin.n(relation):,} rows of {target} are left to "
-            f"split{_least(min_rating)}"
-        )
-    found = audit(made)
+    used_seed = seed if "rng" in options or thin is not None else None
+    made = _with_choices(made, seed=used_seed, min_rating=min_rating, thin=thin)
+    _check_not_empty(made, hin.n(relation), min_rating)
+    found = splits.audit(made)
     save(made, out)
-    witnesses = sorted(
-        {
-            node
-            for f in found.leaks
-            if f.kind == "path"
-            for node in f.where.split()[1:-1]
-            if node in hin.nodes
-        }
-    )
-
-    def show(console: Any) -> None:
-        tell(console, f"{made!r}\naudit: {found}\nsaved to {out}")
-        if any("lineage" in f.why for f in found.unknown):
-            tell(
-                console,
-                'lineage is told in the schema of hinaug build: lineage = "row" or "aggregate" in '
-                "a section",
-            )
-        if witnesses:
-            again = " ".join(f"--evidence {node}" for node in witnesses)
-            tell(
-                console,
-                "what leaks through nodes leaves with the held-out pairs when they are named: "
-                f"{again}",
-            )
-
-    from hinaug.cli.facts import facts_of
-
-    leaks, unknown = ([vars(f) for f in findings] for findings in (found.leaks, found.unknown))
-    answer(
-        as_json,
-        {"store": out, **facts_of(made), "audit": {"leaks": leaks, "unknown": unknown}},
-        show,
-    )
+    document = {"store": out, **facts_of(made), "audit": _facts_of_audit(found)}
+    answer(as_json, document, lambda console: _show(made, found, out, console))
     if strict and found.leaks:
         raise typer.Exit(1)
 
 
-def _least(rating: float | None) -> str:
-    return "" if rating is None else f", with --min-rating {rating:g}"
+def _options_of_some(how: How, time: str | None, known: int | None) -> dict[str, Any]:
+    """The options that only some strategies take."""
+    options = {}
+    for name, value, takers in (("time", time, BY_TIME), ("known", known, COLD)):
+        if value is None:
+            continue
+        if how not in takers:
+            raise ParameterError(
+                f"--{name} is for {' and '.join(takers)}, not for --how {how}",
+                asked=how,
+                there=takers,
+            )
+        options[name] = value
+    return options
 
 
-def _part(size: int | float, name: str, how: How) -> int | float:
-    """A share or a count, as the split takes it."""
-    if how is How.leave_last and not isinstance(size, int):
+def _sizes(how: How, valid: str | None, test: str | None) -> dict[str, int | float]:
+    """How much is held out, each as a share or a count."""
+    given = {"valid": valid, "test": test}
+    return {
+        name: _size(number(text, f"--{name} {text}"), name, how)
+        for name, text in given.items()
+        if text is not None
+    }
+
+
+def _size(size: int | float, name: str, how: How) -> int | float:
+    is_count = isinstance(size, int)
+    if how is How.leave_last and not is_count:
         raise ParameterError(
-            f"--{name} {size}: leave-last holds out a count of pairs of each user, such as 1"
+            f"--{name} {size}: leave-last holds out a count of pairs of each user, such as 1",
+            asked=size,
         )
-    if how not in (How.leave_last, How.random) and isinstance(size, int) and size:
-        raise ParameterError(f"--{name} {size}: {how} holds out a share, such as 0.1")
+    if how not in (How.leave_last, How.random) and is_count and size:
+        raise ParameterError(f"--{name} {size}: {how} holds out a share, such as 0.1", asked=size)
     return size
 
 
-def _liked(hin: Any, relation: tuple[str, str, str], least: float) -> Any:
-    import numpy as np
-
-    from hinaug.graph.arrow import is_number
-
+def _rated_at_least(hin: HIN, relation: EdgeType, least: float) -> HIN:
     rating = hin.observed().column(relation, "rating")
     if not is_number(rating.type):
-        raise ParameterError(
-            f"--min-rating: the column 'rating' of {relation} is {rating.type}, not a number"
+        raise KindError(
+            f"--min-rating: the column 'rating' of {relation} is {rating.type}, not a number",
+            asked=str(rating.type),
         )
     numbers = rating.to_numpy(zero_copy_only=False).astype(float)
     return hin.filter_edges(relation, np.nan_to_num(numbers, nan=-np.inf) >= least)
+
+
+def _with_choices(split: splits.Split, **choices: Any) -> splits.Split:
+    """The split, which now says what was chosen for it; None stands for no choice."""
+    made = {name: value for name, value in choices.items() if value is not None}
+    return replace(split, how={**split.how, **made})
+
+
+def _check_not_empty(split: splits.Split, n_rows: int, min_rating: float | None) -> None:
+    if split.valid.num_rows + split.test.num_rows:
+        return
+    limit = "" if min_rating is None else f", with --min-rating {min_rating:g}"
+    raise ParameterError(
+        f"nothing is held out: {n_rows:,} rows of {','.join(split.target)} are left to split{limit}"
+    )
+
+
+def _facts_of_audit(found: splits.Audit) -> dict[str, Any]:
+    return {
+        "leaks": [vars(finding) for finding in found.leaks],
+        "unknown": [vars(finding) for finding in found.unknown],
+    }
+
+
+def _show(made: splits.Split, found: splits.Audit, out: Path, console: Any) -> None:
+    tell(console, f"{made!r}\naudit: {found}\nsaved to {out}")
+    if any("lineage" in finding.why for finding in found.unknown):
+        tell(
+            console,
+            'lineage is told in the schema of hinaug build: lineage = "row" or "aggregate" in '
+            "a section",
+        )
+    options = " ".join(f"--evidence {node}" for node in _witnesses(found, made))
+    if options:
+        tell(
+            console,
+            "what leaks through nodes leaves with the held-out pairs when they are named: "
+            f"{options}",
+        )
+
+
+def _witnesses(found: splits.Audit, made: splits.Split) -> list[str]:
+    """The node types on the paths by which held-out pairs leak."""
+    paths = [finding.where.split()[1:-1] for finding in found.leaks if finding.kind == "path"]
+    return sorted({node for path in paths for node in path if node in made.source.nodes})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hinaug.report.read import Run
 from hinaug.report.svg import WIDTH, Svg, cut, signed, ticks
-from hinaug.report.terminal import ARMS
+from hinaug.report.wording import ARMS
 
 FEW = 20  # users; the interval of a smaller slice may not stretch the axis for all others
 
@@ -48,58 +49,59 @@ def bars(run: Run, regime: str, metric: str, name: str) -> str:
 
 
 def gains(run: Run, regime: str, model: str, name: str) -> str:
-    """augmented - plain, of all users and of each slice: a point and its 95 % interval about a line
-    at zero.
+    """augmented - plain, of all users and of each slice: points about a line at zero.
+
+    A bar through the point is the 95 % interval.
     """
     left, right, row = 118, 274, 22
     whole = {arm: run.pair(regime, model, f"{arm} - plain") for arm in ("augmented", "random")}
     slices = {"all users": whole, **whole["augmented"]["slices"]}
-    metric = run.pair(regime, model, "augmented - plain")["metric"]
-    reach = _reach(run, regime)
-    told = "; ".join(
-        f"{by}, {label}: {signed(p['difference'], 4)} [{signed(p['low'], 4)}, "
-        f"{signed(p['high'], 4)}], {p['users']} users"
-        for by, parts in slices.items()
-        for label, p in parts.items()
-    )
+    metric = whole["augmented"]["metric"]
     rows = sum(len(parts) for parts in slices.values())
     height = 12 + 24 * len(slices) + row * rows + 42
-    picture = Svg(
-        name, WIDTH, height, f"{metric}, augmented minus plain, by slice: {model}, {regime}", told
-    )
-    marks = ticks(-reach, reach)
+    title = f"{metric}, augmented minus plain, by slice: {model}, {regime}"
+    picture = Svg(name, WIDTH, height, title, _gains_in_words(slices))
+    reach = _reach(run, regime)
 
     def at(value: float) -> float:
         return left + (right - left) * (value + reach) / (2 * reach)
 
-    for mark in marks:
-        picture.line(at(mark), 4, at(mark), height - 36, "axis" if mark == 0 else "rule")
-    for mark in marks:
-        picture.text(at(mark), height - 22, signed(mark, 3) if mark else "0", "small", "middle")
+    _axis_of_gains(picture, ticks(-reach, reach), at, height)
     picture.text((left + right) / 2, height - 6, f"{metric}, augmented − plain", "small", "middle")
     y = 8.0
     for by, parts in slices.items():
         picture.text(0, y + 12, by if parts is whole else f"by {cut(by, 24)}", "strong halo")
         y += 24
         for label, p in parts.items():
-            _point(
-                picture,
-                label,
-                p,
-                at,
-                (left, right),
-                y + row / 2 - 3,
-                "dot random" if label == "random" else "dot",
-            )
+            dot = "dot random" if label == "random" else "dot"
+            _point(picture, label, p, at, (left, right), y + row / 2 - 3, dot)
             y += row
     return str(picture)
+
+
+def _gains_in_words(slices: dict[str, dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{by}, {label}: {signed(p['difference'], 4)} [{signed(p['low'], 4)}, "
+        f"{signed(p['high'], 4)}], {p['users']} users"
+        for by, parts in slices.items()
+        for label, p in parts.items()
+    )
+
+
+def _axis_of_gains(
+    picture: Svg, marks: list[float], at: Callable[[float], float], height: float
+) -> None:
+    for mark in marks:
+        picture.line(at(mark), 4, at(mark), height - 36, "axis" if mark == 0 else "rule")
+    for mark in marks:
+        picture.text(at(mark), height - 22, signed(mark, 3) if mark else "0", "small", "middle")
 
 
 def _point(
     picture: Svg,
     label: str,
     p: dict[str, Any],
-    at: Any,
+    at: Callable[[float], float],
     ends: tuple[float, float],
     y: float,
     dot: str,
@@ -120,18 +122,16 @@ def _point(
 
 def _reach(run: Run, regime: str) -> float:
     """Half the width of the axis, the same for all models of a regime."""
-    parts = [
-        p
-        for model in run.models
-        for labels in run.pair(regime, model, "augmented - plain")["slices"].values()
-        for p in labels.values()
-    ]
-    parts += [
-        run.pair(regime, model, f"{arm} - plain")
-        for model in run.models
-        for arm in ("augmented", "random")
-    ]
+    parts = [p for model in run.models for p in _gains_of(run, regime, model)]
     wide = [p for p in parts if p["users"] >= FEW] or parts
-    return (
-        max((abs(p[bound]) for p in wide for bound in ("low", "high")), default=0.0) * 1.05 or 0.01
+    bounds = [abs(p[bound]) for p in wide for bound in ("low", "high")]
+    return max(bounds, default=0.0) * 1.05 or 0.01
+
+
+def _gains_of(run: Run, regime: str, model: str) -> list[dict[str, Any]]:
+    """All intervals that one picture shows: of all users, of the control, and of each slice."""
+    augmented, random = (
+        run.pair(regime, model, f"{arm} - plain") for arm in ("augmented", "random")
     )
+    slices = [p for labels in augmented["slices"].values() for p in labels.values()]
+    return [augmented, random, *slices]

@@ -6,20 +6,18 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, svds
 
-from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
+from hinaug.graph import HIN, EdgeType
 from hinaug.report.svg import WIDTH, Svg, diamond, number
 
 DOTS = 1500  # most users of one kind on the map
 
 
 def plane(hin: HIN, relation: EdgeType) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """Real and generated users in the plane of widest spread among the real ones, and the share of
-    spread it holds.
+    """Real and generated users in one plane, and the share of spread that the plane holds.
 
-    Rows of the user-item matrix, each of length 1; PCA of the observed rows by truncated SVD,
-    started from a fixed vector; generated rows are put into the same plane. None where there are
-    too few users or items for a plane.
+    It is the plane of widest spread among the real ones. Rows of the user-item matrix are scaled to
+    length 1. PCA of the observed rows by truncated SVD, started from a fixed vector; generated rows
+    are put into the same plane. None where there are too few users or items for a plane.
     """
     n, items = hin.n_observed(relation[0]), hin.n_observed(relation[2])
     real = _unit(hin.observed().adjacency(relation))
@@ -39,9 +37,8 @@ def plane(hin: HIN, relation: EdgeType) -> tuple[np.ndarray, np.ndarray, float] 
     start = np.cos(np.arange(min(real.shape)))  # any fixed vector that no axis is orthogonal to
     _, size, axes = svds(centred, k=2, v0=start)
     axes = axes[np.argsort(-size)]
-    axes *= np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[
-        :, None
-    ]  # an SVD leaves the signs open
+    largest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
+    axes *= np.sign(largest)[:, None]  # an SVD leaves the signs open
     places = [rows @ axes.T - mean @ axes.T for rows in (real, made)]
     return places[0], places[1], float((size**2).sum() / spread)
 
@@ -64,7 +61,8 @@ def scatter(name: str, title: str, real: np.ndarray, made: np.ndarray) -> str:
     for who, rows in (("real", real), ("generated", made)):
         if len(rows):
             centre, wide = rows.mean(axis=0), rows.std(axis=0)
-            told += f"; {who}: centre {centre[0]:.2f}, {centre[1]:.2f}, spread {wide[0]:.2f}, {wide[1]:.2f}"
+            told += f"; {who}: centre {centre[0]:.2f}, {centre[1]:.2f}"
+            told += f", spread {wide[0]:.2f}, {wide[1]:.2f}"
     picture = Svg(name, size, height, title, told)
     picture.add("rect", cls="frame", x=0.5, y=0.5, width=size - 1, height=height - 1)
     for rows, kind in ((real, "real"), (made, "made")):

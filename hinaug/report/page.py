@@ -7,7 +7,7 @@ from hinaug.report.pieces import data, named, pairs, typeset
 from hinaug.report.read import Run
 from hinaug.report.style import STYLE
 from hinaug.report.svg import clean
-from hinaug.report.terminal import ARMS
+from hinaug.report.wording import ARMS, plural
 
 FOUND = {  # how the sentence of a verdict begins, and how short it can be said
     "the augmentation does not help": "no difference could be shown",
@@ -15,6 +15,11 @@ FOUND = {  # how the sentence of a verdict begins, and how short it can be said
     "it rises": "a rise, but not beyond a random delta",
     "the augmentation helps": "the augmentation helps",
 }
+HATCH = (  # fills the bars of the random delta
+    '<svg class="off" aria-hidden="true"><defs>'
+    '<pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"\n'
+    ' patternTransform="rotate(45)"><path d="M2.5 0V5"/></pattern></defs></svg>'
+)
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -32,12 +37,13 @@ def page(run: Run) -> str:
     }
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, (title, _) in parts.items())
     body = "\n".join(
-        f'<section id="{name}" aria-labelledby="{name}-head"><div class="about"><h2 '
-        f'id="{name}-head">{title}</h2>{about}</div>'
-        f"<div>{body}</div></section>"
+        f'<section id="{name}" aria-labelledby="{name}-head"><div class="about">'
+        f'<h2 id="{name}-head">{title}</h2>{about}</div><div>{body}</div></section>'
         for name, (title, (about, body)) in parts.items()
     )
     title = clean(run.facts["data"])
+    version = clean(run.facts["versions"].get("hinaug", ""))
+    made_by = f"Made by hinaug {version} from results.jsonl and the stores beside it."
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -49,13 +55,12 @@ def page(run: Run) -> str:
 <style>{STYLE}</style>
 </head>
 <body>
-<svg class="off" aria-hidden="true"><defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"
- patternTransform="rotate(45)"><path d="M2.5 0V5"/></pattern></defs></svg>
+{HATCH}
 <main>
 {_head(run)}
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 {body}
-<footer>Made by hinaug {clean(run.facts["versions"].get("hinaug", ""))} from results.jsonl and the stores beside it.</footer>
+<footer>{made_by}</footer>
 </main>
 </body>
 </html>
@@ -75,24 +80,20 @@ def _head(run: Run) -> str:
         regime: run.pair(regime, model, f"{ARMS[2]} - {ARMS[0]}")["users"] for regime in run.regimes
     }
     tested = ", ".join(f"{n:,} users ({data(regime)})" for regime, n in users.items())
+    named_seeds = f"{plural('seed', seeds)} ({', '.join(map(clean, facts['seeds']))})"
     rows = [
         ("Data", data(facts["data"])),
         ("Source", data(facts["source"]) if facts.get("source") else ""),
         ("Terms", data(facts["terms"]) if facts.get("terms") else ""),
         ("Links", data(" ".join(run.relation))),
         ("Notes", "<br/>".join(map(data, facts.get("notes", ())))),
-        (
-            "Tested on",
-            f"{seeds} seed{'s' * (seeds != 1)} ({', '.join(map(clean, facts['seeds']))}); {tested}",
-        ),
+        ("Tested on", f"{seeds} {named_seeds}; {tested}"),
     ]
     return (
         f'<p class="eyebrow">{data(facts["data"])} · {data(model)} with augmentation against the '
-        "same without</p>"
-        f"<h1>{short}</h1>{full}{pairs(rows)}"
+        f"same without</p><h1>{short}</h1>{full}{pairs(rows)}"
         '<p class="key">Throughout the page <span class="made">this colour</span> stands for what '
-        "was generated; "
-        "grey is what was observed, or the comparison without it.</p>"
+        "was generated; grey is what was observed, or the comparison without it.</p>"
     )
 
 

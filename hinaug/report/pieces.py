@@ -1,4 +1,7 @@
-"""Pieces of HTML that several sections use. Text from data goes through `data` or `clean`, always."""
+"""Pieces of HTML that several sections use.
+
+Text from data always goes through `data` or `clean`.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,9 @@ from hinaug.report.svg import clean
 
 def typeset(text: str) -> str:
     """A sentence of the terminal with real arrows and minus signs."""
-    text = (
-        clean(text).replace("-&gt;", "→").replace("p = ", "p\u00a0=\u00a0").replace(" %", "\u00a0%")
-    )
+    text = clean(text).replace("-&gt;", "→")
+    text = text.replace("p = ", "p\u00a0=\u00a0").replace(" %", "\u00a0%")
     return re.sub(r"(?<=\d)%", "\u00a0%", re.sub(r"(?<![\w.])-(?=\d)", "−", text))
-
-
-def brief(settings: str) -> str:
-    """The repr of a model without its relation and what was left at nothing."""
-    settings = re.sub(r"relation=\([^)]*\)(, )?", "", settings)
-    return re.sub(r"\b\w+=(None|\(\))(, |(?=\)))", "", settings).replace(", )", ")")
 
 
 def command(line: str) -> str:
@@ -43,7 +39,8 @@ def figure(panels: list[tuple[str, str]], caption: str) -> str:
         f'<div class="panel">{f"<h3>{data(title)}</h3>" if title else ""}{picture}</div>'
         for title, picture in panels
     )
-    return f'<figure><div class="panels">{shown}</div><figcaption>{clean(caption)}</figcaption></figure>'
+    below = f"<figcaption>{clean(caption)}</figcaption>"
+    return f'<figure><div class="panels">{shown}</div>{below}</figure>'
 
 
 def legend(marks: dict[str, str]) -> str:

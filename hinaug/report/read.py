@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from hinaug.errors import ReportError
-from hinaug.evaluation.compare import Comparison
-from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
-from hinaug.io.store import load
-from hinaug.report.terminal import ARMS, METRICS, verdict
+from hinaug.evaluation import Comparison
+from hinaug.graph import HIN, EdgeType
+from hinaug.io import load
+from hinaug.report.wording import ARMS, METRICS, verdict
 
 PAIRS = ("random - plain", "augmented - plain", "augmented - random")
 _NUMBER = (int, float)
@@ -44,8 +44,10 @@ _GUESS = {"title": str, "confidence": _NUMBER}
 
 @dataclass
 class Run:
-    """Everything the page tells: the lines of results.jsonl by kind, and the augmented graph of
-    each regime.
+    """Everything that the page tells.
+
+    lines: {kind: the lines of results.jsonl of that kind}.
+    graphs: {regime: the augmented graph}.
     """
 
     lines: dict[str, list[dict[str, Any]]]
@@ -89,31 +91,15 @@ class Run:
 
 
 def read(folder: Path) -> Run:
-    """The run that wrote `folder`. Raises ReportError, or StoreError for a store that cannot be
-    read.
+    """The run that wrote `folder`.
+
+    Raises ReportError, or StoreError for a store that cannot be read.
     """
     path = folder / "results.jsonl"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ReportError(
-            f"cannot read {path}: {reason}; a report is made from the folder of a finished run "
-            "(hinaug demo, or hinaug evaluate --run)"
-        ) from error
     lines: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _NEED}
-    for n, line in enumerate(text.splitlines(), 1):
-        where = f"{path}, line {n}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ReportError(f"{where} is not JSON ({error.msg}); run the demo again") from error
-        if not isinstance(row, dict) or "kind" not in row:
-            raise ReportError(
-                f"{where}: every line is an object with a 'kind', this is {line[:60]!r}"
-            )
+    for n, line in enumerate(_text(path).splitlines(), 1):
+        row = _row(line, f"{path}, line {n}")
         if row["kind"] in _NEED:
-            _check(row, where)
             lines[row["kind"]].append(row)
     run = Run(lines, {})
     _complete(run, path)
@@ -123,42 +109,87 @@ def read(folder: Path) -> Run:
     return run
 
 
-def _check(row: dict[str, Any], where: str) -> None:
-    _holds(row, _NEED[row["kind"]], f"{where} ({row['kind']})")
-    if row["kind"] == "run" and (
-        len(row["relation"]) != 3 or not all(isinstance(t, str) for t in row["relation"])
-    ):
-        raise ReportError(f"{where} (run): 'relation' is three names, this is {row['relation']!r}")
-    if row["kind"] == "run" and "stores" in row:
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ReportError(
+            f"cannot read {path}: {reason}; a report is made from the folder of a finished run "
+            "(hinaug demo, or hinaug evaluate --run)"
+        ) from error
+
+
+# ---- one line ------------------------------------------------------------------------------------
+
+
+def _row(line: str, where: str) -> dict[str, Any]:
+    """A line as an object that holds all that its kind needs. where: for messages."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ReportError(f"{where} is not JSON ({error.msg}); run the demo again") from error
+    if not isinstance(row, dict) or "kind" not in row:
+        raise ReportError(f"{where}: every line is an object with a 'kind', this is {line[:60]!r}")
+    kind = row["kind"]
+    if kind in _NEED:
+        _holds(row, _NEED[kind], f"{where} ({kind})")
+        if kind in _CHECKS:
+            _CHECKS[kind](row, where)
+    return row
+
+
+def _check_run(row: dict[str, Any], where: str) -> None:
+    relation = row["relation"]
+    if len(relation) != 3 or not all(isinstance(name, str) for name in relation):
+        raise ReportError(f"{where} (run): 'relation' is three names, this is {relation!r}")
+    if "stores" in row:
         _holds(row, {"stores": dict}, f"{where} (run)")
         _holds(row["stores"], dict.fromkeys(row["stores"], str), f"{where} (run), stores")
-    if row["kind"] == "means":
-        for metric in METRICS:
-            told = row["figures"].get(metric)
-            if not (
-                isinstance(told, list)
-                and len(told) == 3
-                and all(isinstance(b, _NUMBER) for b in told)
-            ):
-                raise ReportError(
-                    f"{where} (means): 'figures' has no [mean, low, high] of {metric}; run the "
-                    "demo again"
-                )
-    for members in row["members"].values() if row["kind"] == "chosen" else ():
-        _holds({"members": members}, {"members": dict}, where)
-    for name, labels in row.get("slices", {}).items():
+
+
+def _check_means(row: dict[str, Any], where: str) -> None:
+    for metric in METRICS:
+        figures = row["figures"].get(metric)
+        is_triple = isinstance(figures, list) and len(figures) == 3
+        if not is_triple or not all(isinstance(figure, _NUMBER) for figure in figures):
+            raise ReportError(
+                f"{where} (means): 'figures' has no [mean, low, high] of {metric}; run the "
+                "demo again"
+            )
+
+
+def _check_comparison(row: dict[str, Any], where: str) -> None:
+    for name, labels in row["slices"].items():
         _holds({name: labels}, {name: dict}, where)
         for label, figures in labels.items():
             _holds({label: figures}, {label: dict}, where)
             _holds(figures, _FIGURES, f"{where}, {name} {label}")
-    if row["kind"] == "recommendation":
-        for name, need in (("items", _ITEM), ("surest", _GUESS)):
-            for item in row[name]:
-                _holds({name: item}, {name: dict}, where)
-                _holds(item, need, f"{where}, {name}")
+
+
+def _check_chosen(row: dict[str, Any], where: str) -> None:
+    for members in row["members"].values():
+        _holds({"members": members}, {"members": dict}, where)
+
+
+def _check_recommendation(row: dict[str, Any], where: str) -> None:
+    for name, need in (("items", _ITEM), ("surest", _GUESS)):
+        for item in row[name]:
+            _holds({name: item}, {name: dict}, where)
+            _holds(item, need, f"{where}, {name}")
+
+
+_CHECKS: dict[str, Callable[[dict[str, Any], str], None]] = {  # what is inside the keys of a kind
+    "run": _check_run,
+    "means": _check_means,
+    "comparison": _check_comparison,
+    "chosen": _check_chosen,
+    "recommendation": _check_recommendation,
+}
 
 
 def _holds(row: dict[str, Any], need: dict[str, Any], where: str) -> None:
+    """Raises ReportError where a key of `need` is missing, or of another type."""
     for key, kind in need.items():
         if key not in row:
             raise ReportError(
@@ -170,28 +201,38 @@ def _holds(row: dict[str, Any], need: dict[str, Any], where: str) -> None:
             )
 
 
+# ---- the whole -----------------------------------------------------------------------------------
+
+
 def _complete(run: Run, path: Path) -> None:
-    for kind, what in (
-        ("run", "what was run"),
-        ("means", "any result"),
-        ("comparison", "any comparison"),
-    ):
+    """Raises ReportError where a line is missing without which there is no page."""
+    needed = {"run": "what was run", "means": "any result", "comparison": "any comparison"}
+    for kind, what in needed.items():
         if not run.lines[kind]:
             raise ReportError(
                 f"{path} does not say {what} (no line of kind {kind!r}): the run did not finish; "
                 "run it again"
             )
-    results = {(r["regime"], r["model"], r["arm"]) for r in run.lines["means"]}
-    pairs = {(c["regime"], c["model"], c["pair"]) for c in run.lines["comparison"]}
     for regime in run.regimes:
         for model in run.models:
-            missing = [arm for arm in ARMS if (regime, model, arm) not in results]
-            missing += [pair for pair in PAIRS if (regime, model, pair) not in pairs]
+            missing = _missing(run, regime, model)
             if missing:
                 raise ReportError(
                     f"{path}: {regime}, {model} lacks {missing}: the run did not finish; run it "
-                    "again"
+                    "again",
+                    there=missing,
                 )
+
+
+def _missing(run: Run, regime: str, model: str) -> list[str]:
+    """The arms and the comparisons that one model lacks."""
+
+    def those(kind: str, key: str) -> set[str]:
+        rows = run.lines[kind]
+        return {r[key] for r in rows if (r["regime"], r["model"]) == (regime, model)}
+
+    arms, pairs = those("means", "arm"), those("comparison", "pair")
+    return [arm for arm in ARMS if arm not in arms] + [p for p in PAIRS if p not in pairs]
 
 
 def _graph(folder: Path, relation: EdgeType) -> HIN:

@@ -1,5 +1,6 @@
-"""A few lines of inline SVG: text is escaped, numbers are short, colours are left to the page's
-style sheet.
+"""A few lines of inline SVG.
+
+Text is escaped, numbers are short, colours are left to the page's style sheet.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ def cut(text: str, most: int) -> str:
 
 
 def number(value: float) -> str:
-    """One decimal at most: a tenth of a pixel is enough, and keeps the page small and the same on
-    every machine.
+    """A number with one decimal at most.
+
+    A tenth of a pixel is enough, and keeps the page small and the same on every machine.
     """
     short = f"{float(value):.1f}".removesuffix(".0")
     return "0" if short == "-0" else short
@@ -53,9 +55,8 @@ class Svg:
     ) -> None:
         self.head = (
             f'<svg viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" '
-            'role="img" '
-            f'aria-labelledby="{name}-title {name}-what"><title '
-            f'id="{name}-title">{clean(title)}</title>'
+            f'role="img" aria-labelledby="{name}-title {name}-what">'
+            f'<title id="{name}-title">{clean(title)}</title>'
             f'<desc id="{name}-what">{clean(description)}</desc>'
         )
         self.parts: list[str] = []
@@ -63,13 +64,8 @@ class Svg:
     def add(self, tag: str, text: Any = None, cls: str = "", **attributes: Any) -> None:
         """One element; `stroke_width=2` becomes stroke-width="2"."""
         given = ({"class": cls} if cls else {}) | attributes
-        told = "".join(
-            f' {name.replace("_", "-")}="{clean(value) if isinstance(value, str) else number(value)}"'
-            for name, value in given.items()
-        )
-        self.parts.append(
-            f"<{tag}{told}/>" if text is None else f"<{tag}{told}>{clean(text)}</{tag}>"
-        )
+        start = tag + "".join(_attribute(name, value) for name, value in given.items())
+        self.parts.append(f"<{start}/>" if text is None else f"<{start}>{clean(text)}</{tag}>")
 
     def text(self, x: float, y: float, text: Any, cls: str = "", anchor: str = "start") -> None:
         self.add(
@@ -80,7 +76,7 @@ class Svg:
         self.add("path", cls=cls, d=f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}")
 
     def whisker(self, low: float, high: float, y: float) -> None:
-        """A horizontal interval, with a rim in the colour of the paper so that it shows on a bar."""
+        """A horizontal interval; a rim in the colour of the paper lets it show on a bar."""
         a, b, top, foot = number(low), number(high), number(y - 3), number(y + 3)
         d = f"M{a} {number(y)}H{b}M{a} {top}V{foot}M{b} {top}V{foot}"
         self.add("path", cls="rim", d=d)
@@ -92,6 +88,11 @@ class Svg:
 
     def __str__(self) -> str:
         return self.head + "".join(self.parts) + "</svg>"
+
+
+def _attribute(name: str, value: str | float) -> str:
+    shown = clean(value) if isinstance(value, str) else number(value)
+    return f' {name.replace("_", "-")}="{shown}"'
 
 
 def ticks(low: float, high: float, n: int = 4) -> list[float]:
@@ -106,8 +107,9 @@ def ticks(low: float, high: float, n: int = 4) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten from low to high; where there are fewer than three, also their doubles and
-    fives.
+    """Powers of ten from low to high.
+
+    Where there are fewer than three, also their doubles and fives.
     """
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for steps in ((1,), (1, 2, 5)):

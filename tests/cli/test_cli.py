@@ -3,6 +3,8 @@ one sentence.
 """
 
 import csv
+import importlib
+import inspect
 import json
 import os
 import re
@@ -18,31 +20,20 @@ import pytest
 from typer.testing import CliRunner
 
 import hinaug
-from hinaug.cli import listed
+from hinaug.cli import options
+from hinaug.cli.app import VERBS, app
 from hinaug.cli.names import Settings, method, number, sized
-from hinaug.cli.record import _titles
-from hinaug.cli.verbs import app
+from hinaug.cli.recommend import left_without
+from hinaug.cli.run_folder import title_of
 from hinaug.datasets import planted
 from hinaug.ensembles import Ensemble, Weighted
-from hinaug.evaluation.compare import compare
-from hinaug.evaluation.evaluate import evaluate
+from hinaug.errors import DivergenceError, KindError
+from hinaug.evaluation import compare, evaluate
 from hinaug.generators import random_delta
 from hinaug.generators.base import EntityGenerator
 from hinaug.predictors import EASE, ItemKNN, LightGCN
 
 RATES = ("user", "rates", "item")
-VERBS = (
-    "demo",
-    "datasets",
-    "build",
-    "info",
-    "split",
-    "augment",
-    "evaluate",
-    "recommend",
-    "report",
-    "export",
-)
 
 
 def run(*arguments, code=0):
@@ -81,8 +72,20 @@ def made(tmp_path_factory):
         "--out",
         folder / "delta",
     )
-    run("evaluate", folder / "split", "--model", "EASE", "--set", "l2=50", "--delta", folder / "delta", "--on", "test",
-        "--out", folder / "model")  # fmt: skip
+    run(
+        "evaluate",
+        folder / "split",
+        "--model",
+        "EASE",
+        "--set",
+        "l2=50",
+        "--delta",
+        folder / "delta",
+        "--on",
+        "test",
+        "--out",
+        folder / "model",
+    )
     return folder
 
 
@@ -315,6 +318,25 @@ def test_recommend_is_that_of_the_library(made, tmp_path):
     )
 
 
+def test_users_left_without_are_found_in_one_pass():
+    compared = 0
+
+    class Name(str):
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    names = [Name(f"u{n}") for n in range(200)]
+    rows = [{"user": Name(f"u{n}")} for n in range(0, 200, 2) for _ in range(5)]
+    assert left_without(names, rows) == names[1::2]
+    compared = 0
+    left_without(names, rows)
+    assert compared <= len(names) + len(rows)
+
+
 def test_info_of_every_kind(made):
     told = {name: document("info", made / name) for name in ("store", "split", "delta", "model")}
     assert [told[n]["kind"] for n in told] == ["hin", "split", "delta", "estimator"]
@@ -479,7 +501,7 @@ def test_items_show_by_their_title(made):
     graph = hinaug.HIN.from_tables(
         {"i": {"id": [1, 2], "movie_title": [["The", "Kid"], None], "name": ["a", "b"]}}, {}
     )
-    assert [_titles(graph, "i")(n) for n in (1, 2)] == ["The Kid", "2"]
+    assert [title_of(graph, "i")(n) for n in (1, 2)] == ["The Kid", "2"]
 
 
 def test_a_delta_of_another_split_may_know_the_test_pairs(made, tmp_path):
@@ -525,7 +547,9 @@ def test_split_says_how_it_was_made_and_how_to_mend_a_leak(made, tmp_path):
 
 def test_report_and_demo_hand_on_what_they_are_told(tmp_path, monkeypatch):
     asked = {}
-    monkeypatch.setattr("hinaug.report.report", lambda folder, out: tmp_path / "page.html")
+    monkeypatch.setattr(
+        "hinaug.cli.report.write_report", lambda folder, out: tmp_path / "page.html"
+    )
     assert document("report", tmp_path) == {"report": str(tmp_path / "page.html")}
     monkeypatch.setattr(
         "hinaug.cli.demo.run", lambda data, **given: asked.update(given, data=data) or {}
@@ -573,10 +597,37 @@ def test_every_verb_teaches_by_an_example_and_speaks_json(verb):
     assert "--json" in text
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_a_file_with_a_function_of_its_name(verb):
+    module = importlib.import_module(f"hinaug.cli.{verb}")
+    first, *more = inspect.getdoc(getattr(module, verb)).splitlines()
+    assert first == VERBS[verb], "the list of verbs says what the verb says"
+    assert max(map(len, more)) <= 78, "longer lines break oddly in 80 columns"
+
+
+def test_a_verb_is_loaded_when_it_is_asked_for():
+    code = """if True:
+        import sys
+        from typer.testing import CliRunner
+        from hinaug.cli.app import app
+        done = CliRunner().invoke(app, ["info", "--help"])
+        assert done.exit_code == 0, done.output
+        print(*(m for m in sys.modules if m.startswith("hinaug.cli.")))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {m.removeprefix("hinaug.cli.") for m in done.stdout.split()}
+    assert loaded & set(VERBS) == {"info"}
+
+
+def test_a_mistyped_verb_is_told_the_nearest():
+    assert "Did you mean 'evaluate'?" in run("evalate", code=2).stderr
+
+
 def test_examples_work_when_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for verb in VERBS[1:]:  # the demo takes minutes
-        paste(help_of(verb)[1], tmp_path)
+    for verb in VERBS:
+        if verb != "demo":  # it takes minutes
+            paste(help_of(verb)[1], tmp_path)
     assert hinaug.load("likes").n(("user", "likes", "item")) == 2
     assert (tmp_path / "run" / "report.html").is_file()
     assert (tmp_path / "tables" / "nodes" / "user.csv").is_file()
@@ -611,9 +662,9 @@ def test_help_names_every_method(made):
             with pytest.raises(ValueError, match="no method 'x'") as error:
                 method(package.__name__.removeprefix("hinaug."), "x", base)
             assert set(re.findall(r"'(\w+)'", str(error.value).partition("there are")[2])) <= words
-    assert listed.model("ea") == ["EASE"]
-    assert listed.entities("W") == ["WGAN:0.1"]
-    assert "planted" in listed.data_sets("p")
+    assert options.complete_predictor("ea") == ["EASE"]
+    assert options.complete_entities("W") == ["WGAN:0.1"]
+    assert "planted" in options.complete_dataset("p")
 
 
 @pytest.mark.parametrize(
@@ -709,7 +760,7 @@ def test_help_names_every_method(made):
             "expected one of",
         ),
         (("evaluate", "split", "--model", "EASY"), "did you mean 'EASE'"),
-        (("evaluate", "split", "--model", "EASE", "--set", "l3=1"), "nobody has that"),
+        (("evaluate", "split", "--model", "EASE", "--set", "l3=1"), "no method has that"),
         (("evaluate", "split", "--model", "EASE", "--set", "l2=high"), "EASE.l2 is float"),
         (("evaluate", "split", "--model", "EASE", "--set", "l2"), "NAME=VALUE"),
         (("evaluate", "split", "--model", "EASE", "--k", "ten"), "whole numbers"),
@@ -815,20 +866,24 @@ def test_interrupted_is_130_and_our_own_faults_keep_their_traceback(made, monkey
 
         return load
 
-    monkeypatch.setattr("hinaug.io.store.load", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("hinaug.cli.folders.load", raising(KeyboardInterrupt()))
     assert "interrupted" in run("info", made / "store", code=130).stderr
     for fault in (IndexError("[]"), ImportError("gone", name="hinaug.io.store")):
-        monkeypatch.setattr("hinaug.io.store.load", raising(fault))
+        monkeypatch.setattr("hinaug.cli.folders.load", raising(fault))
         assert CliRunner().invoke(app, ["info", str(made / "store")]).exception is fault
     for mistake in (
         ImportError("gone", name="pandas"),
         pa.ArrowTypeError("no"),
         MemoryError(),
         json.JSONDecodeError("no", "", 0),
+        KindError("a graph, not a table"),
+        DivergenceError("the loss is not finite"),
     ):
-        monkeypatch.setattr("hinaug.io.store.load", raising(mistake))
+        monkeypatch.setattr("hinaug.cli.folders.load", raising(mistake))
         assert run("info", made / "store", code=2).stderr.startswith("hinaug: ")
-    monkeypatch.setattr("hinaug.io.store.load", raising(MemoryError("Unable to allocate 745 GiB")))
+    monkeypatch.setattr(
+        "hinaug.cli.folders.load", raising(MemoryError("Unable to allocate 745 GiB"))
+    )
     assert (
         run("info", made / "store", code=2).stderr
         == "hinaug: not enough memory: Unable to allocate 745 GiB\n"
@@ -854,7 +909,7 @@ def test_an_interrupt_leaves_nothing_half_written(made, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    for place in ("hinaug.predictors.ease.EASE._fit", "hinaug.cli.record.show_recommendations"):
+    for place in ("hinaug.predictors.ease.EASE._fit", "hinaug.cli.run_folder.show_recommendations"):
         with monkeypatch.context() as patch:
             patch.setattr(place, interrupted)
             assert "interrupted" in run(*asked, code=130).stderr
@@ -867,7 +922,7 @@ def test_an_interrupt_leaves_nothing_half_written(made, tmp_path, monkeypatch):
 def test_an_interrupt_while_verbs_are_loaded(monkeypatch, capsys):
     monkeypatch.setitem(
         sys.modules,
-        "hinaug.cli.verbs",
+        "hinaug.cli.app",
         types.SimpleNamespace(app=lambda: (_ for _ in ()).throw(KeyboardInterrupt)),
     )
     with pytest.raises(SystemExit) as ended:
@@ -917,7 +972,8 @@ def test_help_loads_nothing_heavy():
         try:
             main()
         finally:
-            sys.stderr.write(str([m for m in ("torch", "pyarrow", "scipy", "networkx") if m in sys.modules]))
+            heavy = ("torch", "pyarrow", "scipy", "networkx")
+            sys.stderr.write(str([m for m in heavy if m in sys.modules]))
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]"

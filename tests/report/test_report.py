@@ -14,13 +14,10 @@ import pytest
 
 import hinaug
 from hinaug import HIN, Delta
-from hinaug.evaluation.compare import compare, holm
-from hinaug.evaluation.result import Result
-from hinaug.report import ReportError, maps, report, schema, shapes
+from hinaug.evaluation import Result, compare, holm
+from hinaug.report import ARMS, METRICS, Log, ReportError, brief, maps, report, schema, shapes
 from hinaug.report.page import _headline
-from hinaug.report.pieces import brief
 from hinaug.report.svg import clean, log_ticks, number, ticks
-from hinaug.report.terminal import ARMS, METRICS, Log
 
 HOSTILE = "<script>alert('x')</script> \u202eevil\u2069 & \"q\" \x00\ud800 שלום"
 RATES = ("user", "rates", "item")
@@ -441,7 +438,8 @@ def test_schema_draws_loops_and_many_types():
 
 def test_brief_settings():
     given = "relation=('a', 'b', 'c')"
-    told = f"Weighted(predictors=[EASE({given}, l2=3.0, weight=None, side=()), Popularity({given}, weight=None)], k=20)"
+    ease = f"EASE({given}, l2=3.0, weight=None, side=())"
+    told = f"Weighted(predictors=[{ease}, Popularity({given}, weight=None)], k=20)"
     assert brief(told) == "Weighted(predictors=[EASE(l2=3.0), Popularity()], k=20)"
     assert brief("LightGCN(relation=('a', 'b', 'c'), steps=None, dim=64)") == "LightGCN(dim=64)"
 

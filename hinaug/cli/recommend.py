@@ -1,0 +1,130 @@
+"""The verb recommend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hinaug import serving
+from hinaug.cli.folders import opened
+from hinaug.cli.options import Json
+from hinaug.cli.output import answer, counted, note, table, words
+from hinaug.errors import KindError, ParameterError, SchemaError
+from hinaug.graph import HIN
+from hinaug.predictors.base import LinkPredictor
+
+
+def recommend(
+    model: Annotated[Path, typer.Argument(help="The store of a fitted model.")],
+    store: Annotated[
+        Path, typer.Option(help="The store of the graph, or of the split, that holds the users.")
+    ],
+    users: Annotated[
+        str, typer.Option(help="Ids with commas between them, or @FILE with one a line.")
+    ],
+    k: Annotated[int, typer.Option(min=1, metavar="N", help="How many for each.")] = 10,
+    column: Annotated[
+        str | None, typer.Option("--show", help="A column of the items to print, such as title.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the k best items of each user that the user has not met.
+
+    Users and items go by their external ids. Of a split, the graph is train and
+    valid.
+
+    Example, after that of evaluate:
+      hinaug recommend model --store split --users u000,u001 --k 5 --show title
+    """
+    predictor = _opened_model(model)
+    hin = _opened_graph(store, predictor)
+    names = _ids(users)
+    try:
+        found = serving.recommend(predictor, hin, names, k)
+    except SchemaError as error:
+        hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE"
+        raise ParameterError(f"{error}{hint if ',' in users else ''}") from error
+    source, _, target = predictor.relation
+    if not len(found) and set(names).isdisjoint(predictor.src_ids_.to_pylist()):
+        raise ParameterError(
+            f"{model} was fitted on a graph that has none of these {source}s; is {store} the "
+            "right one?"
+        )
+    rows = [_plain_ids(row) for row in found.to_pylist()]
+    if column is not None:
+        shown = _column_by_id(hin, target, column)
+        rows = [{**row, column: shown[row["item"]]} for row in rows]
+    without = left_without(names, rows)
+    if without:
+        note(
+            f"nothing for {', '.join(without)}: the model cannot tell, or they have met everything"
+        )
+    title = f"{target}s for {counted(len(names), source)}, by {type(predictor).__name__}"
+    answer(as_json, rows, lambda console: _show(rows, title, column, console))
+
+
+def _opened_model(path: Path) -> LinkPredictor:
+    model = opened(path, "estimator")
+    if not isinstance(model, LinkPredictor):
+        kind = type(model).__name__
+        raise KindError(
+            f"{path} holds a {kind}, which does not rank; hinaug evaluate --out saves a model",
+            asked=kind,
+        )
+    return model
+
+
+def _opened_graph(path: Path, model: LinkPredictor) -> HIN:
+    """The graph, or train and valid of the split, that has what the model ranks."""
+    thing = opened(path, "hin", "split")
+    hin = thing if isinstance(thing, HIN) else thing.train_valid
+    if model.relation not in hin.edges:
+        raise SchemaError(
+            f"the model ranks {','.join(model.relation)}; {path} has "
+            f"{[','.join(edge) for edge in hin.edges]}",
+            asked=model.relation,
+            there=list(hin.edges),
+        )
+    return hin
+
+
+def _ids(text: str) -> list[str]:
+    """The ids that --users names, each once, in order."""
+    try:
+        given = (
+            Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+            if text.startswith("@")
+            else text.split(",")
+        )
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"--users {text}: the file is no UTF-8 text ({error})") from error
+    names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
+    if not names:
+        raise ParameterError(f"--users {text!r} names nobody", asked=text)
+    return names
+
+
+def _plain_ids(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with ids as text, whatever type they came in."""
+    return {n: v if n in ("score", "rank") else str(v) for n, v in row.items()}
+
+
+def _column_by_id(hin: HIN, node: str, column: str) -> dict[str, Any]:
+    values = hin.column(node, column).to_pylist()
+    return dict(zip(map(str, hin.ids(node).to_pylist()), values, strict=True))
+
+
+def left_without(names: list[str], rows: list[dict[str, Any]]) -> list[str]:
+    """The users to whom nothing is recommended."""
+    served = {row["user"] for row in rows}
+    return [name for name in names if name not in served]
+
+
+def _show(rows: list[dict[str, Any]], title: str, column: str | None, console: Any) -> None:
+    printed = table(title, "user", "rank", "item", "score", *([column] if column else []))
+    for row in rows:
+        last = [words(row[column])] if column else []
+        printed.add_row(row["user"], str(row["rank"]), row["item"], f"{row['score']:.4f}", *last)
+    console.print(printed)

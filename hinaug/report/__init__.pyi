@@ -1,0 +1,11 @@
+from .log import Log as Log
+from .terminal import show_comparisons as show_comparisons
+from .terminal import show_generated as show_generated
+from .terminal import show_recommendations as show_recommendations
+from .wording import ARMS as ARMS
+from .wording import LEVEL as LEVEL
+from .wording import METRICS as METRICS
+from .wording import brief as brief
+from .wording import verdict as verdict
+from .write import ReportError as ReportError
+from .write import report as report
