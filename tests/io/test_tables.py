@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from hinaug.cli.build import known_folder
 from hinaug.datasets import planted
+from hinaug.errors import ParameterError
+from hinaug.graph.hin import HIN
 from hinaug.io.convert import to_parquet
 from hinaug.io.store import save
 from hinaug.io.tables import EXAMPLE, build, columns, parse
@@ -315,6 +317,81 @@ def test_first_of_each_is_what_a_loop_finds(rows):
     seen: list = []
     expected = [n for n, row in enumerate(rows) if row not in seen and not seen.append(row)]
     assert first_of_each(table).tolist() == expected
+
+
+CATEGORIES = """
+null = ["NA"]
+[node.item]
+file = "items.parquet"
+id = "id"
+keep = ["kind", "year"]
+text = "about"
+[edge.user.rates.item]
+file = "ratings.parquet"
+src = "user"
+dst = "items"
+split = "|"
+rating = "stars"
+time = "day"
+"""
+
+
+def test_categories_of_parquet_are_read_as_their_values(tmp_path):
+    tables = {
+        "items.parquet": {
+            "id": pa.array(["a", "b", "a", "c"]),
+            "kind": pa.array(["x", "NA", "x", None]),
+            "year": pa.array([1999, 2001, 1999, None]),
+            "about": pa.array(["one", None, "one", "two"]),
+        },
+        "ratings.parquet": {
+            "user": pa.array(["u", "v", "u", "w"]),
+            "items": pa.array(["a|b", "c", "a|b", "a"]),
+            "stars": pa.array([1.5, 2.0, 1.5, None]),
+            "day": pa.array(["1970-01-02", "5", "1970-01-02", None]),
+        },
+    }
+    made = {}
+    for form in ("plain", "coded"):
+        (tmp_path / form).mkdir()
+        for name, values in tables.items():
+            if form == "coded":
+                values = {c: column.dictionary_encode() for c, column in values.items()}
+            pq.write_table(pa.table(values), tmp_path / form / name)
+        made[form], counts = build([tmp_path / form], tomllib.loads(CATEGORIES))
+        assert notes(counts)["file items.parquet"][2] == {"exact duplicates": 1}
+    plain, coded = made["plain"], made["coded"]
+    for type in [*plain.nodes, *plain.edges]:
+        assert coded.table(type).to_pylist() == plain.table(type).to_pylist()
+    assert plain.nodes["item"]["kind"].to_pylist() == ["x", None, None]
+    assert plain.n(RATES) == 4
+    assert pa.types.is_dictionary(coded.nodes["item"].schema.field("kind").type)
+
+
+def test_an_export_with_categories_can_be_built_from(tmp_path):
+    kinds = pa.array(["x", "y", "x"]).dictionary_encode()
+    hin = HIN.from_tables({"item": {"id": ["a", "b", "c"], "kind": kinds}}, {})
+    to_parquet(hin, tmp_path / "p")
+    again, _ = build(
+        [tmp_path / "p" / "nodes" / "item.parquet"], {"node": {"item": {"id": "id", "keep": "all"}}}
+    )
+    assert again == hin
+
+
+def test_files_of_one_section_with_and_without_categories(tmp_path):
+    ids = pa.array(["a", "b"])
+    section = {"node": {"n": {"file": "*.parquet", "id": "id"}}}
+    for name, column in (("1", ids.dictionary_encode()), ("2", pa.array(["c"])), ("3", ids)):
+        pq.write_table(pa.table({"id": column}), tmp_path / f"{name}.parquet")
+    assert build([tmp_path], section)[0].ids("n").to_pylist() == ["a", "b", "c"]
+    pq.write_table(pa.table({"id": [[1]]}), tmp_path / "4.parquet")
+    with pytest.raises(ParameterError, match="unlike types"):
+        build([tmp_path], section)
+
+
+def test_a_word_that_stands_twice_in_a_dictionary_is_one_word():
+    coded = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array(["a", "a", "b"]))
+    assert first_of_each(pa.table({"c": coded})).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,19 @@ def build(files: Iterable[Any], schema: Mapping[str, Any]) -> tuple[HIN, list[Co
 def _listed(files: Iterable[Any]) -> list[Path]:
     """Every file, those of folders too."""
     paths = []
-    for path in (Path(f).expanduser() for f in files):
-        paths += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    gone = [str(p) for p in paths if not p.is_file()]
-    if gone or not paths:
-        raise FileNotFoundError(
-            f"{', '.join(gone)}: not there" if gone else "no files to build from"
-        )
+    for given in files:
+        path = Path(given).expanduser()
+        paths += _files_in(path) if path.is_dir() else [path]
+    missing = [str(p) for p in paths if not p.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{', '.join(missing)}: not there")
+    if not paths:
+        raise FileNotFoundError("no files to build from")
     return paths
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def columns(files: Iterable[Any]) -> dict[str, list[str]]:

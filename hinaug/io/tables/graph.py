@@ -148,22 +148,16 @@ class Graph:
                 f"{names}{nearest(wanted, names)}"
             )
         if found not in self.sources:
-            source = read(
-                found,
-                null=self.schema.get("null", []),
-                encoding=self.schema.get("encoding", "utf8"),
-            )
-            source = source if self.repeats else source.unique()
-            self.counts.append(
-                Count(
-                    f"file {source.name}",
-                    len(source) + sum(source.dropped.values()),
-                    len(source),
-                    source.dropped,
-                )
-            )
-            self.sources[found] = source
+            self.sources[found] = self._read(found)
         return self.sources[found]
+
+    def _read(self, paths: tuple[Path, ...]) -> Records:
+        null, encoding = self.schema.get("null", []), self.schema.get("encoding", "utf8")
+        source = read(paths, null=null, encoding=encoding)
+        source = source if self.repeats else source.unique()
+        n = len(source) + sum(source.dropped.values())
+        self.counts.append(Count(f"file {source.name}", n, len(source), source.dropped))
+        return source
 
     def _count(self, what: str, n: int) -> Count:
         self.counts.append(Count(what, n, n))
@@ -281,12 +275,10 @@ def _entries(section: Mapping[str, Any], source: Records, key: str) -> pa.Array:
     """The column of ids that `key` names, lists included; without the key, the row itself."""
     if key not in section:
         return pa.array(np.arange(len(source))).cast(pa.string())
-    column = source.column(section[key])
-    return (
-        pc.split_pattern(column, section["split"])
-        if "split" in section and tb.is_text(column.type)
-        else column
-    )
+    column = va.decoded(source.column(section[key]))
+    if "split" in section and tb.is_text(column.type):
+        return pc.split_pattern(column, section["split"])
+    return column
 
 
 def _ids(section: Mapping[str, Any], source: Records, key: str, where: str) -> pa.Array:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from hinaug.errors import ParameterError, nearest, some
 from hinaug.graph import arrow as tb
 from hinaug.io.delimited import read_delimited
-from hinaug.io.tables.values import as_column, first_of_each, reach
+from hinaug.io.tables.values import as_column, decoded, first_of_each, reach
 
 ENDINGS = {
     "csv": "csv",
@@ -57,26 +57,24 @@ class Records:
         """One value a row; words that mean nothing (empty text, `null`) are null. ValueError for a
         name that no row has.
         """
-        first, *rest = path.split(".")
-        if isinstance(self.rows, pa.Table):
-            if path in self.rows.column_names:
-                return self._without_null_words(tb.one_chunk(self.rows[path]))
-            values = (
-                self.rows[first].to_pylist() if rest and first in self.rows.column_names else None
-            )
-        else:
-            key, rest = (path, []) if any(path in row for row in self.rows) else (first, rest)
-            values = [row.get(key) for row in self.rows]
-            values = values if any(key in row for row in self.rows) else None
-        if values is None:
-            names = self.names
+        names = self.names
+        name, *inner = [path] if path in names else path.split(".")
+        if name not in names:
             raise ParameterError(
-                f"{self.name}: no column {path!r}; there is {names}{nearest(path, names)}"
+                f"{self.name}: no column {path!r}; there is {names}{nearest(path, names)}",
+                asked=path,
+                there=names,
             )
-        return self._without_null_words(as_column([reach(v, rest) for v in values]))
+        if isinstance(self.rows, pa.Table):
+            if not inner:
+                return self._without_null_words(tb.one_chunk(self.rows[name]))
+            values = self.rows[name].to_pylist()
+        else:
+            values = [row.get(name) for row in self.rows]
+        return self._without_null_words(as_column([reach(value, inner) for value in values]))
 
     def unique(self) -> Records:
-        """Without rows that repeat another one in every column; how many were left out is counted."""
+        """Without rows that repeat another one in every column; `dropped` counts them."""
         if isinstance(self.rows, pa.Table):
             keep = first_of_each(self.rows)
             rows: Any = self.rows.take(pa.array(keep))
@@ -89,6 +87,8 @@ class Records:
         return Records(self.name, rows, self.typed, self.null, {**self.dropped, **twice})
 
     def _without_null_words(self, column: pa.Array) -> pa.Array:
+        if pa.types.is_dictionary(column.type) and tb.is_text(column.type.value_type):
+            return self._without_null_words(decoded(column)).dictionary_encode()
         if not tb.is_text(column.type):
             return column
         trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
@@ -112,9 +112,26 @@ def read(paths: Sequence[Path], *, null: Sequence[str] = (), encoding: str = "ut
         rows = [row for path in paths for row in json_rows(path, dropped)]
         return Records(name, rows, True, null, dropped)
     tables = [_csv(path, encoding, dropped) if form == "csv" else _parquet(path) for path in paths]
-    return Records(
-        name, pa.concat_tables(tables, promote_options="permissive"), form != "csv", null, dropped
-    )
+    return Records(name, _concatenated(tables, name), form != "csv", null, dropped)
+
+
+def _concatenated(tables: Sequence[pa.Table], name: str) -> pa.Table:
+    """The rows of all tables. A column that only some files have as categories becomes plain."""
+    coded = [{f.name for f in t.schema if pa.types.is_dictionary(f.type)} for t in tables]
+    if any(names != coded[0] for names in coded):
+        tables = [_without_categories(table) for table in tables]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError as error:
+        raise ParameterError(
+            f"{name}: a column has unlike types in these files ({error}); give each file its own "
+            "section"
+        ) from error
+
+
+def _without_categories(table: pa.Table) -> pa.Table:
+    columns = {name: decoded(tb.one_chunk(table[name])) for name in table.column_names}
+    return pa.table(columns)
 
 
 def _form(path: Path) -> str:
@@ -137,16 +154,9 @@ def json_rows(path: Path, dropped: dict[str, int]) -> list[dict[str, Any]]:
     try:
         with _opener(path)() as file:
             data = file.read().removeprefix(b"\xef\xbb\xbf")
-        whole = json.loads(data) if data.lstrip()[:1] == b"[" else None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ParameterError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{path}: starts as a list and is no JSON ({error})") from error
-    found = (
-        whole
-        if isinstance(whole, list)
-        else [_json(line) for line in data.splitlines() if line.strip()]
-    )
+    found = _json_list(data, path) if data.lstrip()[:1] == b"[" else _json_lines(data)
     rows = [row for row in found if isinstance(row, dict)]
     if found and not rows:
         raise ParameterError(
@@ -157,7 +167,19 @@ def json_rows(path: Path, dropped: dict[str, int]) -> list[dict[str, Any]]:
     return rows
 
 
+def _json_list(data: bytes, path: Path) -> list[Any]:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"{path}: starts as a list and is no JSON ({error})") from error
+
+
+def _json_lines(data: bytes) -> list[Any]:
+    return [_json(line) for line in data.splitlines() if line.strip()]
+
+
 def _json(line: bytes) -> Any:
+    """The value of a line, None where it is no JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):

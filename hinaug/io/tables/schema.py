@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from hinaug.graph.schema import EdgeType
 EXAMPLE = """\
 # A schema says which file gives which nodes and edges. Nothing is stored that is not named here.
 
-[review]                         # a file of reviews: nodes user, item and review, and the edges between them
-file = "reviews.jsonl"           # CSV, TSV, JSON lines or Parquet, also .gz; a pattern such as "part-*.csv" will do
+[review]                         # a file of reviews: nodes user, item and review, and their edges
+file = "reviews.jsonl"           # CSV, TSV, JSON lines or Parquet, also .gz; or "part-*.csv"
 user = "reviewerID"              # the columns with the ids
 item = "asin"
 text = ["summary", "reviewText"] # becomes the column "text"
@@ -33,23 +33,23 @@ time = "unixReviewTime"          # becomes the column "time": seconds, or dates 
 # rating = "stars"
 # time = "date"
 
-[node.item]                      # attributes of nodes; types that no [node] section names consist of their ids
+[node.item]                      # attributes of nodes; types without a [node] section have ids only
 file = "items.jsonl"
 id = "asin"
 keep = ["title", "price"]        # or { name = "title" } to rename, or "all"
 text = "description"
-lineage = "row"                  # each value says something of its own row alone; "aggregate": computed from other rows
+lineage = "row"                  # values come from their own row; "aggregate": from other rows
 
 [edge.item.in.category]
 file = "items.jsonl"
 src = "asin"
-dst = "categories"               # a list gives an edge for each entry; split = "|" makes a list of a text
+dst = "categories"               # a list gives an edge for each entry; a text with split = "|" too
 
 [edge.item.also_bought.item]
 file = "items.jsonl"
 src = "asin"
 dst = "related.also_bought"      # a field of a nested record
-missing = "drop"                 # ids that are no nodes yet: "add" them (the default) or "drop" the edge
+missing = "drop"                 # ids that are no nodes yet: "add" them (default) or "drop" edges
 lineage = "aggregate"
 
 # Above all sections may stand
@@ -64,7 +64,6 @@ KEYS = {
     "edge": (*COMMON, "src", "dst", "split", "missing"),
     "review": (*COMMON, "id", "user", "item"),
 }
-ONE = ("file", "id", "src", "dst", "user", "item", "rating", "time", "time_format", "split")
 HOW_NODES = "sections of nodes are written [node.TYPE], such as [node.item]"
 HOW_EDGES = (
     "sections of edges are written [edge.SOURCE.RELATION.TARGET], such as [edge.user.rates.item]"
@@ -80,7 +79,7 @@ def parse(path: Path) -> dict[str, Any]:
 
 
 def check(schema: Mapping[str, Any]) -> None:
-    """ValueError for a key or a value that the language does not have."""
+    """ParameterError for a key or a value that the language does not have."""
     _known(schema, ("node", "edge", "review", "null", "duplicates", "encoding"), "the schema")
     nodes, edges = node_sections(schema), edge_sections(schema)
     if not nodes and not edges and "review" not in schema:
@@ -91,25 +90,32 @@ def check(schema: Mapping[str, Any]) -> None:
         raise ParameterError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
     _one_of(schema, "duplicates", ("drop", "keep"), "the schema")
     for type, section in nodes.items():
-        _section(section, "node", f"[node.{type}]")
+        _check_section(section, "node", f"[node.{type}]")
     for edge, section in edges.items():
-        _section(section, "edge", f"[edge.{'.'.join(edge)}]")
-        _one_of(section, "missing", ("add", "drop"), f"[edge.{'.'.join(edge)}]")
-        for side, end in (("src", edge[0]), ("dst", edge[2])):
-            if side not in section and not _is_row(
-                schema.get("review") if end == "review" else nodes.get(end), section
-            ):
-                raise ParameterError(
-                    f"[edge.{'.'.join(edge)}]: no {side!r}; it names the column with the ids of "
-                    f"the {end}s"
-                )
+        ends = {**nodes, "review": schema.get("review")}
+        _check_edge(section, edge, ends, f"[edge.{'.'.join(edge)}]")
     if "review" in schema:
-        _section(schema["review"], "review", "[review]")
+        _check_section(schema["review"], "review", "[review]")
         for end in ("user", "item"):
             if end not in schema["review"]:
-                raise ParameterError(
-                    f"[review]: no {end!r}; it names the column with the ids of the {end}s"
-                )
+                raise _no_ids("[review]", end, end)
+
+
+def _check_edge(
+    section: Mapping[str, Any], edge: EdgeType, nodes: Mapping[str, Any], where: str
+) -> None:
+    """nodes: the sections of node types; an end may be left out where it is the row itself."""
+    _check_section(section, "edge", where)
+    _one_of(section, "missing", ("add", "drop"), where)
+    for side, end in (("src", edge[0]), ("dst", edge[2])):
+        if side not in section and not _is_row(nodes.get(end), section):
+            raise _no_ids(where, side, end)
+
+
+def _no_ids(where: str, key: str, node: str) -> ParameterError:
+    return ParameterError(
+        f"{where}: no {key!r}; it names the column with the ids of the {node}s", asked=key
+    )
 
 
 def _is_row(node: Any, edge: Mapping[str, Any]) -> bool:
@@ -119,32 +125,42 @@ def _is_row(node: Any, edge: Mapping[str, Any]) -> bool:
     return isinstance(node, Mapping) and "id" not in node and node.get("file") == edge.get("file")
 
 
-def _section(section: Any, kind: str, where: str) -> None:
+def _check_section(section: Any, kind: str, where: str) -> None:
     _known(section, KEYS[kind], where)
     for key, value in section.items():
-        if key in ONE and not (isinstance(value, str) and value):
-            what = (
-                "name or pattern"
-                if key == "file"
-                else "text"
-                if key in ("split", "time_format")
-                else "column"
-            )
-            raise ParameterError(f"{where} {key} = {value!r}: one {what}")
-        if key in ("text", "need") and not (isinstance(value, str) or (are_words(value) and value)):
-            raise ParameterError(f"{where} {key} = {value!r}: a column, or a list of columns")
-    keep = section.get("keep", [])
-    renamed = isinstance(keep, Mapping) and are_words(list(keep.values()))
-    if not (keep == "all" or are_words(keep) or renamed):
-        raise ParameterError(
-            f'{where} keep = {keep!r}: a list of columns, {{ new = "old" }}, or "all"'
-        )
-    lineage = section.get("lineage")
-    words = lineage.values() if isinstance(lineage, Mapping) else [lineage]
-    if any(word not in (None, *tb.LINEAGES) for word in words):
-        raise ParameterError(
-            f"{where} lineage = {lineage!r}: one of {tb.LINEAGES}, or {{ column = one of them }}"
-        )
+        expected, is_right = VALUES.get(key, ("", lambda value: True))
+        if not is_right(value):
+            raise ParameterError(f"{where} {key} = {value!r}: {expected}", asked=value)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_word_or_words(value: Any) -> bool:
+    return isinstance(value, str) or (are_words(value) and bool(value))
+
+
+def _is_keep(value: Any) -> bool:
+    renamed = isinstance(value, Mapping) and are_words(list(value.values()))
+    return renamed or value == "all" or are_words(value)
+
+
+def _is_lineage(value: Any) -> bool:
+    words = value.values() if isinstance(value, Mapping) else [value]
+    return all(word is None or word in tb.LINEAGES for word in words)
+
+
+# what a key may say, in words and as a check
+VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "file": ("one name or pattern", _is_word),
+    **dict.fromkeys(("id", "src", "dst", "user", "item"), ("one column", _is_word)),
+    **dict.fromkeys(("rating", "time"), ("one column", _is_word)),
+    **dict.fromkeys(("split", "time_format"), ("one text", _is_word)),
+    **dict.fromkeys(("text", "need"), ("a column, or a list of columns", _is_word_or_words)),
+    "keep": ('a list of columns, { new = "old" }, or "all"', _is_keep),
+    "lineage": (f"one of {tb.LINEAGES}, or {{ column = one of them }}", _is_lineage),
+}
 
 
 def _known(section: Any, keys: Sequence[str], where: str) -> None:
@@ -153,13 +169,19 @@ def _known(section: Any, keys: Sequence[str], where: str) -> None:
     for key in section:
         if key not in keys:
             raise ParameterError(
-                f"{where}: unknown {key!r}; there may be {list(keys)}{nearest(key, keys)}"
+                f"{where}: unknown {key!r}; there may be {list(keys)}{nearest(key, keys)}",
+                asked=key,
+                there=list(keys),
             )
 
 
 def _one_of(section: Mapping[str, Any], key: str, words: Sequence[str], where: str) -> None:
     if section.get(key, words[0]) not in words:
-        raise ParameterError(f"{where}: {key} = {section[key]!r}; expected one of {list(words)}")
+        raise ParameterError(
+            f"{where}: {key} = {section[key]!r}; expected one of {list(words)}",
+            asked=section[key],
+            there=words,
+        )
 
 
 def are_words(value: Any) -> bool:

@@ -41,12 +41,14 @@ def as_column(values: list[Any]) -> pa.Array:
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
         pass
     if any(isinstance(v, list) for v in values):
-        lists = [v if isinstance(v, list) else None if v is None else [v] for v in values]
-        return pa.array(
-            [None if v is None else [_word(w) for w in _flat(v)] for v in lists],
-            pa.list_(pa.string()),
-        )
+        return pa.array([_word_list(v) for v in values], pa.list_(pa.string()))
     return pa.array([_word(v) for v in values], pa.string())
+
+
+def _word_list(value: Any) -> list[str | None] | None:
+    if value is None:
+        return None
+    return [_word(v) for v in _flat(value if isinstance(value, list) else [value])]
 
 
 def _flat(values: list[Any]) -> Iterable[Any]:
@@ -62,6 +64,11 @@ def _word(value: Any) -> str | None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
     return text.encode("utf-8", "replace").decode()  # half of a surrogate pair has no bytes
+
+
+def decoded(column: pa.Array) -> pa.Array:
+    """A dictionary (category) column as its values; any other as it is."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def is_nested(kind: pa.DataType) -> bool:
@@ -89,6 +96,7 @@ def ids(column: pa.Array, where: str) -> pa.Array:
     """Ids as text without blanks around it; whole numbers read as floats (1.0) are whole numbers;
     empty is null.
     """
+    column = decoded(column)
     if pa.types.is_floating(column.type):
         numbers = column.drop_null().to_numpy()
         if np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all():
@@ -108,6 +116,7 @@ def _as_text(column: pa.Array, where: str) -> pa.Array:
 
 def numbers(column: pa.Array, where: str) -> tuple[pa.Array, int]:
     """A column of numbers, and how many values were none (they are null)."""
+    column = decoded(column)
     if tb.is_number(column.type) and not pa.types.is_boolean(column.type):
         return column, 0
     return _parsed(column, _number, where)
@@ -117,6 +126,7 @@ def times(column: pa.Array, where: str, form: str | None = None) -> tuple[pa.Arr
     """Numbers stay numbers; text is a date (ISO 8601, or `form` as in strptime; UTC where no zone
     is told).
     """
+    column = decoded(column)
     if pa.types.is_temporal(column.type) or tb.is_number(column.type):
         return column, 0
 
@@ -176,12 +186,14 @@ def plain(column: pa.Array, typed: bool, where: str) -> pa.Array:
         raise ParameterError(
             f"{where}: nested records ({kind}) are no column; name a field inside, such as 'a.b'"
         )
-    if typed or not tb.is_text(kind) or column.null_count == len(column):
-        return column
-    if any(_CODE.match(w) for w in pc.unique(column).to_pylist() if w):
+    if typed or not tb.is_text(kind) or column.null_count == len(column) or _has_codes(column):
         return column
     parsed, bad = numbers(column, where)
     return column if bad else parsed
+
+
+def _has_codes(column: pa.Array) -> bool:
+    return any(_CODE.match(word) for word in pc.unique(column).to_pylist() if word)
 
 
 def first_of_each(table: pa.Table) -> np.ndarray:
@@ -194,6 +206,7 @@ def first_of_each(table: pa.Table) -> np.ndarray:
 
 
 def _codes(column: pa.Array) -> np.ndarray:
+    column = decoded(column)  # the words of a dictionary may stand in it more than once
     if is_nested(column.type) or pa.types.is_null(column.type):
         known: dict[str, int] = {}
         return np.array(
