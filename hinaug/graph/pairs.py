@@ -84,6 +84,11 @@ class PairIndex:
         """The codes of these pairs, ascending, int64 [n]."""
         return self.src * self.shape[1] + self.dst
 
+    def ends(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sources and targets of pairs given by their codes, two int64 arrays [n]."""
+        src, dst = np.divmod(codes, max(self.shape[1], 1))
+        return src, dst
+
     def find(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
         """The row of each pair in this index, int64 [n]; -1 for a pair that is not in it."""
         return self.find_codes(self.codes(src, dst))

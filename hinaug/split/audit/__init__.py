@@ -5,16 +5,21 @@ see.
 for:
 
     pair, reverse, twin     the pair itself, or a row of another relation between the same ends
-    path                    nodes between the two ends: a review, an order with its lines, a group of raters
-    mention                 a column that names the other end: ids in text, lists or numbers, titles, one-hot vectors
+    path                    nodes between the two ends: a review, an order with its lines, a
+                            group of raters
+    mention                 a column that names the other end: ids in text, lists or numbers,
+                            titles, one-hot vectors
     clone                   a copy of a user or item under another id
     complement              everything but the held-out pairs
     remnant                 a node that joined a held-out pair, left behind
-    aggregate               a column that follows a count, sum, mean, ... of held-out rows, on nodes or on their edges
+    aggregate               a column that follows a count, sum, mean, ... of held-out rows, on
+                            nodes or on their edges
     derived edges           nearest neighbours or co-occurrences computed from the whole source
-    embedding               vectors of users and items that tell held-out pairs as surely as known ones
+    embedding               vectors of users and items that tell held-out pairs as surely as
+                            known ones
     text                    the text of a held-out row inside another column
-    future                  rows later than the cut of a temporal split, or than a user's own held-out pair
+    future                  rows later than the cut of a temporal split, or than a user's own
+                            held-out pair
     generated               rows of a delta that was fitted on held-out pairs
 
 Columns and edges are judged by what they hold, whatever their lineage says. What neither lineage

@@ -11,6 +11,7 @@ import numpy as np
 
 from hinaug.graph.evidence import touching
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import PairIndex
 from hinaug.split.audit import matching
 from hinaug.split.audit.features import Rows, features
 from hinaug.split.audit.view import View, _member
@@ -171,12 +172,7 @@ class Sides:
 
 
 def _test_codes(view: View) -> np.ndarray:
-    test = view.split.test
-    src, dst = (
-        view.source.positions(view.a, test["src"]),
-        view.source.positions(view.b, test["dst"]),
-    )
-    return np.unique(src * view.width + dst)
+    return PairIndex.from_ids(view.source, view.target, view.split.test).code
 
 
 def per_node(

@@ -48,15 +48,24 @@ def look(
                     why = "it is declared an aggregate, and was computed before the split"
                     yield True, Finding("aggregate", where, view.name, why)
                 else:
-                    why = "it is declared an aggregate; that it was computed from this graph alone cannot be confirmed"
+                    why = (
+                        "it is declared an aggregate; that it was computed from this graph "
+                        "alone cannot be confirmed"
+                    )
                     yield False, Finding("column", where, view.name, why)
             elif lineage is None:
                 unknown.append(field.name)
             elif lineage == "row" and (n := changed(view, type, field.name)):
-                why = f"{n} of its values are not those of the source; where they come from is unknown"
+                why = (
+                    f"{n} of its values are not those of the source; where they come from is "
+                    "unknown"
+                )
                 yield False, Finding("column", where, view.name, why, n)
         if unknown and only is None:
-            why = "lineage unknown; declare it with from_tables(..., lineage=...) or with_column(..., lineage=...)"
+            why = (
+                "lineage unknown; declare it with from_tables(..., lineage=...) or "
+                "with_column(..., lineage=...)"
+            )
             yield (
                 False,
                 Finding(

@@ -12,10 +12,11 @@ from scipy import stats
 
 from hinaug.graph import arrow as tb
 from hinaug.graph.evidence import touching
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import PROVENANCE, EdgeType
 from hinaug.split.audit.features import numbers_of
 from hinaug.split.audit.rows import lineage
-from hinaug.split.audit.view import Finding, View, _member, _product_work, title
+from hinaug.split.audit.view import Finding, View, _product_work, title
 
 WORK = 300_000_000
 WEIGHT = (
@@ -56,10 +57,16 @@ def look(view: View) -> Iterator[tuple[bool, Finding]]:
             why = "they are declared derived, and were computed before the split"
             yield True, Finding("derived edges", where, view.name, why, n)
         elif word == "aggregate" and not ours:
-            why = "they are declared derived; that they were computed from this graph cannot be confirmed"
+            why = (
+                "they are declared derived; that they were computed from this graph cannot "
+                "be confirmed"
+            )
             yield False, Finding("edges", where, view.name, why, n)
         elif word is None:
-            why = "how these edges came about is unknown; declare it with lineage=... if each was recorded by itself"
+            why = (
+                "how these edges came about is unknown; declare it with lineage=... if each "
+                "was recorded by itself"
+            )
             yield False, Finding("edges", where, view.name, why, n)
 
 
@@ -70,15 +77,11 @@ def _as_before(view: View, edge: EdgeType) -> bool:
     src, dst = (
         view.move(t)[p] for t, p in zip((edge[0], edge[2]), view.observed.links(edge), strict=True)
     )
-    n = max(view.source.n(edge[2]), 1)
-    old = [p.astype(np.int64) for p in view.source.links(edge)]
-    new = np.unique(src.astype(np.int64) * n + dst)
-    before = np.unique(old[0] * n + old[1])
-    return bool(
-        ((src >= 0) & (dst >= 0)).all()
-        and _member(new, before).all()
-        and len(new) >= 0.5 * len(before)
-    )
+    if not ((src >= 0) & (dst >= 0)).all():
+        return False
+    before = PairIndex.of(view.source, edge)
+    new = PairIndex.from_positions(src, dst, before.shape)
+    return not len(new.minus(before)) and len(new) >= 0.5 * len(before)
 
 
 def _shared(view: View, edge: EdgeType) -> tuple[tuple[bool, str] | None, bool]:
@@ -105,10 +108,7 @@ def _follows(view: View, edge: EdgeType, sides: tuple) -> tuple[tuple[bool, str]
     late = view.split.test if view.name == "train" else None
     wholes = [("the source", np.union1d(view.known, view.held))]
     if late is not None and late.num_rows and view.split.valid.num_rows:
-        test = np.unique(
-            view.source.positions(view.a, late["src"]) * view.width
-            + view.source.positions(view.b, late["dst"])
-        )
+        test = PairIndex.from_ids(view.source, view.target, late).code
         wholes.append(("train and valid together", np.setdiff1d(wholes[0][1], test)))
     s, d = view.observed.links(view.target)
     own = np.unique(view.codes(s, d))
@@ -180,16 +180,12 @@ class _Shared:
         count.eliminate_zeros()
         count.sort_indices()
         self.count, self.total = count, float(left.shape[1])
+        row = np.repeat(np.arange(count.shape[0]), np.diff(count.indptr))
+        self.pairs = PairIndex(row, count.indices.astype(np.int64), count.shape)
 
     def at(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
-        n = self.count.shape[1]
-        row = np.repeat(np.arange(self.count.shape[0]), np.diff(self.count.indptr))
-        codes = row.astype(np.int64) * n + self.count.indices
-        asked = src * n + dst
-        if not len(codes):
-            return np.zeros(len(asked))
-        at = np.minimum(np.searchsorted(codes, asked), len(codes) - 1)
-        return np.where(codes[at] == asked, self.count.data[at], 0.0)
+        row = self.pairs.find(src, dst)
+        return np.where(row >= 0, np.append(self.count.data, 0)[row], 0.0)
 
     def scores(self, count: np.ndarray, src: np.ndarray, dst: np.ndarray) -> dict[str, np.ndarray]:
         a, b = np.maximum(self.degree_src[src], 1), np.maximum(self.degree_dst[dst], 1)
@@ -212,15 +208,12 @@ class _Shared:
         """Share of edges among as many best ones as there are: per first node, per second node,
         over all; by each score.
         """
-        n = self.count.shape[1]
-        edges = np.unique(src * n + dst)
-        row = np.repeat(np.arange(self.count.shape[0]), np.diff(self.count.indptr))
-        col = self.count.indices.astype(np.int64)
+        row, col = self.pairs.src, self.pairs.dst
         if not len(row):
             return [0.0]
-        codes = row.astype(np.int64) * n + col
-        mirrored = self.count.shape[0] == n and _member(np.unique(dst * n + src), edges).all()
-        inside = _member(codes, edges)
+        edges = PairIndex.from_positions(src, dst, self.count.shape)
+        mirrored = edges.shape[0] == edges.shape[1] and edges.contains(dst, src).all()
+        inside = edges.contains(row, col)
         out = [0.0]
         for name, score in self.scores(self.count.data.astype(float), row, col).items():
             if name in ("log lift", "log lift (base 2)", "log count", "dice"):
@@ -258,8 +251,11 @@ class _Shared:
                         k,
                     }:
                         top = order[rank < depth]
-                        made = np.unique(np.r_[codes[top], col[top] * n + row[top]])
-                        out.append(2 * _member(made, edges).sum() / (len(made) + len(edges)))
+                        made = PairIndex.from_positions(
+                            np.r_[row[top], col[top]], np.r_[col[top], row[top]], edges.shape
+                        )
+                        right = edges.contains(made.src, made.dst).sum()
+                        out.append(2 * right / (len(made) + len(edges)))
         return out
 
     def threshold(self, src: np.ndarray, dst: np.ndarray) -> float | None:
@@ -268,14 +264,16 @@ class _Shared:
         low = at.min(initial=np.inf)
         if not low >= 1:
             return None
-        n = self.count.shape[1]
-        row = np.repeat(np.arange(self.count.shape[0]), np.diff(self.count.indptr))
-        codes = (row.astype(np.int64) * n + self.count.indices)[self.count.data >= low]
-        edges = np.unique(src * n + dst)
-        if self.count.shape[0] == n:
-            edges = np.union1d(edges, np.unique(dst * n + src))
-            codes = np.union1d(codes, (codes % n) * n + codes // n)
-        return float(low) if len(codes) == len(edges) and _member(codes, edges).all() else None
+        pairs = self.pairs.take(self.count.data >= low)
+        edges = PairIndex.from_positions(src, dst, pairs.shape)
+        if pairs.shape[0] == pairs.shape[1]:  # of one type: either direction counts
+            edges, pairs = (
+                PairIndex.from_positions(
+                    np.r_[one.src, one.dst], np.r_[one.dst, one.src], one.shape
+                )
+                for one in (edges, pairs)
+            )
+        return float(low) if np.array_equal(pairs.code, edges.code) else None
 
 
 def _compare(
@@ -299,7 +297,10 @@ def _compare(
     doubt = found
     low = whole.threshold(src, dst)
     if low is not None and (part.threshold(src, dst) is None) and n_edges >= 3:
-        why = f"they are all the pairs that share {low:g} or more in {name}, which in this graph they are not"
+        why = (
+            f"they are all the pairs that share {low:g} or more in {name}, which in this "
+            "graph they are not"
+        )
         if n_edges >= 6 and lists:
             return True, why
         doubt = doubt or (False, why)
@@ -309,7 +310,10 @@ def _compare(
         extra = max(whole.count.nnz - known.count.nnz, 0)
         free = whole.count.shape[0] * whole.count.shape[1] - known.count.nnz
         p = stats.binom.sf(only_whole - 1, only_whole + unexplained, min(extra / max(free, 1), 1))
-        why = f"{only_whole} of its edges join nodes that share something in {name} only, through held-out pairs"
+        why = (
+            f"{only_whole} of its edges join nodes that share something in {name} only, "
+            "through held-out pairs"
+        )
         if p < 1e-3 and only_whole >= 0.5 * len(src):
             return True, why
         if n_edges < 10 or (p < 1e-3 and unexplained == 0 and lists):

@@ -36,9 +36,7 @@ def look(view: View) -> Iterator[tuple[bool, Finding]]:
     held, known = (
         rng.choice(c, min(len(c), SAMPLE), replace=False) for c in (view.held, view.known)
     )
-    other = rng.integers(view.shape[0], size=SAMPLE) * view.width + rng.integers(
-        view.shape[1], size=SAMPLE
-    )
+    other = view.pair_codes(*(rng.integers(n, size=SAMPLE) for n in view.shape))
     other = other[~_member(other, view.known) & ~_member(other, view.held)]
     if len(other) < 20:
         return
@@ -49,9 +47,8 @@ def look(view: View) -> Iterator[tuple[bool, Finding]]:
                 continue
             best = 0.0
             for form in (_dot, _cosine):
-                h, k, o = (
-                    form(left[c // view.width], right[c % view.width]) for c in (held, known, other)
-                )
+                ends = (view.ends(codes) for codes in (held, known, other))
+                h, k, o = (form(left[src], right[dst]) for src, dst in ends)
                 on_held, on_known = _auc(h, o), _auc(k, o)
                 if on_held > best and on_held > on_known - 0.02:
                     best = on_held
@@ -96,7 +93,6 @@ def _factorised(view: View, rank: int, held: np.ndarray, other: np.ndarray) -> f
     best = 0.5
     for k in {rank, max(1, rank // 4)}:
         u, s, vt = svds(matrix, k=k, random_state=0)
-        best = max(
-            best, _auc(*(_dot(u[c // view.width] * s, vt.T[c % view.width]) for c in (held, other)))
-        )
+        ends = (view.ends(codes) for codes in (held, other))
+        best = max(best, _auc(*(_dot(u[src] * s, vt.T[dst]) for src, dst in ends)))
     return best

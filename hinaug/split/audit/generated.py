@@ -43,7 +43,10 @@ def generated(
             )
         gone = _gone(view, delta)
         if gone:
-            why = f"it names {len(gone)} nodes that left with held-out pairs, such as {', '.join(gone[:3])}"
+            why = (
+                f"it names {len(gone)} nodes that left with held-out pairs, such as "
+                f"{', '.join(gone[:3])}"
+            )
             yield True, Finding("generated", where, view.name, why, len(gone))
         sure = (
             len(hits) > 0
@@ -51,18 +54,30 @@ def generated(
             and (by_chance(view, len(hits), named) < 1e-2 or len(hits) == named)
         )
         if set(delta.fitted_on) & bad:
-            why = f"it was fitted on a graph that holds the held-out pairs; it proposes {len(hits)} of them"
+            why = (
+                "it was fitted on a graph that holds the held-out pairs; it proposes "
+                f"{len(hits)} of them"
+            )
             yield True, view.finding("generated", where, why, hits)
         elif not delta.fitted_on or set(delta.fitted_on) - fine:
             when = "was applied before the split, and " if delta.uid in before else ""
-            why = f"it {when}does not say that it was fitted on {view.name}; {len(hits)} of the {named} new pairs proposed are held out"
+            why = (
+                f"it {when}does not say that it was fitted on {view.name}; {len(hits)} of the "
+                f"{named} new pairs proposed are held out"
+            )
             yield sure, view.finding("generated", where, why, hits)
             for finding in _content(view, delta, every):
                 if finding.where not in base:
-                    why = f"by {where}, which does not say that it was fitted on {view.name}: {finding.why}"
+                    why = (
+                        f"by {where}, which does not say that it was fitted on {view.name}: "
+                        f"{finding.why}"
+                    )
                     yield True, renamed(finding, kind="generated", why=why)
         elif sure and len(hits) >= 5 and by_chance(view, len(hits), named) < 1e-9:
-            why = f"it says that it was fitted on {view.name}, yet {len(hits)} of its {named} new pairs are held out"
+            why = (
+                f"it says that it was fitted on {view.name}, yet {len(hits)} of its {named} "
+                "new pairs are held out"
+            )
             yield False, view.finding("generated", where, why, hits)
 
 

@@ -15,6 +15,7 @@ from scipy import stats
 from hinaug.graph import arrow as tb
 from hinaug.graph.evidence import late_rows, times_of
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType, Type
 from hinaug.split.audit.view import Finding, View, _member, judge, title
 from hinaug.split.audit.ways import ways_of, ways_of_source
@@ -46,7 +47,10 @@ def direct(view: View) -> Iterator[tuple[bool, Finding]]:
                     and len(hits) < 0.5 * new
                 )
                 if made:  # predictions may hit by skill
-                    why += "; declared derived, which of them were derived from held-out pairs cannot be told"
+                    why += (
+                        "; declared derived, which of them were derived from held-out pairs "
+                        "cannot be told"
+                    )
                 yield not made, view.finding(kind, title(edge), why, hits)
             elif (
                 edge != target
@@ -57,7 +61,10 @@ def direct(view: View) -> Iterator[tuple[bool, Finding]]:
                 everything = view.shape[0] * view.shape[1] - len(view.known) - len(view.held)
                 rate = min(new / max(everything, 1), 1 - 1e-12)
                 if rate >= 0.5 and len(view.held) * np.log1p(-rate) < np.log(1e-6):
-                    why = f"it holds {100 * rate:.0f} % of all other pairs and not one true one: what it lacks is held out"
+                    why = (
+                        f"it holds {100 * rate:.0f} % of all other pairs and not one true "
+                        "one: what it lacks is held out"
+                    )
                     yield True, Finding("complement", title(edge), view.name, why, len(view.held))
 
 
@@ -68,7 +75,7 @@ def _never_true(view: View, edge: EdgeType, forward: bool) -> bool:
     if edge not in view.source.edges:
         return True
     src, dst = view.source.links(edge) if forward else view.source.links(edge)[::-1]
-    return not np.isin(src.astype(np.int64) * view.width + dst, view.source_codes).any()
+    return not view.source_pairs.contains(src, dst).any()
 
 
 def lineage(view: View, edge: EdgeType) -> str | None:
@@ -101,15 +108,15 @@ def remnants(view: View) -> Iterator[tuple[bool, Finding]]:
                 a, b = one.matrix.tocsr(), two.matrix.tocsr()
                 single = (np.diff(a.indptr) == 1) & (np.diff(b.indptr) == 1)
                 rows = np.flatnonzero(single & left_over)
-                codes = (
-                    a.indices[a.indptr[rows]].astype(np.int64) * view.width
-                    + b.indices[b.indptr[rows]]
-                )
+                codes = view.pair_codes(a.indices[a.indptr[rows]], b.indices[b.indptr[rows]])
                 hits = np.unique(codes[_member(codes, view.held)])
                 hits = np.setdiff1d(hits, told)
                 if len(hits):
                     told = np.union1d(told, hits)
-                    why = f"{len(hits)} nodes joined held-out pairs in the source and are still here, with what they say"
+                    why = (
+                        f"{len(hits)} nodes joined held-out pairs in the source and are still "
+                        "here, with what they say"
+                    )
                     yield True, view.finding("remnant", node, why, hits)
 
 
@@ -130,16 +137,12 @@ def added(view: View) -> Iterator[tuple[bool, Finding]]:
         src, dst = (
             view.move(t)[p] for t, p in zip((edge[0], edge[2]), graph.links(edge), strict=True)
         )
-        n = max(source.n(edge[2]), 1)
-        old = [p.astype(np.int64) for p in source.links(edge)]
-        inside = (
-            (src >= 0)
-            & (dst >= 0)
-            & _member(src.astype(np.int64) * n + dst, np.unique(old[0] * n + old[1]))
-        )
-        new = int((~inside).sum())
+        new = int((~PairIndex.of(source, edge).contains(src, dst)).sum())
         if new:
-            why = f"{new} rows join nodes that are not joined in the source; where they come from is unknown"
+            why = (
+                f"{new} rows join nodes that are not joined in the source; where they come "
+                "from is unknown"
+            )
             yield False, Finding("added", title(edge), view.name, why, new)
 
 
@@ -198,7 +201,10 @@ def _after_cut(view: View, time: str, cut: float) -> Iterator[tuple[bool, Findin
                 why = f"{late} rows are later than the cut at {cut:g}"
                 yield True, Finding("future", where, view.name, why, late)
             elif unsaid and column == time and type not in (view.a, view.b):
-                why = f"{unsaid} rows have no time; whether they lie after the cut at {cut:g} cannot be told"
+                why = (
+                    f"{unsaid} rows have no time; whether they lie after the cut at {cut:g} "
+                    "cannot be told"
+                )
                 yield False, Finding("future", where, view.name, why, unsaid)
 
 
@@ -225,7 +231,7 @@ def _held_times(view: View, time: str) -> np.ndarray:
     first = np.full(len(pairs), np.inf)
     np.minimum.at(first, at, when[rows])
     limit = np.full(view.shape[0], np.inf)
-    np.minimum.at(limit, pairs // view.width, first)
+    np.minimum.at(limit, view.ends(pairs)[0], first)
     return limit
 
 
@@ -253,9 +259,7 @@ def _pair_codes(view: View, edge: EdgeType, rows: pa.Table) -> np.ndarray | None
     ends += [("dst", "src")] if (edge[2], edge[0]) == (view.a, view.b) else []
     codes = []
     for a, b in ends:
-        s = tb.lookup(view.source.nodes[view.a]["id"].chunk(0), tb.one_chunk(rows[a])).astype(
-            np.int64
-        )
+        s = tb.lookup(view.source.nodes[view.a]["id"].chunk(0), tb.one_chunk(rows[a]))
         d = tb.lookup(view.source.nodes[view.b]["id"].chunk(0), tb.one_chunk(rows[b]))
-        codes.append(np.where((s >= 0) & (d >= 0), s * view.width + d, -1))
+        codes.append(view.pair_codes(s, d))
     return np.concatenate(codes) if codes else None

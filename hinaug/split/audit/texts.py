@@ -23,7 +23,7 @@ MULTIPLIERS = np.random.default_rng(20).integers(1, 2**63, size=RUN, dtype=np.ui
 
 @dataclass
 class _Texts:
-    """Texts of the source that belong to one pair each: of its rows, and of the nodes that join it."""
+    """Texts of the source that belong to one pair each: of its rows, or of nodes that join it."""
 
     type: Type
     column: str
@@ -72,7 +72,7 @@ def _owned(view: View) -> Iterator[_Texts]:
             src, dst = source.links(edge)
             if (edge[0], edge[2]) != (view.a, view.b):
                 src, dst = dst, src
-            codes = src.astype(np.int64) * view.width + dst
+            codes = view.pair_codes(src, dst)
             for field in source.edges[edge].schema:
                 if tb.is_text(field.type):
                     yield _Texts(
@@ -95,10 +95,7 @@ def _owned(view: View) -> Iterator[_Texts]:
                 single = np.flatnonzero(
                     (np.diff(a.indptr) == 1) & (np.diff(b.indptr) == 1) & (codes < 0)
                 )
-                named = (
-                    a.indices[a.indptr[single]].astype(np.int64) * view.width
-                    + b.indices[b.indptr[single]]
-                )
+                named = view.pair_codes(a.indices[a.indptr[single]], b.indices[b.indptr[single]])
                 good = _member(named, view.known) | _member(named, view.held)
                 if good.mean() > 0.5 if len(good) else False:
                     codes[single[good]] = named[good]
@@ -261,8 +258,8 @@ def _touching(
     for end, move, positions in ends:
         node = move[positions[new[cell]]] if len(cell) else np.zeros(0, np.int64)
         if end == view.a:
-            mine |= codes[text] // view.width == node
+            mine |= view.ends(codes[text])[0] == node
         if end == view.b:
-            mine |= codes[text] % view.width == node
+            mine |= view.ends(codes[text])[1] == node
     hits = np.unique(np.column_stack([text[mine], sure[mine].astype(np.int64)]), axis=0)
     return np.ones(len(codes), bool), hits

@@ -15,7 +15,7 @@ from scipy import stats
 
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import distinct
+from hinaug.graph.pairs import PairIndex, distinct
 from hinaug.graph.schema import EdgeType, Type
 from hinaug.split.base import Split
 
@@ -58,15 +58,11 @@ class View:
         self.target: EdgeType = split.target
         self.a, _, self.b = split.target
         self.shape = (self.source.n(self.a), self.source.n(self.b))
-        self.width = max(self.shape[1], 1)
-        self.held_src, self.held_dst = (
-            self.source.positions(self.a, held["src"]),
-            self.source.positions(self.b, held["dst"]),
-        )
-        self.held = distinct(self.held_src * self.width + self.held_dst)
-        src, dst = self.source.links(split.target)
-        self.source_codes = src.astype(np.int64) * self.width + dst
-        self.known = np.setdiff1d(self.source_codes, self.held)  # pairs that this graph may know
+        held_pairs = PairIndex.from_ids(self.source, self.target, held)
+        self.source_pairs = PairIndex.of(self.source, self.target)
+        self.source_codes = self.source_pairs.codes(*self.source.links(self.target))  # of each row
+        self.held = held_pairs.code
+        self.known = self.source_pairs.minus(held_pairs).code  # pairs that this graph may know
         space = max(self.shape[0] * self.shape[1] - len(self.known), 1)
         self.base_rate = min(len(self.held) / space, 1.0)
         self.observed = graph.observed()
@@ -99,24 +95,37 @@ class View:
     def matrix(self, codes: np.ndarray) -> sp.csr_array:
         """Pair codes as CSR [sources, targets]."""
         return sp.csr_array(
-            (np.ones(len(codes), np.float32), (codes // self.width, codes % self.width)),
+            (np.ones(len(codes), np.float32), self.ends(codes)),
             shape=self.shape,
         )
 
+    def pair_codes(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        """Pair codes from positions in the source; -1 where a position is none."""
+        return self.source_pairs.codes(src, dst)
+
+    def ends(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in the source of the two ends of pair codes."""
+        return self.source_pairs.ends(codes)
+
+    def inside(self, codes: np.ndarray, reached: list[np.ndarray]) -> np.ndarray:
+        """Which pair codes have both ends among those that are reached, bool."""
+        src, dst = self.ends(codes)
+        return reached[0][src] & reached[1][dst]
+
     def pairs(self, codes: np.ndarray) -> tuple[tuple[str, str], ...]:
-        codes = codes[:5]
+        src, dst = self.ends(codes[:5])
         left, right = (
             self.source.nodes[self.a]["id"].chunk(0),
             self.source.nodes[self.b]["id"].chunk(0),
         )
         return tuple(
-            (left[int(c // self.width)].as_py(), right[int(c % self.width)].as_py()) for c in codes
+            (left[a].as_py(), right[b].as_py())
+            for a, b in zip(src.tolist(), dst.tolist(), strict=True)
         )
 
     def codes(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
         """Pair codes from positions in this graph; -1 where an end is not in the source."""
-        s, d = self.move(self.a)[src], self.move(self.b)[dst]
-        return np.where((s >= 0) & (d >= 0), s.astype(np.int64) * self.width + d, -1)
+        return self.pair_codes(self.move(self.a)[src], self.move(self.b)[dst])
 
     def finding(self, kind: str, where: str, why: str, codes: np.ndarray) -> Finding:
         return Finding(kind, where, self.name, why, len(codes), self.pairs(codes))
@@ -198,7 +207,7 @@ def times(left: sp.csr_array, right: sp.csr_array, budget: int = 4 * BUDGET) -> 
 
 
 def expand(
-    left: sp.csr_array, right: sp.csr_array, width: int, rows: np.ndarray
+    view: View, left: sp.csr_array, right: sp.csr_array, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair codes, and the row of each, of all combinations that these rows name."""
     n_left, n_right = np.diff(left.indptr), np.diff(right.indptr)
@@ -207,7 +216,7 @@ def expand(
     within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
     a = left.indices[left.indptr[row] + within // n_right[row]]
     b = right.indices[right.indptr[row] + within % n_right[row]]
-    return a.astype(np.int64) * width + b, row
+    return view.pair_codes(a, b), row
 
 
 def judge(
@@ -232,15 +241,18 @@ def judge(
         return None
     order = active[np.argsort((n_left * n_right)[active], kind="stable")]
     small = order[np.cumsum((n_left * n_right)[order]) <= BUDGET]
-    codes, row = expand(left, right, view.width, small)
+    codes, row = expand(view, left, right, small)
     if view.a == view.b:
-        own = codes // view.width == codes % view.width
+        own = np.equal(*view.ends(codes))
         codes, row = codes[~own], row[~own]
     held, known = _member(codes, view.held), _member(codes, view.known)
     unique, first = np.unique(codes, return_index=True)
     n_held, n_known = int(held[first].sum()), int(known[first].sum())
     hits, false = unique[held[first]], len(unique) - n_held - n_known
-    says = f"{n_held} held-out pairs among {n_held + false} pairs that it names beyond the {n_known} known ones"
+    says = (
+        f"{n_held} held-out pairs among {n_held + false} pairs that it names beyond the "
+        f"{n_known} known ones"
+    )
     private = max((n_left[active] == 1).mean(), (n_right[active] == 1).mean()) >= 0.95
     doubt: Verdict | None = None
     if n_held and not weak:
@@ -275,8 +287,8 @@ def judge(
         )
     reached = [np.zeros(n, bool) for n in view.shape]
     reached[0][left.indices], reached[1][right.indices] = True, True
-    eligible = int((reached[0][view.held // view.width] & reached[1][view.held % view.width]).sum())
-    inside = int((reached[0][view.known // view.width] & reached[1][view.known % view.width]).sum())
+    eligible = int(view.inside(view.held, reached).sum())
+    inside = int(view.inside(view.known, reached).sum())
     space = max(int(reached[0].sum()) * int(reached[1].sum()) - inside - eligible, 1)
     rate = min((false + 0.5) / (space + 1), 1.0)
     if len(small) == len(active):
@@ -304,7 +316,10 @@ def _by_recall(
     if hits and hits >= 0.5 * eligible and hits >= 10 * rate * eligible:
         p = stats.binom.sf(hits - 1, eligible, rate)
         if hits >= 3 and p < (1e-9 if weak else 1e-6):
-            why = f"of the {eligible} held-out pairs in its reach it names {hits}, of other pairs {100 * rate:.2g} %"
+            why = (
+                f"of the {eligible} held-out pairs in its reach it names {hits}, of other "
+                f"pairs {100 * rate:.2g} %"
+            )
             return private, "", why
     apart = private and hits >= 10 and hits * max(known, 1) >= 10 * n_known * eligible
     if apart and stats.binom.sf(hits - 1, eligible, rate) < 1e-9:
@@ -335,24 +350,26 @@ def _by_sample(
     of other pairs.
     """
     rng = np.random.default_rng(0)
-    held = view.held[reached[0][view.held // view.width] & reached[1][view.held % view.width]]
+    held = view.held[view.inside(view.held, reached)]
     if len(held) > SAMPLE:
         held = rng.choice(held, SAMPLE, replace=False)
     users, items = (np.flatnonzero(r) for r in reached)
-    other = rng.choice(users, SAMPLE) * view.width + rng.choice(items, SAMPLE)
+    other = view.pair_codes(rng.choice(users, SAMPLE), rng.choice(items, SAMPLE))
     other = other[~_member(other, view.known) & ~_member(other, view.held)]
     by_user, by_item = left.T.tocsr(), right.T.tocsr()
-    joined = [
-        np.asarray(by_user[c // view.width].multiply(by_item[c % view.width]).sum(axis=1)).ravel()
-        > 0
-        for c in (held, other)
-    ]
+    joined = []
+    for codes in (held, other):
+        src, dst = view.ends(codes)
+        joined.append(np.asarray(by_user[src].multiply(by_item[dst]).sum(axis=1)).ravel() > 0)
     if not joined[0].any():
         return None
     rates = [float(j.mean()) if len(j) else 0.0 for j in joined]
     hits = rates[0] * eligible
     precision = hits / max(hits + rates[1] * space, 1e-9)
-    why = f"it names {100 * rates[0]:.3g} % of the held-out pairs and {100 * rates[1]:.3g} % of others (sampled)"
+    why = (
+        f"it names {100 * rates[0]:.3g} % of the held-out pairs and {100 * rates[1]:.3g} % of "
+        "others (sampled)"
+    )
     if joined[0].sum() >= 3 and (
         precision >= 0.5 or (rates[0] >= 0.5 and rates[0] >= 10 * rates[1])
     ):

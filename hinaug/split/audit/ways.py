@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy import stats
 
 from hinaug.graph.schema import PROVENANCE
 from hinaug.split.audit.ids import PROSE, ids_in
@@ -297,15 +298,16 @@ def clones(view: View) -> Iterator[tuple[bool, Finding]]:
         if not link.nnz or np.diff(link.indptr).max() > 8:  # "same as" is a narrow relation
             continue
         there = (link @ known if edge[0] == view.a else known @ link).tocoo()
-        codes = np.unique(there.coords[0].astype(np.int64) * view.width + there.coords[1])
+        codes = np.unique(view.pair_codes(*there.coords))
         codes = codes[~_member(codes, view.known)]
         hits = codes[_member(codes, view.held)]
-        from scipy import stats
-
         if len(hits) >= 3 and len(hits) >= 0.5 * len(codes):
             p = stats.binom.sf(len(hits) - 1, len(codes), view.base_rate)
             if p < 1e-6:
-                why = f"its two ends share nearly all pairs: {len(hits)} of {len(codes)} pairs carried over are held out"
+                why = (
+                    f"its two ends share nearly all pairs: {len(hits)} of {len(codes)} pairs "
+                    "carried over are held out"
+                )
                 yield True, view.finding("clone", title(edge), why, hits)
     src, dst = graph.links(target)
     whole = view.matrix(np.union1d(view.known, view.held))
@@ -341,14 +343,13 @@ def clones(view: View) -> Iterator[tuple[bool, Finding]]:
             items = profile.indices[
                 profile.indptr[shared.coords[0][k]] : profile.indptr[shared.coords[0][k] + 1]
             ]
-            node = int(shared.coords[1][k])
-            codes = (
-                node * view.width + items.astype(np.int64)
-                if side == 0
-                else items.astype(np.int64) * view.width + node
-            )
+            node = np.full(len(items), shared.coords[1][k])
+            codes = view.pair_codes(node, items) if side == 0 else view.pair_codes(items, node)
             hits.append(codes[_member(codes, view.held)])
         codes = np.unique(np.concatenate(hits)) if hits else np.zeros(0, np.int64)
         if len(codes):
-            why = f"{len(new)} {end!r} nodes that the source does not have repeat profiles with {len(codes)} held-out pairs"
+            why = (
+                f"{len(new)} {end!r} nodes that the source does not have repeat profiles with "
+                f"{len(codes)} held-out pairs"
+            )
             yield True, view.finding("clone", title(target), why, codes)
