@@ -72,36 +72,14 @@ def hetrec_lastfm(folder: Any) -> HIN:
         ["src", "dst", "weight"]
     )
     friends = read("user_friends.dat", userID=_INT, friendID=_INT).rename_columns(["src", "dst"])
-    acts = read(
-        "user_taggedartists.dat",
-        userID=_INT,
-        artistID=_INT,
-        tagID=_INT,
-        day=_INT,
-        month=_INT,
-        year=_INT,
-    )
-    nodes, edges = _taggings(acts, artists["id"], tags)
-    users = pc.unique(
-        pa.chunked_array(
-            [
-                c
-                for t in (heard["src"], friends["src"], friends["dst"], acts["userID"])
-                for c in t.chunks
-            ],
-            _INT,
-        )
-    )
-    nodes = {
-        "user": in_order(pa.table({"id": users}), "id"),
-        "artist": artists,
-        "tag": tags,
-    } | nodes
-    edges = {
-        LISTENS: in_order(heard, "src", "dst"),
-        FRIEND: in_order(friends, "src", "dst"),
-    } | edges
-    return HIN.from_tables(nodes, edges, lineage="row")
+    fields = ("userID", "artistID", "tagID", "day", "month", "year")
+    acts = read("user_taggedartists.dat", **dict.fromkeys(fields, _INT))
+    named = (heard["src"], friends["src"], friends["dst"], acts["userID"])
+    users = pc.unique(pa.chunked_array([c for column in named for c in column.chunks], _INT))
+    more_nodes, more_edges = _taggings(acts, artists["id"], tags)
+    nodes = {"user": in_order(pa.table({"id": users}), "id"), "artist": artists, "tag": tags}
+    edges = {LISTENS: in_order(heard, "src", "dst"), FRIEND: in_order(friends, "src", "dst")}
+    return HIN.from_tables(nodes | more_nodes, edges | more_edges, lineage="row")
 
 
 def _taggings(
@@ -128,9 +106,7 @@ def _taggings(
 
 
 def _seconds(year: int, month: int, day: int) -> int | None:
-    """Midnight UTC; null before the site was there (2002)."""
-    return (
-        int(datetime.datetime(year, month, day, tzinfo=datetime.UTC).timestamp())
-        if year >= 2002
-        else None
-    )
+    """Midnight UTC; None for a year before the site was there (2002)."""
+    if year < 2002:
+        return None
+    return int(datetime.datetime(year, month, day, tzinfo=datetime.UTC).timestamp())

@@ -96,11 +96,8 @@ def recipe_reviews(path: Any) -> HIN:
 def _file(path: Path) -> Path:
     if path.is_file():
         return path
-    found = (
-        sorted(p for p in path.glob("*") if p.suffix in (".csv", ".zip") and "ecipe" in p.name)
-        if path.is_dir()
-        else []
-    )
+    there = sorted(path.iterdir()) if path.is_dir() else []
+    found = [p for p in there if p.suffix in (".csv", ".zip") and "ecipe" in p.name]
     if not found:
         raise FileNotFoundError(
             f"{path}: expected the recipe reviews as a .csv or .zip, as published at {ADDRESS}"

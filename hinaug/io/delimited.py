@@ -24,13 +24,18 @@ def read_delimited(
     quote: bool = True,
     skip: Callable[[Any], None] | None = None,
 ) -> pa.Table:
-    """Delimited text as a table of strings (or `types`); an empty field is null, the text "NA" is
-    not.
+    """Delimited text as a table of strings. An empty field is null; the text "NA" is not.
 
-    source: path or binary file; name: what errors call it. columns: names for a file without a
-        header line.
-    skip: called with each row of a wrong width, which is then left out; without it such a row is an
-    error.
+    source: a path, or a function that opens a binary stream.
+    name: what errors call the file.
+    delimiter: what stands between two fields.
+    columns: names for a file without a header line.
+    types: {column: type} of the columns that are no strings.
+    encoding: of the text.
+    quote: whether fields may stand in double quotes, with delimiters and line breaks inside.
+    skip: called with each row of a wrong width, which is then left out. Without it such a row is
+        an error.
+    Raises ParameterError.
     """
 
     def bad(row: Any) -> str:
@@ -53,11 +58,7 @@ def read_delimited(
         ),
     }
     try:
-        header = list(columns) if columns else None
-        if header is None:
-            with open_binary(source) as stream:
-                header = stream.readline().decode("utf-8-sig").rstrip("\r\n").split(delimiter)
-            header = [h.strip('"') for h in header]
+        header = list(columns) if columns else _header(source, delimiter)
         wanted = {c: (types or {}).get(c, pa.string()) for c in header}
         options["convert_options"] = pacsv.ConvertOptions(
             column_types=wanted, null_values=[""], strings_can_be_null=True
@@ -65,12 +66,17 @@ def read_delimited(
         with open_binary(source) as stream:
             return pacsv.read_csv(stream, **options)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        why = re.sub(
-            r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL
-        )  # the row itself may name a person
+        # without the row itself, which may name a person
+        why = re.sub(r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL)
         raise ParameterError(
             f"{name}: cannot be read as text with fields between {delimiter!r}: {why}"
         ) from error
+
+
+def _header(source: Any, delimiter: str) -> list[str]:
+    with open_binary(source) as stream:
+        line = stream.readline().decode("utf-8-sig").rstrip("\r\n")
+    return [name.strip('"') for name in line.split(delimiter)]
 
 
 def open_binary(source: Any) -> Any:

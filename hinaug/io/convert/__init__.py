@@ -4,8 +4,8 @@
 soon as generated nodes are among them), generated rows included. `from_x` makes one Delta of the
 generated rows, so `from_x(to_x(hin)).equals(hin)`; for networkx, up to the order of edges.
 
-No form keeps the masked rows, which cells a delta filled, or where one delta ends and the next
-begins. What else is lost on the way out and back:
+No form keeps the masked rows, which cells a delta filled, which columns it added, or where one
+delta ends and the next begins. What else is lost on the way out and back:
 
     form      lost
     Parquet   nothing

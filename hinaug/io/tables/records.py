@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from hinaug.errors import ParameterError, nearest, some
 from hinaug.graph import arrow as tb
@@ -207,8 +208,6 @@ def _csv(path: Path, encoding: str, dropped: dict[str, int]) -> pa.Table:
 
 
 def _parquet(path: Path) -> pa.Table:
-    import pyarrow.parquet as pq
-
     try:
         return pq.read_table(path, partitioning=None)
     except pa.ArrowException as error:

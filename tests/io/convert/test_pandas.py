@@ -44,3 +44,12 @@ def test_filled_cells_and_masks_are_what_is_lost(tiny):
     assert back == both
     assert back.deltas == ()
     assert pc.sum(back.nodes["user"]["age"]).as_py() == 80
+
+
+def test_a_column_that_a_delta_added_comes_back_as_an_observed_one(tiny):
+    city = {"id": ["ann", "cid"], "value": ["Rome", "Oslo"]}
+    hin = tiny + Delta(columns={("user", "city"): city})
+    back = convert.from_pandas(convert.to_pandas(hin))
+    assert back == hin
+    assert back.deltas == ()
+    assert back.observed().nodes["user"]["city"].to_pylist() == ["Rome", None, "Oslo"]

@@ -21,6 +21,8 @@ from hinaug.errors import StoreError
 from hinaug.graph.delta import PARTS, Delta
 from hinaug.graph.hin import HIN
 from hinaug.io.store import load, save
+from hinaug.io.store.pack import class_path
+from hinaug.predictors import EASE
 from hinaug.split.base import Split
 from hinaug.split.random import random_split
 
@@ -273,3 +275,12 @@ def test_a_delta_that_the_graph_restricted_keeps_its_identity(tiny, tmp_path):
     assert back - whole == hin - whole
     save(tiny + whole, tmp_path / "s")
     assert version(tmp_path / "s") == 1
+
+
+def test_a_class_is_named_by_the_highest_folder_that_shows_it(tmp_path):
+    save(EASE(RATES), tmp_path / "s")
+    assert json.loads((tmp_path / "s" / "schema.json").read_text())["root"]["class"] == (
+        "hinaug.predictors:EASE"
+    )
+    assert type(load(tmp_path / "s")) is EASE
+    assert class_path(Outsider) == "stores:Outsider"
