@@ -11,7 +11,7 @@ from serve import Clock, csr, serve
 from world import RELATION, graph
 
 from hinaug.predictors import ALS
-from hinaug.predictors.als import FOLD_IN, TOLERANCE
+from hinaug.predictors.als import SOLVE_STEPS, TOLERANCE
 
 matrix = csr(sys.argv[1])
 hin = graph(matrix)
@@ -46,7 +46,7 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     model.fit(hin, rng=asked["seed"])
     for t, items in enumerate(model.kept if asked["save"] else [], 1):
         users = np.zeros((matrix.shape[0], asked["dim"]), np.float32)
-        ALS._improve(model, users, sp.csr_array(matrix), items, FOLD_IN, TOLERANCE)
+        ALS._improve(model, users, sp.csr_array(matrix), items, SOLVE_STEPS, TOLERANCE)
         np.savez(f"{asked['save']}/{t}.npz", users=users, items=items)
     return {"times": model.times}
 

@@ -114,6 +114,8 @@ def best_of_rows(matrix: sp.csr_array, k: int) -> sp.csr_array:
     """The k largest positive entries of each row of a CSR matrix; equal ones by position."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     keep = matrix.data > 0
+    if matrix.dtype == np.float32:
+        keep[keep] = matrix.data[keep] >= _kth_of_rows(row[keep], matrix.data[keep], k)[row[keep]]
     row, col, value = row[keep], matrix.indices[keep], matrix.data[keep]
     order = np.lexsort((col, -value, row))
     row, col, value = row[order], col[order], value[order]
@@ -121,11 +123,27 @@ def best_of_rows(matrix: sp.csr_array, k: int) -> sp.csr_array:
     return sp.csr_array((value[best], (row[best], col[best])), shape=matrix.shape)
 
 
+def _kth_of_rows(row: np.ndarray, value: np.ndarray, k: int) -> np.ndarray:
+    """The k-th largest of the positive float32 values of each row; 0 where there are at most k.
+
+    One sort of whole numbers: the row above the bits of the value, which sort as the value does.
+    It is many times faster than a sort that carries positions along.
+    """
+    counts = np.bincount(row)
+    key = (row.astype(np.uint64) << np.uint64(32)) | np.uint64(2**32 - 1) - value.view(np.uint32)
+    key.sort()
+    bound = np.zeros(len(counts), np.float32)
+    crowded = counts > k
+    kth = key[(np.cumsum(counts) - counts + k - 1)[crowded]]
+    bound[crowded] = (~kth.astype(np.uint32)).view(np.float32)
+    return bound
+
+
 def largest_of_rows(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions and values [n, k] of the k largest numbers of each row of a dense block [n, m],
     largest first, equal ones by position; k is from 1 to m.
     """
-    bound = np.partition(block, -k, axis=1)[:, -k, None]
+    bound = np.sort(block, axis=1)[:, -k, None]  # np.partition is far slower where many are equal
     above, tied = block > bound, block == bound
     room = k - above.sum(axis=1, keepdims=True)
     crowded = tied.sum(axis=1, keepdims=True) > room  # rows with more ties than places

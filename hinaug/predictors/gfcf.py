@@ -18,7 +18,7 @@ from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn
 
 BLOCK = 64  # sources whose dense columns are filtered at once: what is gathered stays in the cache
-HOLDS_GRAPH = "it filters a history over the links between all users and items, so it keeps them"
+HOLDS_GRAPH = "the graph of all links is the filter that it scores by"
 FIXED_BASIS = "its low-pass filter comes from the singular vectors of all links, and they change"
 
 

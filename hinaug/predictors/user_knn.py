@@ -64,9 +64,7 @@ class UserKNN(FoldsIn, FoldsInItems):
     (1, 120)
     """
 
-    HOLDS_DATA: ClassVar[str | None] = (
-        "it scores by the links of the nearest users, so it keeps the links of all of them"
-    )
+    HOLDS_DATA: ClassVar[str | None] = "the links of the nearest users are what it scores by"
 
     k: int = 100
     shrinkage: float = 10.0

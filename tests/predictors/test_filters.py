@@ -154,6 +154,7 @@ def test_a_graph_without_links_gives_nothing(method):
     assert np.isnan(method(RATES).fit(hin).score(hin, [0])).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*holds training data")
 @pytest.mark.parametrize("model", [GFCF(RATES, dim=8), BSPM(RATES, dim=8, weight="confidence")])
 def test_contract(model):
     check_predictor(model)

@@ -1,8 +1,7 @@
-"""UserKNN against a naive loop, and the two helpers of neighbourhoods."""
+"""UserKNN against a naive loop."""
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
 from hinaug.features import similarity as neighbours
 from hinaug.graph.delta import Delta
@@ -108,24 +107,7 @@ def test_a_graph_without_links_gives_nothing():
     assert np.isnan(UserKNN(RATES).fit(hin).score(hin, [0])).all()
 
 
-def test_best_of_rows_breaks_ties_by_position_and_leaves_out_what_is_not_positive():
-    rows = sp.csr_array(np.array([[1, 3, 3, 2], [0, -1, 0.5, 0], [0, 0, 0, 0]], np.float32))
-    best = neighbours.best_of_rows(rows, 2).toarray()
-    np.testing.assert_array_equal(best, [[0, 3, 3, 0], [0, 0, 0.5, 0], [0, 0, 0, 0]])
-    np.testing.assert_array_equal(neighbours.best_of_rows(rows, 1).toarray()[0], [0, 3, 0, 0])
-
-
-@pytest.mark.parametrize("most", [1, 40, 10**6])
-def test_stretches_cover_all_rows_with_bounded_work(most, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK_PRODUCTS", most)
-    x = sp.random_array((50, 30), density=0.1, rng=np.random.default_rng(0), format="csr")
-    parts = list(neighbours.stretches(x, x.T.tocsr()))
-    assert [a for a, _ in parts] == [0, *(b for _, b in parts)][:-1]
-    assert parts[-1][1] == 50
-    work = x.astype(bool).astype(int) @ np.diff(x.T.tocsr().indptr)
-    assert all(work[a:b].sum() <= most or b == a + 1 for a, b in parts)
-
-
+@pytest.mark.filterwarnings("ignore:.*holds training data")
 @pytest.mark.parametrize("model", [UserKNN(RATES, k=5), UserKNN(RATES, weight="confidence")])
 def test_contract(model):
     check_predictor(model)

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["axes", "columns", "kinds"])
+@pytest.mark.parametrize("module", ["axes", "columns", "kinds", "similarity"])
 def test_the_examples_run(module):
     result = doctest.testmod(importlib.import_module(f"hinaug.features.{module}"))
     assert result.attempted > 0
