@@ -42,7 +42,6 @@ from hinaug.errors import LeakError, NotFittedError, SchemaError, StoreError, Un
 from hinaug.evaluation.compare import holm
 from hinaug.generators import VAE, WGAN, Aggregation, RelationGenerator, Synthesis, random_delta
 from hinaug.graph import expect
-from hinaug.graph.pairs import among, distinct
 from hinaug.io import convert
 from hinaug.predictors import EASE, ItemKNN, Popularity
 from hinaug.training import metrics
@@ -585,14 +584,6 @@ def test_numbers_of_numpy_and_whole_numbers_are_parameters_like_any_other():
     with pytest.raises(TypeError, match="l2='3'"):
         changed.fit(hin)
     assert not hasattr(changed, "pairs_")
-
-
-def test_codes_by_sorting_are_those_of_numpy():
-    rng = np.random.default_rng(0)
-    for n, high in ((0, 1), (1, 1), (50, 9), (1000, 10**15)):
-        codes, asked = rng.integers(high, size=n), rng.integers(high, size=40)
-        assert distinct(codes).tolist() == np.unique(codes).tolist()
-        assert among(asked, distinct(codes)).tolist() == np.isin(asked, codes).tolist()
 
 
 FOLDERS = ["hinaug"] + [f"hinaug.{p.parent.name}" for p in sorted(HOME.glob("*/__init__.py"))]

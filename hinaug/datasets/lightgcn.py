@@ -88,29 +88,6 @@ def lightgcn_split(
 
 def _parts(path: Path) -> tuple[dict[str, PairIndex], np.ndarray, dict[str, int]]:
     """The pairs of each file that stand in no earlier one, all users, and counts of the rest."""
-    parts, users, counts = _read_parts(path)
-    if hin is None:
-        hin, first_id = _graph(_all(parts), users, target), 0
-    observed = hin.observed()
-    in_graph = _in_graph(observed, target, parts, first_id, path)
-
-    train_valid = without_pairs(hin, target, in_graph["test"], evidence)
-    if valid is None and "valid" in in_graph:
-        share: Any = "valid.txt"
-        train = without_pairs(train_valid, target, in_graph["valid"], evidence)
-        held = _rows(observed, target, in_graph["valid"])
-    else:
-        share = 0.1 if valid is None else valid
-        drawn = random_split(train_valid, target, evidence=evidence, valid=share, test=0, rng=rng)
-        train, held = drawn.train, drawn.valid
-    how = {"split": "lightgcn_split", "valid": share, **counts}
-    how |= {"evidence": list(evidence), "keep": []}
-    test = _rows(observed, target, in_graph["test"])
-    return Split(hin, target, train, train_valid, held, test, tuple(evidence), how)
-
-
-def _parts(path: Path) -> tuple[dict[str, PairIndex], np.ndarray, dict[str, int]]:
-    """The pairs of each file that stand in no earlier one, all users, and counts of the rest."""
     files = {name: path / f"{name}.txt" for name in ("train", "valid", "test")}
     read = {name: _read(file) for name, file in files.items() if file.is_file()}
     parts = _without_repeats({name: pairs for name, (pairs, _, _) in read.items()})
@@ -122,20 +99,12 @@ def _parts(path: Path) -> tuple[dict[str, PairIndex], np.ndarray, dict[str, int]
     return parts, np.concatenate([users for _, users, _ in read.values()]), counts
 
 
-def _read_parts(path: Path) -> tuple[dict[str, PairIndex], np.ndarray, dict[str, int]]:
-    """The pairs of each file that stand in no earlier file, all users, and what was left out."""
-    parts: dict[str, PairIndex] = {}
-    users, counts = [], {"repeated": 0, "overlap": 0}
-    for name in ("train", "valid", "test"):
-        if not (path / f"{name}.txt").is_file():
-            continue
-        pairs, who, n_repeated = _read(path / f"{name}.txt")
-        parts[name] = pairs.minus(_all(parts)) if parts else pairs
-        users.append(who)
-        counts["repeated"] += n_repeated
-        counts["overlap"] += len(pairs) - len(parts[name])
-    log.info("%s: %s, %s", path, ", ".join(f"{n} {len(p):,}" for n, p in parts.items()), counts)
-    return parts, np.concatenate(users), counts
+def _without_repeats(parts: dict[str, PairIndex]) -> dict[str, PairIndex]:
+    """The pairs of each part that stand in no earlier one."""
+    out: dict[str, PairIndex] = {}
+    for name, pairs in parts.items():
+        out[name] = pairs.minus(_all(out)) if out else pairs
+    return out
 
 
 def _all(parts: dict[str, PairIndex]) -> PairIndex:

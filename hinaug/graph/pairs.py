@@ -222,16 +222,12 @@ def own_pairs(src: np.ndarray, n_targets: int) -> sp.csr_array:
 
 
 def distinct(codes: np.ndarray) -> np.ndarray:
-    """The distinct codes (whole numbers), sorted. `np.unique` hashes them, and codes of pairs
-    collide: many times slower.
+    """The distinct codes (whole numbers), sorted.
+
+    `np.unique` hashes them, and codes of pairs collide, which takes many times longer.
     """
     codes = np.sort(codes)
     return codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
-
-
-def among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which codes stand among `others`, which are sorted; bool. None is below 0."""
-    return np.append(others, -1)[np.searchsorted(others, codes)] == codes
 
 
 def interactions(hin: HIN, relation: EdgeType, weight: str | None = None) -> sp.csr_array:

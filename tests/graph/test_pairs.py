@@ -6,7 +6,14 @@ import pytest
 from hinaug.errors import SchemaError
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import PairIndex, pairs_fingerprint, random_order_within, sort_order
+from hinaug.graph.pairs import (
+    PairIndex,
+    distinct,
+    own_pairs,
+    pairs_fingerprint,
+    random_order_within,
+    sort_order,
+)
 
 RATES = ("user", "rates", "item")
 
@@ -84,6 +91,25 @@ def test_sort_order_is_lexsort(kind):
         minor, major = (rng.integers(0, high, 5000).astype(kind) for _ in range(2))
         assert (sort_order(minor, major) == np.lexsort((minor, major))).all()
     assert sort_order(np.zeros(0, kind)).tolist() == []
+
+
+def test_distinct_is_unique():
+    rng = np.random.default_rng(0)
+    for n, high in ((0, 1), (1, 1), (50, 9), (1000, 10**15)):
+        codes = rng.integers(high, size=n)
+        assert distinct(codes).tolist() == np.unique(codes).tolist()
+
+
+def test_own_pairs_by_hand():
+    rows = own_pairs(np.array([2, 0, 5]), 3).toarray()  # 5 is a generated node
+    assert rows.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
+
+
+def test_ends_turn_codes_back():
+    index = PairIndex.from_positions(*random_pairs(50, (7, 5)), (7, 5))
+    src, dst = index.ends(index.code)
+    assert (src == index.src).all()
+    assert (dst == index.dst).all()
 
 
 def test_random_order_within_groups_is_lexsort_of_the_same_draws():
