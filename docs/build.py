@@ -20,9 +20,8 @@ from typing import Any
 # the order of the house: title, what stands there, and the names that are shown (None: all public
 # ones)
 HOUSE = [
-    ("Store", "hinaug.graph", ["HIN", "Schema"]),
+    ("Store", "hinaug.graph", ["HIN", "Schema", "Delta", "merge"]),
     ("Store: errors", "hinaug.errors", None),
-    ("Store: deltas", "hinaug.graph.delta", ["Delta", "merge"]),
     ("Store: disk", "hinaug.io.store", ["save", "load"]),
     ("Store: conversions", "hinaug.io.convert", None),
     ("Store: public data", "hinaug.datasets", None),

@@ -113,7 +113,7 @@ def test_the_command_line_is_on_the_page(page, text):
 
 
 def test_names_lead_to_what_they_name(build, text):
-    assert "<a href='#hinaug.predictors.base.LinkPredictor'><code>LinkPredictor</code></a>" in text
+    assert "<a href='#hinaug.predictors.LinkPredictor'><code>LinkPredictor</code></a>" in text
     assert build.words("`HIN.from_tables` and `x`") == (
         "<a href='#hinaug.graph.HIN.from_tables'><code>HIN.from_tables</code></a> and "
         "<code>x</code>"

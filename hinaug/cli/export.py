@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,9 @@ from hinaug.cli.output import answer, counted, tell
 from hinaug.errors import ParameterError
 from hinaug.graph import HIN
 from hinaug.io import to_networkx, to_parquet
+
+
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Format(StrEnum):
@@ -91,25 +95,32 @@ def _write_graphml(hin: HIN, folder: Path) -> None:
 
     graph, plain = to_networkx(hin), nx.MultiDiGraph()
     for (type, id), values in graph.nodes(data=True):
-        plain.add_node(f"{type}:{id}", type=type, id=str(id), **_named(values, ("type", "id")))
+        named = _named({"type": type, "id": str(id)}) | _named(values, ("type", "id"))
+        plain.add_node(_xml(f"{type}:{id}"), **named)
     for u, v, key, values in graph.edges(keys=True, data=True):
         relation = key[0] if isinstance(key, tuple) else key
-        ends = (f"{end[0]}:{end[1]}" for end in (u, v))
-        plain.add_edges_from([(*ends, {"relation": relation, **_named(values, ("relation",))})])
+        ends = (_xml(f"{end[0]}:{end[1]}") for end in (u, v))
+        named = _named({"relation": relation}) | _named(values, ("relation",))
+        plain.add_edges_from([(*ends, named)])
     folder.mkdir()
     nx.write_graphml(plain, folder / "graph.graphml")
 
 
-def _named(values: dict[str, Any], taken: tuple[str, ...]) -> dict[str, Any]:
+def _named(values: dict[str, Any], taken: tuple[str, ...] = ()) -> dict[str, Any]:
     """The values as GraphML can hold them; a name that is taken gets an underscore."""
-    return {
-        f"{k}_" if k in taken else k: v if isinstance(v, bool | int | float | str) else _text(v)
-        for k, v in values.items()
-    }
+    return {_xml(f"{k}_" if k in taken else k): _value(v) for k, v in values.items()}
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+def _value(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return value
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+    return _xml(text)
+
+
+def _xml(text: str) -> str:
+    """The text with a replacement character for each that XML cannot hold, such as a form feed."""
+    return NOT_XML.sub("\ufffd", text)
 
 
 WRITERS: dict[Format, Callable[[HIN, Path], Any]] = {

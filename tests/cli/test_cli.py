@@ -351,6 +351,19 @@ def test_info_of_every_kind(made):
         assert part in run("info", made / name).stdout
 
 
+def test_graphml_is_well_formed_whatever_the_text_holds(tmp_path):
+    rates, odd = ("user", "rates", "item"), "a\x0cb"
+    hin = hinaug.HIN.from_tables(
+        {"user": {"id": [odd], odd: ["x\x00"]}, "item": {"id": ["i"], "words": [["\x1b"]]}},
+        {rates: {"src": [odd], "dst": ["i"]}},
+    )
+    hinaug.save(hin, tmp_path / "store")
+    run("export", tmp_path / "store", "--to", tmp_path / "ml", "--format", "graphml")
+    text = ET.tostring(ET.parse(tmp_path / "ml" / "graph.graphml").getroot(), "unicode")
+    assert "a\ufffdb" in text
+    assert "x\ufffd" in text
+
+
 def test_export_as_csv_graphml_and_parquet(made, tmp_path):
     store = hinaug.load(made / "store")
     assert (
