@@ -15,7 +15,8 @@ from world import RELATION, graph
 
 from hinaug.graph.hin import HIN
 from hinaug.predictors import LightGCN
-from hinaug.training.validation import Validation, watched
+from hinaug.training.run import Epoch
+from hinaug.training.validation import Validation
 
 file = np.load(sys.argv[1])
 shape = len(file["users"]), len(file["items"])
@@ -39,9 +40,10 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     times: list[list[float]] = []
     curve: list[float] = []
 
-    def after(value: float) -> None:
-        times.append(clock.read())
-        curve.append(value)
+    def after(epoch: Epoch) -> None:
+        if epoch.value is not None:
+            times.append(clock.read())
+            curve.append(epoch.value)
 
     settings = {
         "layers": 2,
@@ -52,7 +54,7 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     model = AtTen(
         RELATION, loss=asked["loss"], dim=asked["dim"], threads=asked["threads"], **settings
     )
-    with watched(after):
+    with model.training(callbacks=[after]):
         clock = Clock()
         model.fit(hin, valid=valid, rng=asked["seed"])
     theirs = Validation(hin, RELATION, valid, k=10)(

@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.checks import Rng
-from hinaug.errors import EdgeWarning, KindError, ParameterError, nearest
+from hinaug.errors import DivergenceError, EdgeWarning, KindError, ParameterError, nearest
 from hinaug.graph.hin import HIN
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
 from hinaug.split.base import Split
-from hinaug.training.validation import Validation, watched
+from hinaug.training.run import Epoch
+from hinaug.training.validation import Validation
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -38,8 +39,8 @@ Space = Mapping[str, Sequence[Any]]
 class Tuned:
     """best: unfitted, with the values that were found. value: its NDCG@k on validation pairs.
 
-    trials: a table with a row a trial: number, state (complete, pruned, failed), value, seconds,
-        and the parameters.
+    trials: a table with a row a trial: number, state (complete, pruned, diverged, failed), value,
+        seconds, and the parameters.
     seconds: of all trials. edges: names of parameters whose best value lies on the edge of the
     space.
     """
@@ -160,20 +161,26 @@ def _try(
 
     trial = study.ask()
     values = {name: _suggest(trial, name, of) for name, of in space.items()}
-    step = 0
+    n_reported = 0
 
-    def watch(value: float) -> None:
-        nonlocal step
-        trial.report(value, step)
-        step += 1
+    def report(epoch: Epoch) -> None:
+        nonlocal n_reported
+        if epoch.value is None:
+            return
+        trial.report(epoch.value, n_reported)
+        n_reported += 1
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    model = predictor.clone(**values)
     try:
-        with watched(watch):
-            model = predictor.clone(**values).fit(train, valid=valid, rng=seed)
+        with model.training(callbacks=[report]):
+            model.fit(train, valid=valid, rng=seed)
         study.tell(trial, measure(lambda src: model.score(train, src)))
     except optuna.TrialPruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    except DivergenceError:
+        trial.set_user_attr("diverged", True)
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     except BaseException:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -321,6 +328,12 @@ def _edges(best: Mapping[str, Any], space: Space) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _state(trial: Any) -> str:
+    if trial.user_attrs.get("diverged"):
+        return "diverged"
+    return {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+
+
 def _result(study: Study, predictor: LinkPredictor, space: Space, k: int) -> Tuned:
     ended = [t for t in study.trials if t.state.name in ("COMPLETE", "PRUNED", "FAIL")]
     if not any(t.state.name == "COMPLETE" for t in ended):
@@ -339,7 +352,7 @@ def _result(study: Study, predictor: LinkPredictor, space: Space, k: int) -> Tun
     rows = [
         {
             "number": t.number,
-            "state": {"FAIL": "failed"}.get(t.state.name, t.state.name.lower()),
+            "state": _state(t),
             "value": t.value,
             "seconds": s,
             **{

@@ -7,8 +7,14 @@ layers in a plain loop.
 """
 
 from hinaug.nn.decoders import BilinearDecoder, CosineDecoder, DotDecoder
+from hinaug.nn.embeddings import (
+    Embeddings,
+    NoisyEmbeddings,
+    PropagatedEmbeddings,
+    ScaledEmbeddings,
+)
 from hinaug.nn.encoders import MLP, MixedHead, gumbel_softmax
-from hinaug.nn.hetero import HeteroEncoder
+from hinaug.nn.hetero import HeteroEncoder, HeteroNetwork
 from hinaug.nn.losses import (
     bpr_loss,
     gradient_penalty,
@@ -16,6 +22,7 @@ from hinaug.nn.losses import (
     wasserstein_critic_loss,
     wasserstein_generator_loss,
 )
+from hinaug.nn.mult_vae import MultVAENetwork
 from hinaug.nn.propagation import BipartitePropagation, ScaledPropagation
 from hinaug.nn.sampling import Block, NeighborSampler
 from hinaug.nn.sparse import SparseMatrix, pair_dot, spmm
@@ -27,9 +34,15 @@ __all__ = [
     "Block",
     "CosineDecoder",
     "DotDecoder",
+    "Embeddings",
     "HeteroEncoder",
+    "HeteroNetwork",
     "MixedHead",
+    "MultVAENetwork",
     "NeighborSampler",
+    "NoisyEmbeddings",
+    "PropagatedEmbeddings",
+    "ScaledEmbeddings",
     "ScaledPropagation",
     "SparseMatrix",
     "bpr_loss",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hinaug.nn.encoders import dropout, linear
 
-__all__ = ["CONVS", "HeteroEncoder"]
+__all__ = ["CONVS", "HeteroEncoder", "HeteroNetwork"]
 
 EdgeType = tuple[str, str, str]
 CONVS = ("sage", "rgcn", "hgt", "han")
@@ -95,17 +95,99 @@ class HeteroEncoder(nn.Module):
         """
         h = {t: self._enter(t, v) for t, v in x.items()}
         for number, (conv, index) in enumerate(zip(self.convs, edges, strict=True)):
-            if self.training and self.dropout:
-                h = {t: dropout(v, self.dropout, self.generator) for t, v in h.items()}
-            sent = conv(h, {e: i for e, i in index.items() if i.shape[1]})
-            h = {t: v + torch.relu(sent[t]) if sent.get(t) is not None else v for t, v in h.items()}
+            h = self._dropped(h)
+            h = _updated(h, conv(h, {e: i for e, i in index.items() if i.shape[1]}))
             if n_out is not None:
                 h = {t: v[: n_out[number].get(t, 0)] for t, v in h.items()}
         return {t: self.leave[_key(t)](v) for t, v in h.items()}
 
+    def _dropped(self, h: dict[str, Tensor]) -> dict[str, Tensor]:
+        if not (self.training and self.dropout):
+            return h
+        return {t: dropout(v, self.dropout, self.generator) for t, v in h.items()}
+
     def _enter(self, type: str, x: Tensor) -> Tensor:
         start = self.start[_key(type)].expand(len(x), -1)
         return start + self.enter[_key(type)](x) if _key(type) in self.enter else start
+
+
+def _updated(h: Mapping[str, Tensor], sent: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """h + relu(sent) of the types that something was sent to; the others keep h."""
+    out = dict(h)
+    for type, messages in sent.items():
+        if messages is not None:
+            out[type] = h[type] + torch.relu(messages)
+    return out
+
+
+class HeteroNetwork(nn.Module):
+    """A `HeteroEncoder` whose nodes of some types have a learned vector beside their features.
+
+    Args: as `HeteroEncoder`; n_ids: {node type: how many of its nodes have a learned vector}, which
+        is `hidden` wide.
+
+    Shapes: as `HeteroEncoder`; known: {type with ids: [n] rows of its table, -1 for a node that has
+        none and enters with zeros}.
+
+    Example:
+        >>> likes = ("user", "likes", "item")
+        >>> g = torch.Generator().manual_seed(0)
+        >>> net = HeteroNetwork(
+        ...     {"user": 0, "item": 3}, [likes], 8, 4, n_ids={"user": 2}, generator=g
+        ... )
+        >>> x = {"user": torch.zeros(3, 0), "item": torch.ones(1, 3)}
+        >>> edges = {likes: torch.tensor([[0, 1], [0, 0]])}
+        >>> net(x, [edges, edges], None, {"user": torch.tensor([0, 1, -1])})["user"].shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        edges: Sequence[EdgeType],
+        hidden: int,
+        out: int,
+        layers: int = 2,
+        conv: str = "sage",
+        heads: int = 2,
+        dropout: float = 0.0,
+        *,
+        n_ids: Mapping[str, int],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.ids = nn.ParameterDict(
+            {
+                f"type {type}": nn.Parameter(
+                    0.1 * torch.empty(n, hidden).normal_(generator=generator)
+                )
+                for type, n in n_ids.items()
+            }
+        )
+        widths = {type: width + (hidden if type in n_ids else 0) for type, width in dims.items()}
+        self.encoder = HeteroEncoder(
+            widths, edges, hidden, out, layers, conv, heads, dropout, generator=generator
+        )
+
+    def has_ids(self, type: str) -> bool:
+        """Whether nodes of this type have learned vectors."""
+        return f"type {type}" in self.ids
+
+    def forward(
+        self,
+        x: Mapping[str, Tensor],
+        edges: Sequence[Mapping[EdgeType, Tensor]],
+        n_out: Sequence[Mapping[str, int]] | None,
+        known: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """As `HeteroEncoder`, with the rows of the learned vectors in `known`."""
+        with_ids = dict(x)
+        for type, rows in known.items():
+            table = self.ids[f"type {type}"]
+            padded = torch.cat([table, table.new_zeros(1, table.shape[1])])
+            with_ids[type] = torch.cat([x[type], padded[rows]], 1)
+        return self.encoder(with_ids, edges, n_out)
 
 
 def _key(type: str) -> str:

@@ -1,4 +1,4 @@
-"""Losses for ranking and for adversarial training. Every mean can be weighted: sum(w l) / sum(w)."""
+"""Losses for ranking and for adversarial training. Means can be weighted: sum(w l) / sum(w)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,8 @@ def softmax_loss(
         the logits at about a million numbers (on a GPU 64 million), but 64 at least.
 
     Example:
-        >>> softmax_loss(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([[0, 1], [2, 3]]))  # log 4
+        >>> users, items = torch.zeros(2, 3), torch.zeros(4, 3)
+        >>> softmax_loss(users, items, torch.tensor([[0, 1], [2, 3]]))  # log 4
         tensor(1.3863)
     """
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
@@ -189,25 +190,35 @@ def _by_user(
     """Positives as CSR tensors (row pointers, columns, weights) on the device and in the dtype of
     `users`.
     """
-    shape = (len(users), len(items))
     if sp.issparse(positives):
         if weight is not None:
             raise ValueError(
                 "a sparse matrix of positives holds the weights as its values; leave `weight` out"
             )
-        if positives.shape != shape:
-            raise ValueError(
-                f"positives must have shape {shape}, got {positives.shape}: one row a user, one "
-                "column an item"
-            )
-        csr = sp.csr_array(positives)
-        parts = (
-            csr.indptr.astype(np.int64),
-            csr.indices.astype(np.int64),
-            csr.data.astype(np.float64),
+        return _of_matrix(positives, users, len(items))
+    return _of_pairs(positives, weight, users, len(items))
+
+
+def _of_matrix(positives: Any, users: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (len(users), n_items)
+    if positives.shape != shape:
+        raise ValueError(
+            f"positives must have shape {shape}, got {positives.shape}: one row a user, one "
+            "column an item"
         )
-        indptr, cols, values = (torch.from_numpy(a).to(users.device) for a in parts)
-        return indptr, cols, values.to(users.dtype)
+    csr = sp.csr_array(positives)
+    parts = (
+        csr.indptr.astype(np.int64),
+        csr.indices.astype(np.int64),
+        csr.data.astype(np.float64),
+    )
+    indptr, cols, values = (torch.from_numpy(a).to(users.device) for a in parts)
+    return indptr, cols, values.to(users.dtype)
+
+
+def _of_pairs(
+    positives: Any, weight: Tensor | None, users: Tensor, n_items: int
+) -> tuple[Tensor, Tensor, Tensor]:
     if positives.ndim != 2 or len(positives) != 2:
         raise ValueError(
             f"pairs must have shape [2, p], got {list(positives.shape)}; torch.stack([users, "
@@ -221,17 +232,20 @@ def _by_user(
             f"{len(src)} pairs need {len(src)} weights, got shape {list(weight.shape)}; give one "
             "a pair [p]"
         )
-    for name, index, size in (("users", src, shape[0]), ("items", dst, shape[1])):
-        if len(index) and not (int(index.min()) >= 0 and int(index.max()) < size):
-            raise ValueError(
-                f"positions of {name} must lie in [0, {size}), got {int(index.min())} to "
-                f"{int(index.max())}; "
-                f"pass the vectors of all {name}, or count from their first"
-            )
+    _check_within(src, len(users), "users")
+    _check_within(dst, n_items, "items")
     order = src.argsort(stable=True)
-    indptr = src.new_zeros(shape[0] + 1)
-    torch.cumsum(torch.bincount(src, minlength=shape[0]), 0, out=indptr[1:])
+    indptr = src.new_zeros(len(users) + 1)
+    torch.cumsum(torch.bincount(src, minlength=len(users)), 0, out=indptr[1:])
     return indptr, dst[order], weight.detach()[order].to(users.dtype)
+
+
+def _check_within(index: Tensor, size: int, name: str) -> None:
+    if len(index) and not (int(index.min()) >= 0 and int(index.max()) < size):
+        raise ValueError(
+            f"positions of {name} must lie in [0, {size}), got {int(index.min())} to "
+            f"{int(index.max())}; pass the vectors of all {name}, or count from their first"
+        )
 
 
 def wasserstein_critic_loss(

@@ -81,6 +81,9 @@ class BipartitePropagation(torch.nn.Module):
         (torch.Size([2, 8]), torch.Size([3, 8]))
     """
 
+    user_scale: Tensor
+    item_scale: Tensor
+
     def __init__(
         self,
         matrix: Any,
@@ -102,7 +105,11 @@ class BipartitePropagation(torch.nn.Module):
             )
         self.layers = layers
         self.weights = tuple(float(w) for w in combine)
-        self.matrix = SparseMatrix(_normalise(matrix), dtype)
+        r = _weights(matrix)
+        self.matrix = SparseMatrix(_normalise(r), dtype)
+        for side, axis in (("user", 1), ("item", 0)):
+            scale = torch.from_numpy(_power(r.sum(axis=axis), -0.5)).to(dtype)
+            self.register_buffer(f"{side}_scale", scale, persistent=False)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Users [n, d] and items [m, d] -> the same shapes, after all layers."""
@@ -111,6 +118,21 @@ class BipartitePropagation(torch.nn.Module):
     def step(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """One multiplication by A, for models that do something between the layers."""
         return _Propagate.apply(users, items, self.matrix, (0.0, 1.0))
+
+    def messages(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """What each node sends to a new neighbour over all layers: [n, d] and [m, d].
+
+        d^-1/2 (w_1 x_0 + w_2 x_1 + ... + w_L x_{L-1}), with x_l = A^l x. A new node with links r
+        and the own vector e then comes to w_0 e + (sum r)^-1/2 r @ messages, the others as they
+        are. Without a gradient.
+        """
+        with torch.no_grad():
+            sent_users, sent_items = torch.zeros_like(users), torch.zeros_like(items)
+            for weight in self.weights[1:]:
+                sent_users.add_(users, alpha=weight)
+                sent_items.add_(items, alpha=weight)
+                users, items = self.step(users, items)
+            return sent_users * self.user_scale, sent_items * self.item_scale
 
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
@@ -168,12 +190,9 @@ class ScaledPropagation(torch.nn.Module):
         r = _weights(matrix)
         self.matrix = SparseMatrix(r, dtype)
         for side, axis in (("user", 1), ("item", 0)):
-            degree = np.asarray(r.sum(axis=axis)).reshape(-1, 1)
             for name, exponent in (("out", alpha), ("in", beta)):
-                scale = np.power(degree, -exponent, out=np.zeros_like(degree), where=degree > 0)
-                self.register_buffer(
-                    f"{side}_{name}", torch.from_numpy(scale).to(dtype), persistent=False
-                )
+                scale = torch.from_numpy(_power(r.sum(axis=axis), -exponent)).to(dtype)
+                self.register_buffer(f"{side}_{name}", scale, persistent=False)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Users [n, d] and items [m, d] -> the same shapes, after all layers."""
@@ -188,6 +207,27 @@ class ScaledPropagation(torch.nn.Module):
             items = spmm(self.matrix, from_users, transpose=True) * self.item_out
             out_users, out_items = out_users + share * users, out_items + share * items
         return out_users, out_items
+
+    def messages(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """What each node sends to a new neighbour over all layers: [n, d] and [m, d].
+
+        d^-beta (1 - gamma) / L times the sum of x_l / |x_l| over l = 0..L-1. A new node with links
+        r and the own vector e then comes to gamma e + (sum r)^-alpha r @ messages, the others as
+        they are. Without a gradient.
+        """
+        share = (1 - self.gamma) / self.layers
+        with torch.no_grad():
+            sent_users, sent_items = torch.zeros_like(users), torch.zeros_like(items)
+            for _ in range(self.layers):
+                from_users, from_items = (
+                    F.normalize(users) * self.user_in,
+                    F.normalize(items) * self.item_in,
+                )
+                sent_users.add_(from_users, alpha=share)
+                sent_items.add_(from_items, alpha=share)
+                users = spmm(self.matrix, from_items) * self.user_out
+                items = spmm(self.matrix, from_users, transpose=True) * self.item_out
+            return sent_users, sent_items
 
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
@@ -205,9 +245,15 @@ def _weights(matrix: Any) -> sp.csr_array:
     return r
 
 
-def _normalise(matrix: Any) -> sp.csr_array:
+def _power(degree: Any, exponent: float) -> np.ndarray:
+    """degree^exponent as a column [n, 1], float64; 0 for a degree of 0."""
+    column = np.asarray(degree, np.float64).reshape(-1, 1)
+    return np.power(column, exponent, out=np.zeros_like(column), where=column > 0)
+
+
+def _normalise(weights: sp.csr_array) -> sp.csr_array:
     """R [users, items] -> the off-diagonal block of D^-1/2 A D^-1/2, in float64."""
-    r = _weights(matrix)
+    r = weights.copy()
     scale = []
     for axis in (1, 0):
         degree = np.asarray(r.sum(axis=axis), dtype=np.float64).reshape(-1)

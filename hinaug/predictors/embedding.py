@@ -4,6 +4,7 @@ when to stop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -12,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
+from hinaug.nn import Embeddings
 from hinaug.predictors.base import LinkPredictor
-from hinaug.progress import track
+from hinaug.training.loop import train
 from hinaug.training.objectives import (
     BPR,
     Cosine,
@@ -28,35 +30,15 @@ from hinaug.training.objectives import (
     Softmax,
     rows_alike,
 )
-from hinaug.training.threads import torch_threads
 from hinaug.training.validation import Validation
 
 SMALL = 50_000_000  # links x dim below which a second thread costs more than it gives
 
 
-class Network(nn.Module):
-    """The vectors of sources and targets, E [n, dim], and what a model makes of them.
-
-    `forward` gives final vectors (users, items). While training it may leave a loss of its own in
-    `extra`.
-    """
-
-    def __init__(self, shape: tuple[int, int], dim: int, rng: np.random.Generator) -> None:
-        super().__init__()
-        self.users, self.items = (
-            nn.Parameter(torch.from_numpy(0.1 * rng.standard_normal((n, dim), np.float32)))
-            for n in shape
-        )
-        self.extra: Tensor | float = 0.0
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        return self.users, self.items
-
-
 @dataclass(eq=False)
 class EmbeddingPredictor(LinkPredictor):
-    """Full-batch training of a `Network`: a subclass says which one in `_network(hin, links, rng)`,
-    and its DEFAULTS.
+    """Full-batch training of `hinaug.nn.Embeddings`. A subclass says which one in
+    `_network(hin, links, rng)`, and its DEFAULTS.
 
     loss: "bpr", -log sigmoid(<z_u, z_i - z_j>) with j drawn anew for each link and step from what u
         has not (Rendle et al., UAI 2009); "softmax", -log softmax over all targets of <z_u, .> /
@@ -112,46 +94,61 @@ class EmbeddingPredictor(LinkPredictor):
     threads: int | None = None
     device: str | None = None
 
-    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
+    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
         raise NotImplementedError(f"{type(self).__name__} has no _network")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        who = type(self).__name__
-        if self.loss not in self.DEFAULTS:
-            raise ParameterError(
-                f"{who}: loss={self.loss!r}; expected one of {list(self.DEFAULTS)}"
-            )
-        for name in ("dim", "check_every", "patience", "steps", "negatives"):
-            if self._setting(name) < 1:
-                raise ParameterError(f"{who}: {name}={self._setting(name)!r}; at least 1")
-        if self.cosine and self.loss == "bpr":
-            raise ParameterError(
-                f'{who}: cosine=True is for the softmaxes; take loss="softmax" or "sampled" with it'
-            )
-        if self.mean_over not in ("links", "sources"):
-            raise ParameterError(
-                f'{who}: mean_over={self.mean_over!r}; expected "links" or "sources"'
-            )
-        if self.prior not in ("nodes", "draws"):
-            raise ParameterError(f'{who}: prior={self.prior!r}; expected "nodes" or "draws"')
-        if self.prior == "draws" and self.loss != "bpr":
-            raise ParameterError(
-                f'{who}: prior="draws" is for loss="bpr", and the loss is {self.loss!r}'
-            )
-        if not 0 <= self.power < np.inf:
-            raise ParameterError(f"{who}: power={self.power!r}; at least 0")
-        if self.power and self.loss != "sampled":
-            raise ParameterError(
-                f'{who}: power={self.power!r} is for loss="sampled", and the loss is {self.loss!r}'
-            )
-        if self.temperature is not None and not self.temperature > 0:
-            raise ParameterError(f"{who}: temperature={self.temperature!r}; above 0")
+        self._check_settings()
         if hin.n(self.relation) == 0:
-            raise ParameterError(f"{who}: there are no {self.relation} links to learn from")
+            raise ParameterError(
+                f"{type(self).__name__}: there are no {self.relation} links to learn from"
+            )
         measure = (
             None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
         )
         self._train(hin, rng, self._setting("steps"), measure)
+
+    def _check_settings(self) -> None:
+        who = type(self).__name__
+        for name, allowed in (
+            ("loss", list(self.DEFAULTS)),
+            ("mean_over", ["links", "sources"]),
+            ("prior", ["nodes", "draws"]),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ParameterError(
+                    f"{who}: {name}={value!r}; expected one of {allowed}",
+                    asked=value,
+                    there=allowed,
+                )
+        for name in ("dim", "check_every", "patience", "steps", "negatives"):
+            value = self._setting(name)
+            if value < 1:
+                raise ParameterError(f"{who}: {name}={value!r}; at least 1", asked=value)
+        if not 0 <= self.power < np.inf:
+            raise ParameterError(f"{who}: power={self.power!r}; at least 0", asked=self.power)
+        if self.temperature is not None and not self.temperature > 0:
+            raise ParameterError(
+                f"{who}: temperature={self.temperature!r}; above 0", asked=self.temperature
+            )
+        self._check_loss_has_them()
+
+    def _check_loss_has_them(self) -> None:
+        """ParameterError for a setting that belongs to another loss."""
+        for name, is_set, losses in (
+            ("cosine", self.cosine, ("softmax", "sampled")),
+            ("prior", self.prior == "draws", ("bpr",)),
+            ("power", self.power > 0, ("sampled",)),
+        ):
+            if is_set and self.loss not in losses:
+                kinds = " or ".join(f'loss="{loss}"' for loss in losses)
+                raise ParameterError(
+                    f"{type(self).__name__}: {name}={getattr(self, name)!r} is for {kinds}, and "
+                    f"the loss is {self.loss!r}",
+                    asked=self.loss,
+                    there=losses,
+                )
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._train(hin, rng, self.steps_, None)
@@ -179,39 +176,80 @@ class EmbeddingPredictor(LinkPredictor):
         self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
-        threads = self.threads or (1 if links.nnz * self.dim < SMALL else None)
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        with torch_threads(threads):
-            network = self._network(hin, links, rng).to(device)
-            counted = rows_alike(links) if self.mean_over == "sources" else links
-            objective = self._objective(counted, rng)
-            parameters = list(network.parameters())
-            adam = torch.optim.Adam(parameters, lr=self._setting("lr"), fused=True)
-            decay = self._setting("l2") / float(links.sum())
-            once, by_draw = parameters, None
-            if self.prior == "draws":
-                once = [p for p in parameters if p is not network.users and p is not network.items]
-                by_draw = DrawPrior(counted, self._setting("l2"))
-            kept, best, self.steps_, self.curve_ = None, -1.0, steps, []
-            for t in track(range(1, steps + 1), f"{type(self).__name__} ({self.loss})"):
-                network.train()
-                adam.zero_grad()
-                loss = objective(*network()) + network.extra
-                loss = loss + decay / 2 * sum(p.square().sum() for p in once)
-                if by_draw is not None:
-                    loss = loss + by_draw(network.users, network.items)
-                loss.backward()
-                adam.step()
-                if measure is not None and (t % self.check_every == 0 or t == steps):
-                    z = _final(network)
-                    self.curve_.append(measure(partial(_products, *z)))
-                    if self.curve_[-1] > best:
-                        kept, best, self.steps_ = z, self.curve_[-1], t
-                    elif t - self.steps_ >= self.patience * self.check_every:
-                        break
-            self.users_, self.items_ = _final(network) if kept is None else kept
+        network = self._network(hin, links, rng)
+        counted = rows_alike(links) if self.mean_over == "sources" else links
+        objective = self._objective(counted, rng)
+        prior = self._prior(network, links, counted)
+        adam = torch.optim.Adam(network.parameters(), lr=self._setting("lr"), fused=True)
+
+        def epoch(number: int) -> dict[str, Tensor]:
+            adam.zero_grad()
+            loss = objective(*network()) + network.extra
+            loss = prior(loss)
+            loss.backward()
+            adam.step()
+            return {"loss": loss}
+
+        def value() -> float:
+            assert measure is not None
+            return measure(partial(_products, *_final(network)))
+
+        trained = train(
+            self,
+            network,
+            epoch,
+            epochs=steps,
+            optimizers=[adam],
+            generators=[rng, *network.generators()],
+            measure=value if measure is not None else None,
+            check_every=self.check_every,
+            patience=self.patience,
+            identity=[] if measure is None else [measure.digest()],
+            threads=self.threads or (1 if links.nnz * self.dim < SMALL else None),
+            device=self.device,
+        )
+        self.steps_, self.curve_ = trained.epochs, trained.curve
+        self.users_, self.items_ = _final(network)
         self.known_src_ = np.diff(links.indptr) > 0
         self.known_dst_ = np.bincount(links.indices, minlength=links.shape[1]) > 0
+        self._keep(network, links)
+
+    def _prior(
+        self, network: Embeddings, links: sp.csr_array, counted: sp.csr_array
+    ) -> Callable[[Tensor], Tensor]:
+        """Adds the normal prior on all parameters to a loss."""
+        parameters = list(network.parameters())
+        decay = self._setting("l2") / float(links.sum())
+        if self.prior == "nodes":
+            return lambda loss: loss + decay / 2 * sum(p.square().sum() for p in parameters)
+        others = [p for p in parameters if p is not network.users and p is not network.items]
+        by_draw = DrawPrior(counted, self._setting("l2"))
+        return lambda loss: (
+            loss
+            + decay / 2 * sum(p.square().sum() for p in others)
+            + by_draw(network.users, network.items)
+        )
+
+    def _keep(self, network: Embeddings, links: sp.csr_array) -> None:
+        """For subclasses that keep more of the network than the final vectors."""
+
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the fitted sources [n, dim] and targets [m, dim]; 0 for one without links."""
+        self._check_fitted()
+        return (
+            np.where(self.known_src_[:, None], self.users_, np.float32(0)),
+            np.where(self.known_dst_[:, None], self.items_, np.float32(0)),
+        )
+
+    def _start(
+        self, links: sp.csr_array, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Initial embeddings of sources [n, dim] and targets [m, dim], normal with deviation .1."""
+        users, items = (
+            torch.from_numpy(0.1 * rng.standard_normal((n, self.dim), np.float32))
+            for n in links.shape
+        )
+        return users, items
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         rows = self._rows(hin, src)
@@ -221,7 +259,7 @@ class EmbeddingPredictor(LinkPredictor):
         return self._columns(hin, scores)
 
 
-def _final(network: Network) -> list[np.ndarray]:
+def _final(network: Embeddings) -> list[np.ndarray]:
     network.eval()
     with torch.no_grad():
         return [x.detach().cpu().numpy().copy() for x in network()]

@@ -11,16 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor, nn
 
 from hinaug.features.axes import Source, nearest_graph, principal_axes
 from hinaug.graph.hin import HIN
-from hinaug.nn import BipartitePropagation, SparseMatrix, spmm
-from hinaug.predictors.embedding import EmbeddingPredictor, Network
+from hinaug.nn import BipartitePropagation, Embeddings, PropagatedEmbeddings, SparseMatrix
+from hinaug.predictors.fold_in import FoldedEmbeddings
 
 
 @dataclass(eq=False)
-class LightGCN(EmbeddingPredictor):
+class LightGCN(FoldedEmbeddings):
     """LightGCN (He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation", SIGIR 2020).
 
@@ -81,10 +80,18 @@ class LightGCN(EmbeddingPredictor):
     smooth: float = 0.15
     feature_scale: float = 0.3
 
-    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
-        layers = self._setting("layers")
-        return _Propagated(
-            links, self.dim, layers, self._sides(hin), self.smooth, self.feature_scale, rng
+    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
+        sides = self._sides(hin)
+        near = [
+            SparseMatrix(nearest_graph(f)) if f is not None and self.smooth else None for f in sides
+        ]
+        return PropagatedEmbeddings(
+            *self._start(links, rng),
+            BipartitePropagation(links, self._setting("layers")),
+            None if sides[1] is None else torch.from_numpy(sides[1]),
+            self.feature_scale,
+            near,
+            self.smooth,
         )
 
     def _sides(self, hin: HIN) -> list[np.ndarray | None]:
@@ -97,38 +104,12 @@ class LightGCN(EmbeddingPredictor):
             )
         ]
 
+    def _obstacle(self) -> str | None:
+        if self.smooth and self.source_features:
+            return "with source_features the vector of a source depends on sources that are alike"
+        return super()._obstacle()
 
-class _Propagated(Network):
-    def __init__(
-        self,
-        links: sp.csr_array,
-        dim: int,
-        layers: int,
-        sides: Sequence[np.ndarray | None],
-        smooth: float,
-        scale: float,
-        rng: np.random.Generator,
-    ) -> None:
-        super().__init__(links.shape, dim, rng)
-        self.propagate = BipartitePropagation(links, layers)
-        self.smooth, self.scale = smooth, scale
-        self.near = nn.ModuleList(
-            nn.Identity() if f is None or not smooth else SparseMatrix(nearest_graph(f))
-            for f in sides
-        )
-        self.map: nn.Parameter | None = None
-        if sides[1] is not None:
-            self.features: Tensor
-            self.register_buffer("features", torch.from_numpy(sides[1]))
-            self.map = nn.Parameter(torch.zeros(sides[1].shape[1], dim))
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        items = (
-            self.items if self.map is None else self.items + self.scale * (self.features @ self.map)
-        )
-        both = self.propagate(self.users, items)
-        users, items = (
-            z + self.smooth * spmm(near, z) if isinstance(near, SparseMatrix) else z
-            for near, z in zip(self.near, both, strict=True)
-        )
-        return users, items
+    def _item_obstacle(self) -> str | None:
+        if self.features:
+            return "with features the vector of a target depends on targets that are alike"
+        return super()._item_obstacle()

@@ -7,15 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from torch import Tensor
 
 from hinaug.graph.hin import HIN
-from hinaug.nn import ScaledPropagation
-from hinaug.predictors.embedding import EmbeddingPredictor, Network
+from hinaug.nn import Embeddings, ScaledEmbeddings, ScaledPropagation
+from hinaug.predictors.fold_in import FoldedEmbeddings
 
 
 @dataclass(eq=False)
-class LightGCNPP(EmbeddingPredictor):
+class LightGCNPP(FoldedEmbeddings):
     """LightGCN++ (Lee et al., "Revisiting LightGCN: Unexpected Inflexibility, Inconsistency, and A
     Remedy Towards Improved Recommendation", RecSys 2024). With d the degrees, the embeddings x_0 of
     sources and targets are propagated by
@@ -44,25 +43,11 @@ class LightGCNPP(EmbeddingPredictor):
     beta: float = -0.1
     gamma: float = 0.2
 
-    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
-        return _Scaled(
-            links, self.dim, self._setting("layers"), self.alpha, self.beta, self.gamma, rng
+    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
+        propagate = ScaledPropagation(
+            links, self._setting("layers"), self.alpha, self.beta, self.gamma
         )
+        return ScaledEmbeddings(*self._start(links, rng), propagate)
 
-
-class _Scaled(Network):
-    def __init__(
-        self,
-        links: sp.csr_array,
-        dim: int,
-        layers: int,
-        alpha: float,
-        beta: float,
-        gamma: float,
-        rng: np.random.Generator,
-    ) -> None:
-        super().__init__(links.shape, dim, rng)
-        self.propagate = ScaledPropagation(links, layers, alpha, beta, gamma)
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        return self.propagate(self.users, self.items)
+    def _degree_power(self) -> float:
+        return -self.alpha

@@ -9,11 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from hinaug.graph.hin import HIN
-from hinaug.predictors.embedding import EmbeddingPredictor, Network
+from hinaug.nn import Embeddings
+from hinaug.predictors.fold_in import FoldedEmbeddings
 
 
 @dataclass(eq=False)
-class MF(EmbeddingPredictor):
+class MF(FoldedEmbeddings):
     """Matrix factorisation (Koren et al., "Matrix Factorization Techniques for Recommender
     Systems", IEEE Computer 2009),
 
@@ -35,5 +36,5 @@ class MF(EmbeddingPredictor):
         "sampled": {"lr": 0.1, "l2": 2.0, "steps": 150},
     }
 
-    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
-        return Network(links.shape, self.dim, rng)
+    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
+        return Embeddings(*self._start(links, rng))

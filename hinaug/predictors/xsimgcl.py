@@ -8,13 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
-from hinaug.nn import BipartitePropagation
-from hinaug.predictors.embedding import EmbeddingPredictor, Network
+from hinaug.nn import BipartitePropagation, Embeddings, NoisyEmbeddings
+from hinaug.predictors.embedding import EmbeddingPredictor
 
 
 @dataclass(eq=False)
@@ -52,6 +50,11 @@ class XSimGCL(EmbeddingPredictor):
         "sampled": {"lr": 0.05, "l2": 2.0, "steps": 150},
     }
 
+    NO_FOLD_IN: ClassVar[str] = (
+        "its own embedding has no part in the final vector of a node, so there is no row to solve"
+    )
+    NO_FOLD_IN_ITEMS: ClassVar[str] = NO_FOLD_IN
+
     layers: int = 3
     eps: float = 0.1
     contrast: int = 1
@@ -59,50 +62,23 @@ class XSimGCL(EmbeddingPredictor):
     tau: float = 0.15
     sample: int = 2048
 
-    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Network:
+    def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
         if not 1 <= self.contrast <= self.layers:
             raise ParameterError(
                 f"XSimGCL: contrast={self.contrast!r}: a layer from 1 to layers={self.layers!r}, "
                 "to set against the final vectors"
             )
-        return _Noisy(self, links, rng)
-
-
-class _Noisy(Network):
-    def __init__(self, model: XSimGCL, links: sp.csr_array, rng: np.random.Generator) -> None:
-        super().__init__(links.shape, model.dim, rng)
-        self.model = model
-        self.propagate = BipartitePropagation(links, model.layers)
-        self.random = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        start = self._start(links, rng)
         counts = (np.diff(links.indptr), np.bincount(links.indices, minlength=links.shape[1]))
-        self.there = [torch.from_numpy(np.flatnonzero(c)) for c in counts]
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        layer: tuple[Tensor, Tensor] = (self.users, self.items)
-        total: list[Tensor] = []
-        contrast = layer
-        for number in range(1, self.model.layers + 1):
-            layer = self.propagate.step(*layer)
-            if self.training:
-                layer = (self._noisy(layer[0]), self._noisy(layer[1]))
-            total = [a + b for a, b in zip(total, layer, strict=True)] if total else list(layer)
-            if number == self.model.contrast:
-                contrast = layer
-        users, items = (t / self.model.layers for t in total)
-        if self.training:
-            self.extra = self.model.cl * sum(
-                self._info_nce(z, x, there)
-                for z, x, there in zip((users, items), contrast, self.there, strict=True)
-            )
-        return users, items
-
-    def _noisy(self, x: Tensor) -> Tensor:
-        noise = torch.rand(x.shape, generator=self.random).to(x.device)
-        return x + self.model.eps * torch.sign(x.detach()) * F.normalize(noise)
-
-    def _info_nce(self, z: Tensor, x: Tensor, there: Tensor) -> Tensor:
-        pick = there[torch.randperm(len(there), generator=self.random)[: self.model.sample]].to(
-            z.device
+        users, items = (torch.from_numpy(np.flatnonzero(c)) for c in counts)
+        return NoisyEmbeddings(
+            *start,
+            BipartitePropagation(links, self.layers),
+            torch.Generator().manual_seed(int(rng.integers(2**62))),
+            eps=self.eps,
+            contrast=self.contrast,
+            contrast_weight=self.cl,
+            tau=self.tau,
+            sample=self.sample,
+            linked=(users, items),
         )
-        logits = F.normalize(z[pick]) @ F.normalize(x[pick]).T / self.model.tau
-        return 0.5 * F.cross_entropy(logits, torch.arange(len(pick), device=z.device))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -16,6 +18,7 @@ from hinaug import checks
 from hinaug.errors import KindError, NotFittedError, nearest
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
+from hinaug.training.run import Callback, Run
 
 T = TypeVar("T")
 
@@ -31,6 +34,8 @@ class Estimator:
 
     # why a saved model holds the links it was fitted on; None: it does not hold them
     HOLDS_DATA: ClassVar[str | None] = None
+
+    _run = Run()  # how `fit` runs inside a block of `training`; copies and pickles have the default
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -54,28 +59,69 @@ class Estimator:
             **{name: changes.get(name, _cloned(value)) for name, value in params.items()}
         )
 
+    @contextmanager
+    def training(
+        self,
+        *,
+        callbacks: Iterable[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 10,
+    ) -> Iterator[Self]:
+        """Inside the block, `fit` and `refit` call back and keep checkpoints.
+
+            with model.training(checkpoint="checkpoints"):
+                model.fit(split.train, valid=split.valid, rng=0)
+
+        It concerns methods that train in epochs (`hinaug.training.loop`). Clones, copies and
+        pickles do not carry it, and an ensemble does not hand it to its members.
+
+        Parameters
+        ----------
+        callbacks
+            Each is called after each epoch with an `Epoch`: its number, losses, and the measure on
+            held-out pairs, if there is one. What a callback raises ends the training.
+        checkpoint
+            A folder. A training that was killed goes on from its last checkpoint there, when the
+            same fit is run again with the same seed; it ends as if it had not been killed.
+        every
+            Epochs between two checkpoints.
+
+        Raises ValueError for every < 1.
+        """
+        every = checks.whole(every, f"{type(self).__name__}.training: every", 1)
+        before = self.__dict__.get("_run")
+        folder = None if checkpoint is None else Path(checkpoint)
+        self._run = Run(tuple(callbacks), folder, every)
+        try:
+            yield self
+        finally:
+            self.__dict__.pop("_run", None)
+            if before is not None:
+                self._run = before
+
     def _check_numbers(self) -> None:
+        """Fields that are annotated as numbers hold numbers."""
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            said = (
-                field.type
-                if isinstance(field.type, str)
-                else getattr(field.type, "__name__", str(field.type))
-            )
-            kinds = {word.strip() for word in said.split("|")}
-            if not field.init or not kinds & {"int", "float"} or kinds - {"int", "float", "None"}:
-                continue
-            value, of = getattr(self, field.name), Real if "float" in kinds else Integral
-            if not (checks.is_number(value, of) or (value is None and "None" in kinds)):
-                what = "a number" if of is Real else "a whole number"
-                such = f", such as {field.default!r}" if checks.is_number(field.default) else ""
-                none = ", or None" if "None" in kinds else ""
-                raise KindError(
-                    f"{type(self).__name__}: {field.name}={value!r}: {what} is "
-                    f"needed{such}{none}; got {checks.kind(value)}"
-                )
+            kinds = _annotated(field)
+            if field.init and kinds & {"int", "float"} and kinds <= {"int", "float", "None"}:
+                self._check_number(field, kinds)
+
+    def _check_number(self, field: dataclasses.Field, kinds: set[str]) -> None:
+        value, of = getattr(self, field.name), Real if "float" in kinds else Integral
+        if checks.is_number(value, of) or (value is None and "None" in kinds):
+            return
+        what = "a number" if of is Real else "a whole number"
+        such = f", such as {field.default!r}" if checks.is_number(field.default) else ""
+        none = ", or None" if "None" in kinds else ""
+        raise KindError(
+            f"{type(self).__name__}: {field.name}={value!r}: {what} is needed{such}{none}; got "
+            f"{checks.kind(value)}",
+            asked=value,
+            there=sorted(kinds),
+        )
 
     def _ready(self, verb: str, hin: Any, valid: Any, rng: Any) -> np.random.Generator:
-        """What is looked at before anything is learned or made; gives the generator to draw from."""
+        """Check the arguments before anything is learned or made; gives the generator of `rng`."""
         who = f"{type(self).__name__}.{verb}"
         self._check_numbers()
         expect.graph(hin, who)
@@ -104,7 +150,7 @@ class Estimator:
     def _forget(self) -> None:
         """Drop what an earlier fit learned and every cache; the hyperparameters stay."""
         fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-        for name in [n for n in vars(self) if n not in fields]:
+        for name in [n for n in vars(self) if n not in fields and n != "_run"]:
             del self.__dict__[name]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,6 +163,12 @@ class Estimator:
     def _check_fitted(self) -> None:
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call .fit(hin) before")
+
+
+def _annotated(field: dataclasses.Field) -> set[str]:
+    """The words of a field's annotation, such as {"float", "None"}."""
+    said = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    return {word.strip() for word in said.split("|")}
 
 
 def _cloned(value: Any) -> Any:

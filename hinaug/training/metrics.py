@@ -122,7 +122,7 @@ def average_precision(
 def reciprocal_rank(
     ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
 ) -> np.ndarray:
-    """RR@k = 1 / (the first rank j <= k with rel_j = 1), 0 when there is none; its mean is MRR@k."""
+    """RR@k = 1 / (the first rank j <= k with rel_j = 1), 0 where none is; its mean is MRR@k."""
     rel, size = _cut(ranked, relevant, k, found)
     return np.where(np.isnan(size), np.nan, (rel / np.arange(1, k + 1)).max(1))
 

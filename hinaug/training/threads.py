@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def torch_threads(n: int | None) -> Iterator[None]:
-    """Run with n torch threads (None: as they are), and put the number back however the block ends."""
+    """Run with n torch threads; None leaves them. The number is put back however the block ends."""
     import torch
 
     before = torch.get_num_threads()

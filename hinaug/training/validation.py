@@ -1,12 +1,9 @@
-"""What is shared by methods that make choices on held-out pairs or train with torch. No torch until
-it is needed.
-"""
+"""What is shared by methods that make choices on held-out pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -16,20 +13,6 @@ from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import held_out
 from hinaug.graph.schema import EdgeType
 from hinaug.training import metrics
-
-_WATCH: ContextVar[Callable[[float], None] | None] = ContextVar("watch", default=None)
-
-
-@contextmanager
-def watched(watch: Callable[[float], None]) -> Iterator[None]:
-    """Call `watch` with each measure on validation pairs while the block runs; what it raises ends
-    the training.
-    """
-    token = _WATCH.set(watch)
-    try:
-        yield
-    finally:
-        _WATCH.reset(token)
 
 
 def seen(hin: HIN, relation: EdgeType, src: np.ndarray) -> sp.csr_array:
@@ -93,8 +76,11 @@ class Validation:
                 score(self.users[rows])[:, : self.n][:, self.among], self.k, exclude=self.seen[rows]
             )
             values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
-        value = float(np.concatenate(values).mean()) if len(self.users) else 0.0
-        watch = _WATCH.get()
-        if watch is not None:
-            watch(value)
-        return value
+        return float(np.concatenate(values).mean()) if len(self.users) else 0.0
+
+    def digest(self) -> str:
+        """A hash of what is measured: the pairs, and the targets that are ranked."""
+        digest = hashlib.sha256(f"{self.k} {self.relevant.shape} {self.among}".encode())
+        for array in (self.users, self.relevant.indptr, self.relevant.indices):
+            digest.update(np.ascontiguousarray(array, np.int64).tobytes())
+        return digest.hexdigest()

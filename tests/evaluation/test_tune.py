@@ -138,6 +138,16 @@ def test_prunes_what_learns_badly_and_keeps_the_good(split):
 
 
 @pytest.mark.filterwarnings("ignore::hinaug.evaluation.tune.EdgeWarning")
+def test_a_trial_that_diverges_is_counted_and_the_search_goes_on(split):
+    model = LightGCN(RATES, dim=8, steps=5)
+    found = hinaug.tune(model, {"lr": [0.01, 0.03, 1e38]}, split, trials=8, prune=False, rng=0)
+    rows = found.trials.to_pylist()
+    assert len(rows) == 8
+    assert {row["lr"] for row in rows if row["state"] == "diverged"} == {1e38}
+    assert found.best.lr < 1
+
+
+@pytest.mark.filterwarnings("ignore::hinaug.evaluation.tune.EdgeWarning")
 def test_the_budget_and_the_quick_form(split, aim):
     short = hinaug.tune(aim, SPACE, split, trials=10_000, seconds=0.3, rng=0)
     assert 1 <= short.trials.num_rows < 10_000

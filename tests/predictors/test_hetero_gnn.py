@@ -8,7 +8,7 @@ from hinaug.datasets import planted
 from hinaug.evaluation.evaluate import evaluate
 from hinaug.graph.hin import HIN
 from hinaug.predictors import HeteroGNN, Popularity
-from hinaug.predictors.hetero_gnn import _Graph
+from hinaug.predictors.hetero_graph import MessageGraph
 from hinaug.split.cold import cold_items
 from hinaug.split.random import random_split
 from hinaug.testing.kits import check_predictor
@@ -29,13 +29,13 @@ def test_the_contract(settings):
 def test_what_witnesses_a_held_link_leaves_with_it():
     hin = planted(20, 15, 2, rng=0)
     model = HeteroGNN(RATES, evidence=("review",), **SMALL).fit(hin, rng=0)
-    graph = _Graph(model, hin)
+    graph = model._graph(hin)
     links = hin.adjacency(RATES).sorted_indices()
     rows = np.repeat(np.arange(20), np.diff(links.indptr))
     held = np.zeros(links.nnz, bool)
     held[::3] = True
     pairs = set(zip(rows[held].tolist(), links.indices[held].tolist(), strict=True))
-    edges = graph.messages(held)[2][0]
+    edges = graph.messages(held).edges[0]
     assert not pairs & set(zip(*edges[RATES].tolist(), strict=True))
     writer = dict(zip(*edges["review", "back: wrote", "user"].tolist(), strict=True))
     about = dict(zip(*edges["review", "about", "item"].tolist(), strict=True))
@@ -93,14 +93,14 @@ def test_a_share_of_the_nodes_loses_all_links_in_a_step(monkeypatch):
     links = hin.adjacency(RATES).sorted_indices()
     rows = np.repeat(np.arange(60), np.diff(links.indptr))
     seen = []
-    messages = _Graph.messages
+    messages = MessageGraph.messages
 
     def spy(self, gone):
         if gone is not None:
             seen.append(gone)
         return messages(self, gone)
 
-    monkeypatch.setattr(_Graph, "messages", spy)
+    monkeypatch.setattr(MessageGraph, "messages", spy)
     for unseen in (0.0, 0.4):
         seen.clear()
         HeteroGNN(RATES, **SMALL | {"steps": 30}, hold=0.1, unseen=unseen).fit(hin, rng=0)
@@ -117,15 +117,16 @@ def test_a_share_of_the_nodes_loses_all_links_in_a_step(monkeypatch):
 def test_nodes_that_are_new_for_a_step_have_no_vector_of_their_own():
     hin = planted(20, 15, 2, rng=0)
     model = HeteroGNN(RATES, ids=True, **SMALL).fit(hin, rng=0)
-    network, graph = model._network(hin), _Graph(model, hin)
+    network, graph = model._network(), model._graph(hin)
     network.eval()
     given = graph.messages(None)
     new = {"user": np.arange(20) < 5, "item": np.arange(15) < 5}
     with torch.no_grad():
-        found, plain = network(graph, *given, new), network(graph, *given)
+        found = model._forward(network, graph, given, new)
+        plain = model._forward(network, graph, given)
         for type, rows in new.items():
             network.ids[f"type {type}"][torch.from_numpy(rows)] = 0
-        expected = network(graph, *given)
+        expected = model._forward(network, graph, given)
     for a, b, c in zip(found, expected, plain, strict=True):
         assert torch.equal(a, b)
         assert not torch.allclose(a, c)
@@ -139,9 +140,9 @@ def test_where_both_ends_are_of_one_type_a_new_node_loses_both_kinds_of_links(mo
     follows = ("user", "follows", "user")
     hin = HIN.from_tables({"user": {"id": ids, "age": list(range(40))}}, {follows: edges})
     seen = []
-    messages = _Graph.messages
+    messages = MessageGraph.messages
     monkeypatch.setattr(
-        _Graph, "messages", lambda self, gone: [seen.append(gone), messages(self, gone)][1]
+        MessageGraph, "messages", lambda self, gone: [seen.append(gone), messages(self, gone)][1]
     )
     HeteroGNN(follows, **SMALL | {"steps": 30}, hold=0.1, unseen=0.3).fit(hin, rng=0)
     links = hin.adjacency(follows).sorted_indices()
