@@ -1,3 +1,9 @@
-from .kits import check_entity_generator as check_entity_generator
-from .kits import check_predictor as check_predictor
-from .kits import check_relation_generator as check_relation_generator
+from .folding import check_folds_in as check_folds_in
+from .folding import check_folds_in_items as check_folds_in_items
+from .generators import check_entity_generator as check_entity_generator
+from .generators import check_generator as check_generator
+from .generators import check_relation_generator as check_relation_generator
+from .predictors import check_predictor as check_predictor
+from .saving import check_no_training_set as check_no_training_set
+from .saving import check_saving as check_saving
+from .vectors import check_vectors as check_vectors
