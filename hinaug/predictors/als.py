@@ -90,7 +90,7 @@ class ALS(FoldsIn, FoldsInItems):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         x = interactions(hin, self.relation, self.weight)
         self._check_parameters()
-        self._check_weights(x)
+        self._check_weights(x, f"column {self.weight!r}")
         xt = x.T.tocsr()
         users, items = (
             (rng.normal(size=(n, self.dim)) * 0.1 / np.sqrt(self.dim)).astype(np.float32)
@@ -116,7 +116,7 @@ class ALS(FoldsIn, FoldsInItems):
         return self._columns(hin, self._from(self._history(hin, src, self.weight)))
 
     def _fold_in(self, history: sp.csr_array, attributes: pa.Table | None) -> np.ndarray:
-        self._check_weights(history)
+        self._check_weights(history, "a history of fold_in")
         return self._from(history)
 
     def _from(self, history: sp.csr_array) -> np.ndarray:
@@ -127,7 +127,7 @@ class ALS(FoldsIn, FoldsInItems):
 
     def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
         _, links = self._fitted_links(hin, new, self.weight)
-        self._check_weights(links)
+        self._check_weights(links, f"column {self.weight!r}")
         self.items_ = np.concatenate([self.items_, self._solved(links.T.tocsr(), self.users_)])
         self.known_ = np.append(self.known_, linked_targets(links))
 
@@ -140,11 +140,9 @@ class ALS(FoldsIn, FoldsInItems):
                 f"ALS: l2 is above 0 and unobserved at least 0; got {self.l2} and {self.unobserved}"
             )
 
-    def _check_weights(self, x: sp.csr_array) -> None:
+    def _check_weights(self, x: sp.csr_array, where: str) -> None:
         if (x.data < 0).any():
-            raise ParameterError(
-                f"ALS: weights are at least 0; column {self.weight!r} has negative ones"
-            )
+            raise ParameterError(f"ALS: weights are at least 0; {where} has negative ones")
 
     def _solved(self, x: sp.csr_array, columns: np.ndarray) -> np.ndarray:
         """The factors of the rows of x, given those of its columns, to about 1e-5."""

@@ -233,7 +233,10 @@ def test_nearest_says_which_column_is_missing(places):
 
 def test_import_loads_no_torch():
     names = "ALS BSPM EASE GFCF ItemKNN KernelRidge NearestNeighbors Popularity SLIM UserKNN"
-    code = f"import sys, hinaug.predictors as p; [getattr(p, n) for n in '{names}'.split()]; print('torch' in sys.modules)"
+    code = (
+        f"import sys, hinaug.predictors as p; [getattr(p, n) for n in '{names}'.split()]; "
+        "print('torch' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 
