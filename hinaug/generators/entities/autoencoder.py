@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from hinaug.errors import ParameterError
 from hinaug.generators.entities.draws import (
@@ -19,8 +20,12 @@ from hinaug.generators.entities.draws import (
     popularity_offsets,
     rows_at_once,
 )
-from hinaug.progress import track
+from hinaug.nn.mult_vae import MultVAENetwork
 from hinaug.training.estimator import Estimator
+from hinaug.training.loop import train
+from hinaug.training.mult_vae import MultVAEEpochs, unit_rows
+
+SMALL = 10**8  # a batch of fewer multiplications is done before a second thread has woken up
 
 
 @dataclass(eq=False)
@@ -78,112 +83,89 @@ class Autoencoder(Estimator):
         columns: np.ndarray,
         blocks: Sequence[tuple[str, int]],
         rng: np.random.Generator,
+        owner: Estimator | None = None,
     ) -> Self:
-        """links: CSR [n, m] of ones. columns: encoded attributes [n, width] in `blocks`; width may
-        be 0.
+        """Train on rows of links and of columns.
+
+        Parameters
+        ----------
+        links
+            CSR [n, m] of ones, at least one a row.
+        columns
+            Encoded attributes, float32 [n, width]; width may be 0.
+        blocks
+            (kind, width) of the columns, in the words of `Columns.blocks`.
+        rng
+            The source of all randomness.
+        owner
+            The generator that is fitted, whose callbacks and checkpoints are used.
         """
-        import torch
-        from torch.nn import functional as F
-
-        from hinaug.nn.encoders import dropout, linear
-        from hinaug.training.threads import torch_threads
-
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         (n, m), width = links.shape, columns.shape[1]
-        layers = {
-            "encoder1": linear(m + width, self.hidden, random),
-            "encoder2": linear(self.hidden, 2 * self.latent, random),
-            "decoder1": linear(self.latent, self.hidden, random),
-            "decoder2": linear(self.hidden, m + width, random),
-        }
-        optimizer = torch.optim.Adam(
-            [p for layer in layers.values() for p in layer.parameters()], lr=self.lr, fused=True
+        network = MultVAENetwork(m, width, self.hidden, self.latent, random, blocks)
+        epoch = MultVAEEpochs(
+            network,
+            links,
+            columns,
+            np.arange(n),
+            rng,
+            random,
+            batch_size=self.batch,
+            lr=self.lr,
+            dropout=self.dropout,
+            kl=self.kl,
+            n_epochs=self.epochs,
         )
-        steps, step, history = self.epochs * -(-n // self.batch), 0, []
-        # a batch of few targets is done before a second thread has woken up
-        with torch_threads(1 if self.batch * (m + width) * self.hidden < 10**8 else None):
-            for _ in track(range(self.epochs), "fitting the autoencoder"):
-                order, total = rng.permutation(n), 0.0
-                for at in range(0, n, self.batch):
-                    rows = order[at : at + self.batch]
-                    x, c = torch.from_numpy(links[rows].toarray()), torch.from_numpy(columns[rows])
-                    some = torch.from_numpy(self._thinned(links[rows], rng))
-                    shown = torch.cat([some, dropout(F.normalize(c), self.dropout, random)], 1)
-                    mu, logvar = layers["encoder2"](torch.tanh(layers["encoder1"](shown))).split(
-                        self.latent, 1
-                    )
-                    z = mu + (0.5 * logvar).exp() * torch.empty_like(mu).normal_(generator=random)
-                    out = layers["decoder2"](torch.tanh(layers["decoder1"](z)))
-                    loss = -(x * out[:, :m].log_softmax(1)).sum(1)
-                    for (kind, _), said, told in zip(
-                        blocks, _parts(out[:, m:], blocks), _parts(c, blocks), strict=True
-                    ):
-                        wrong = (
-                            -told * said.log_softmax(1)
-                            if kind == "categorical"
-                            else 0.5 * (said - told).square()
-                        )
-                        loss = loss + wrong.sum(1)
-                    beta = self.kl * min(1.0, 2 * step / steps)
-                    loss = (
-                        loss + beta * 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
-                    ).mean()
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    total, step = total + float(loss.detach()) * len(rows), step + 1
-                history.append(total / n)
-        self.weights_ = {}
-        for name, layer in layers.items():
-            self.weights_[name] = layer.weight.detach().numpy().T.copy()
-            self.weights_[f"{name}_bias"] = layer.bias.detach().numpy().copy()
-        self.history_ = np.array(history)
+        trained = train(
+            owner or self,
+            network,
+            epoch,
+            epochs=self.epochs,
+            optimizers=[epoch.optimizer],
+            generators=[rng, random],
+            name="Autoencoder",
+            threads=1 if self.batch * (m + width) * self.hidden < SMALL else None,
+        )
+        self.weights_ = {name: p.numpy().copy() for name, p in network.state_dict().items()}
+        self.history_ = np.array([losses["loss"] for losses in trained.losses])
         self.offsets_ = np.zeros(m, np.float32)
         self.temperature_ = self.temperature or 1.0
         if self.temperature is None:
             self._find_temperature(links, columns, rng)
         return self
 
-    def _thinned(self, links: sp.csr_array, rng: np.random.Generator) -> np.ndarray:
-        """Unit rows [b, m] after dropout, drawn for the links alone: the zeros, nearly all of a
-        row, stay zero anyway.
-        """
-        kept = (rng.random(links.nnz) >= self.dropout) / (1 - self.dropout)
-        degree = np.diff(links.indptr)
-        data = (kept / np.sqrt(np.repeat(degree, degree))).astype(np.float32)
-        return sp.csr_array((data, links.indices, links.indptr), shape=links.shape).toarray()
-
     def posterior(self, links: sp.csr_array, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z) for rows of links, each [n, latent]."""
-        w, m = self.weights_, links.shape[1]
-        norm = np.sqrt(np.asarray(links.multiply(links).sum(axis=1)).ravel())
-        x = sp.csr_array(sp.diags_array((1 / np.maximum(norm, 1e-12)).astype(np.float32)) @ links)
-        c = columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-12)
-        hidden = np.tanh(x @ w["encoder1"][:m] + c @ w["encoder1"][m:] + w["encoder1_bias"])
-        mu, logvar = np.split(hidden @ w["encoder2"] + w["encoder2_bias"], 2, axis=1)
-        return mu, np.exp(0.5 * logvar)
+        w = self.weights_
+        length = np.linalg.norm(columns, axis=1, keepdims=True)
+        hidden = unit_rows(links) @ w["encoder_items"] + w["encoder_bias"]
+        hidden += (columns / np.maximum(length, 1e-12)) @ w["encoder_columns"]
+        out = np.tanh(hidden) @ w["posterior.weight"].T + w["posterior.bias"]
+        mean, log_variance = np.split(out, 2, axis=1)
+        return mean, np.exp(0.5 * log_variance)
 
     def logits(self, z: np.ndarray) -> np.ndarray:
         """Logits of all targets, float32 [n, m], divided by the temperature, with the offsets. Call
         it for some hundred nodes at a time.
         """
-        m = len(self.offsets_)
-        out = self._decoded(z) @ self.weights_["decoder2"][:, :m]
-        out += self.weights_["decoder2_bias"][:m]
+        items = self.weights_["decoder_items"]  # the biases are the last column
+        out = self._hidden(z) @ items[:, :-1].T
+        out += items[:, -1]
         out /= np.float32(self.temperature_)
         out += self.offsets_
         return out
 
     def attributes(self, z: np.ndarray) -> np.ndarray:
         """The columns before any draw, float32 [n, width]."""
-        m = len(self.offsets_)
-        return (
-            self._decoded(z) @ self.weights_["decoder2"][:, m:] + self.weights_["decoder2_bias"][m:]
-        )
+        if "column_head.weight" not in self.weights_:
+            return np.zeros((len(z), 0), np.float32)
+        head, bias = (self.weights_[f"column_head.{part}"] for part in ("weight", "bias"))
+        return self._hidden(z) @ head.T + bias
 
-    def _decoded(self, z: np.ndarray) -> np.ndarray:
+    def _hidden(self, z: np.ndarray) -> np.ndarray:
+        """The last hidden layer of the decoder, float32 [n, hidden]."""
         w = self.weights_
-        return np.tanh(z.astype(np.float32) @ w["decoder1"] + w["decoder1_bias"])
+        return np.tanh(z.astype(np.float32) @ w["decoder.weight"].T + w["decoder.bias"])
 
     def match_popularity(
         self, z: np.ndarray, degree: np.ndarray, counts: np.ndarray, steps: int = 15
@@ -260,7 +242,3 @@ class Coherence:
         together = profiles @ self.unit.T
         everyone = np.asarray((together * together).sum(axis=1)).ravel()
         return float(((everyone - profiles @ self.self_cosine) / (n * (n - 1))).mean())
-
-
-def _parts(rows: Any, blocks: Sequence[tuple[str, int]]) -> Sequence[Any]:
-    return rows.split([width for _, width in blocks], 1) if blocks else []

@@ -89,7 +89,7 @@ class VAE(ProfileGenerator):
         self.columns_ = Columns().fit(table)
         rows = self.columns_.encode(table, len(real.nodes))
         self.autoencoder_ = self.autoencoder.clone().fit(
-            real.links, rows, self.columns_.blocks, rng
+            real.links, rows, self.columns_.blocks, rng, owner=self
         )
         self.history_ = {"autoencoder": self.autoencoder_.history_}
         latents = self.autoencoder_.posterior(real.links, rows)

@@ -118,7 +118,7 @@ class WGAN(ProfileGenerator):
         self.targets_ = real.others
         self.columns_ = Columns().fit(table)
         rows, nothing = self.columns_.encode(table), np.zeros((table.num_rows, 0), np.float32)
-        self.autoencoder_ = self.autoencoder.clone().fit(real.links, nothing, [], rng)
+        self.autoencoder_ = self.autoencoder.clone().fit(real.links, nothing, [], rng, owner=self)
         latents, spread = self.autoencoder_.posterior(real.links, nothing)
         self.axes_ = {"spread": spread.mean(axis=0), **principal_axes(latents)}
         short = (latents - self.axes_["mean"]) @ self.axes_["axes"].T / self.axes_["scale"]
