@@ -15,9 +15,9 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-BUDGET = 2**23  # numbers of an array that are held at once
+BUDGET = 2**20  # numbers of an array that are held at once
 MOST_STEPS, MOST_HALVINGS = 30, 30
-TOLERANCE = 1e-10  # of the Newton decrement, which is twice the loss that is left to gain
+TOLERANCE = 1e-14  # of the Newton decrement, which is twice the loss that is left to gain
 
 
 @dataclass(frozen=True)
