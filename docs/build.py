@@ -38,8 +38,6 @@ HOUSE = [
     ("Text", "hinaug.features.text", None),
     ("Layers", "hinaug.nn", None),
     ("Contracts", "hinaug.training.estimator", None),
-    ("Contracts: predictors", "hinaug.predictors.base", None),
-    ("Contracts: generators", "hinaug.generators.base", None),
     ("Predictors", "hinaug.predictors", None),
     ("Generators", "hinaug.generators", None),
     ("Ensembles", "hinaug.ensembles", None),

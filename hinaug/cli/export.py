@@ -21,7 +21,6 @@ from hinaug.errors import ParameterError
 from hinaug.graph import HIN
 from hinaug.io import to_networkx, to_parquet
 
-
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -24,7 +24,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.acero as acero
 import pyarrow.compute as pc
 
 from hinaug.checks import is_number, kind
@@ -381,6 +380,8 @@ def _by_expression(rule: pc.Expression, type: Any, table: pa.Table) -> pa.Array:
 
 
 def _evaluate(rule: pc.Expression, table: pa.Table) -> pa.Array:
+    from pyarrow import acero  # it loads pandas
+
     source = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
     project = acero.Declaration("project", acero.ProjectNodeOptions([rule], ["m"]), inputs=[source])
     mask = project.to_table(use_threads=False)["m"].combine_chunks()

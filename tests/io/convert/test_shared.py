@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ RATES = ("user", "rates", "item")
 
 
 def test_without_pandas_the_error_says_what_to_install(tiny, monkeypatch):
-    real = builtins.__import__
+    real = importlib.import_module
 
     def none(name, *args, **kwargs):
         if name.split(".")[0] in ("pandas", "networkx", "torch_geometric"):
