@@ -13,6 +13,7 @@ import multiprocessing
 import pickle
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from hinaug.errors import TrainingDataWarning
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -121,7 +123,8 @@ def check_no_training_set(model: Estimator, hin: HIN, relations: Sequence[EdgeTy
 
 
 def _through_folder(model: Estimator) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingDataWarning)  # of methods that have HOLDS_DATA
         save(model, folder)
         return load(folder, classes=_classes(model))
 

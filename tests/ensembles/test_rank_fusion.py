@@ -10,7 +10,7 @@ from hinaug.ensembles.rank_fusion import ranks
 from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, NearestNeighbors, Popularity
 from hinaug.predictors.base import LinkPredictor
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
 GIVEN = {0: [9.0, 3.0, 2.0, 1.0, 1.0], 1: [0.0, 1.0, np.nan, 2.0, 3.0]}

@@ -16,7 +16,7 @@ from hinaug.errors import LeakError, NotFittedError
 from hinaug.predictors import EASE, NearestNeighbors, Popularity
 from hinaug.predictors.base import LinkPredictor
 from hinaug.split.random import random_split
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 from hinaug.training.validation import Validation
 
 RATES = ("user", "rates", "item")

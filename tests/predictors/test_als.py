@@ -9,7 +9,7 @@ from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.predictors import ALS, Popularity, als
 from hinaug.split.random import random_split
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
 

@@ -7,7 +7,7 @@ from scipy.linalg import expm
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.predictors import BSPM, GFCF, bspm
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
 

@@ -11,7 +11,7 @@ from hinaug.features.columns import Features
 from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, KernelRidge, ease
 from hinaug.split.random import random_split
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
 ABOUT = ("review", "about", "item")

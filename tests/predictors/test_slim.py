@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, SLIM, ItemKNN, slim
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
 
