@@ -59,7 +59,7 @@ def grids() -> dict[str, list[LinkPredictor]]:
         ],
         "EASE": [EASE(RATES, l2=l2) for l2 in (100.0, 200.0, 300.0, 500.0, 1000.0, 3000.0)],
         "LightGCN bpr": [
-            LightGCN(RATES, layers=n, l2=l2) for n in (2, 3) for l2 in (0.1, 0.2, 0.3)
+            LightGCN(RATES, n_layers=n, l2=l2) for n in (2, 3) for l2 in (0.1, 0.2, 0.3)
         ],
         "LightGCN softmax": [LightGCN(RATES, loss="softmax", l2=l2) for l2 in (1.0, 2.0, 3.0)],
     }
@@ -90,7 +90,7 @@ def run(
         "refit": refit,
         "fit_s": seconds,
     }
-    row |= {"steps": getattr(model, "steps_", None), "tried": len(grid), "chosen": repr(model)}
+    row |= {"epochs": getattr(model, "epochs_", None), "tried": len(grid), "chosen": repr(model)}
     if isinstance(model, Weighted):
         row["weights"] = model.weights_.round(3).tolist()
     return row, model

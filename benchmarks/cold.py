@@ -7,7 +7,7 @@ had.
 MovieLens 100K, ratings of at least 4. Features of a movie: genres, year, 64 components of the tf-idf of title and genres; the
 network also reads age, gender and occupation of the users.
 cold   a tenth of the movies lost all their links (another tenth for validation); only they are ranked. The networks hide all
-       links of a fifth of the nodes in each step ("unseen"); one row without.
+       links of a fifth of the nodes in each step ("node_dropout"); one row without.
 warm   random 80/10/10 per user; all unseen movies are ranked. The networks hide no node; one row with. LightGCN, which knows
        ids alone, stands beside.
 The networks stop by the ranking of all movies without links, valid's and test's together; choices
@@ -48,7 +48,7 @@ CONVS = ("sage", "rgcn", "hgt", "han")
 def networks(conv: str, unseen: float) -> list[LinkPredictor]:
     grid = [(lr, dropout) for lr in (0.003, 0.01) for dropout in (0.0, 0.3)]
     return [
-        HeteroGNN(MOVIE, conv=conv, columns=READS, lr=lr, dropout=d, unseen=unseen)
+        HeteroGNN(MOVIE, conv=conv, columns=READS, lr=lr, dropout=d, node_dropout=unseen)
         for lr, d in grid
     ]
 
@@ -62,7 +62,7 @@ WORDS: list[LinkPredictor] = [
     NearestNeighbors(MOVIE, column="words", centre=c) for c in (True, False)
 ]
 LIGHTGCN: list[LinkPredictor] = [
-    LightGCN(MOVIE, loss="softmax", dim=64, l2=l2) for l2 in (0.5, 1.0, 2.0, 4.0)
+    LightGCN(MOVIE, loss="softmax", embedding_dim=64, l2=l2) for l2 in (0.5, 1.0, 2.0, 4.0)
 ]
 ARMS: dict[str, dict[str, list[LinkPredictor]]] = {
     "cold": {"NearestNeighbors": WORDS, "KernelRidge": RIDGE}

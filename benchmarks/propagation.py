@@ -57,7 +57,7 @@ def methods(r: sp.csr_array) -> dict[str, Callable[..., Any]]:
     for.
     """
     n = sum(r.shape)
-    layer = BipartitePropagation(r, layers=1, combine=[0, 1])
+    layer = BipartitePropagation(r, n_layers=1, combine=[0, 1])
     half = layer.matrix
     block = sp.csr_array(
         (half.values.numpy(), half.indices.numpy(), half.indptr.numpy()), shape=r.shape

@@ -110,33 +110,35 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
     ),
     "MF": (
         MF(INTERACTS, loss="softmax", lr=0.1, l2=2.0),
-        {"lr": (0.005, 0.3, "log"), "l2": (0.1, 100.0, "log"), "dim": [64, 128, 256]},
+        {"lr": (0.005, 0.3, "log"), "l2": (0.1, 100.0, "log"), "embedding_dim": [64, 128, 256]},
     ),
     "MF-BPR": (
-        MF(INTERACTS, loss="bpr", mean_over="sources", lr=0.014, l2=0.2, steps=400),
+        MF(INTERACTS, loss="bpr", mean_over="sources", lr=0.014, l2=0.2, epochs=400),
         {
             "lr": (0.005, 0.05, "log"),
             "l2": (0.003, 30.0, "log"),
-            "dim": [64, 128, 256],
+            "embedding_dim": [64, 128, 256],
             "mean_over": MEANS,
         },
     ),
     "LightGCN": (
-        LightGCN(INTERACTS, loss="softmax", lr=0.1, l2=2.0, layers=3),
+        LightGCN(INTERACTS, loss="softmax", lr=0.1, l2=2.0, n_layers=3),
         {
             "lr": (0.02, 0.3, "log"),
             "l2": (0.1, 30.0, "log"),
-            "layers": [1, 2, 3, 4],
-            "dim": [64, 128, 256],
+            "n_layers": [1, 2, 3, 4],
+            "embedding_dim": [64, 128, 256],
         },
     ),
     "LightGCN-BPR": (
-        LightGCN(INTERACTS, loss="bpr", mean_over="sources", lr=0.014, l2=0.2, layers=3, steps=400),
+        LightGCN(
+            INTERACTS, loss="bpr", mean_over="sources", lr=0.014, l2=0.2, n_layers=3, epochs=400
+        ),
         {
             "lr": (0.005, 0.05, "log"),
             "l2": (0.001, 10.0, "log"),
-            "layers": [1, 2, 3, 4],
-            "dim": [64, 128, 256],
+            "n_layers": [1, 2, 3, 4],
+            "embedding_dim": [64, 128, 256],
             "mean_over": MEANS,
         },
     ),
@@ -148,10 +150,10 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
             mean_over="sources",
             prior="draws",
             l2=1e-4,
-            dim=64,
-            layers=3,
+            embedding_dim=64,
+            n_layers=3,
             lr=0.03,
-            steps=4000,
+            epochs=4000,
             check_every=500,
             patience=2,
         ),
@@ -162,8 +164,8 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         {
             "lr": (0.02, 0.3, "log"),
             "l2": (0.1, 30.0, "log"),
-            "layers": [1, 2, 3],
-            "dim": [64, 128, 256],
+            "n_layers": [1, 2, 3],
+            "embedding_dim": [64, 128, 256],
             "alpha": (0.3, 0.7),
             "beta": (-0.2, 0.6),
         },
@@ -173,7 +175,7 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
         {
             "lr": (0.005, 0.05, "log"),
             "l2": (0.001, 0.3, "log"),
-            "layers": [1, 2, 3],
+            "n_layers": [1, 2, 3],
             "gamma": (0.0, 0.4),
             "mean_over": MEANS,
         },
@@ -184,7 +186,7 @@ SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
             "lr": (0.02, 0.3, "log"),
             "l2": (0.1, 300.0, "log"),
             "cl": (0.003, 1.0, "log"),
-            "dim": [64, 128, 256],
+            "embedding_dim": [64, 128, 256],
         },
     ),
     "MultVAE": (
@@ -229,12 +231,12 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
         space = {"l2": [50.0, 150.0, 450.0]}
     if not big(data) or model == "MultVAE" or model not in RANDOM or not space:
         return predictor, space
-    small = type(predictor)(INTERACTS, dim=128)
+    small = type(predictor)(INTERACTS, embedding_dim=128)
     if (
         model.endswith("-BPR") or model == "XSimGCL"
     ):  # users alike, and the prior by draw: see README.md
         slow = small.clone(
-            mean_over="sources", prior="draws", lr=0.03, steps=1500, check_every=250, patience=2
+            mean_over="sources", prior="draws", lr=0.03, epochs=1500, check_every=250, patience=2
         )
         space = {"lr": (0.01, 0.05, "log"), "l2": (1e-5, 1e-2, "log")}
         if model == "XSimGCL":
@@ -242,12 +244,12 @@ def start(data: str, model: str) -> tuple[LinkPredictor, dict[str, Any]]:
                 "cl": (0.03, 1.0, "log"),
                 "eps": (0.05, 0.4, "log"),
             }
-        return (slow if model == "MF-BPR" else slow.clone(layers=3)), space | {
-            "dim": [64, 128, 256]
+        return (slow if model == "MF-BPR" else slow.clone(n_layers=3)), space | {
+            "embedding_dim": [64, 128, 256]
         }
     cosines = {"temperature": (0.05, 0.2, "log"), "lr": (0.05, 0.2, "log")}
-    if "layers" in space:
-        cosines["layers"] = [2, 3, 4]
+    if "n_layers" in space:
+        cosines["n_layers"] = [2, 3, 4]
     return small.clone(
         loss="sampled", cosine=True, power=1.0, temperature=0.1, lr=0.1, patience=3
     ), cosines

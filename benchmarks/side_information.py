@@ -45,7 +45,7 @@ from hinaug.predictors.base import LinkPredictor
 
 DATA = ["movies", "instruments", "amazon"]
 K = 20
-BPR: dict[str, Any] = {"lr": (0.005, 0.04, "log"), "l2": (0.03, 0.6, "log"), "layers": [1, 2, 3]}
+BPR: dict[str, Any] = {"lr": (0.005, 0.04, "log"), "l2": (0.03, 0.6, "log"), "n_layers": [1, 2, 3]}
 EASES: dict[str, Any] = {"l2": (10.0, 5000.0, "log")}
 
 
@@ -131,7 +131,7 @@ def splitting(data: str, hin: HIN, how: dict[str, Any], seed: int) -> Split:
 def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]:
     at = how["relation"]
     side = BPR | {"smooth": (0.0, 0.4), "feature_scale": (0.03, 1.0, "log")}
-    start = {"lr": 0.014, "l2": 0.2, "layers": 2}
+    start = {"lr": 0.014, "l2": 0.2, "n_layers": 2}
     ease = EASES | {"constant": [0.0, 0.3, 1.0], "prior_weight": (0.3, 10.0, "log")}
     if how["side"] is not None:
         ease |= {"side_weight": (0.1, 10.0, "log")}
@@ -139,10 +139,10 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
         "nearest": (NearestNeighbors(at, **how["near"]), {})
     }
     if "more" in how:  # what is strongest on amazon without its types
-        softmax = LightGCN(at, loss="softmax", lr=0.05, l2=1.0, layers=2)
+        softmax = LightGCN(at, loss="softmax", lr=0.05, l2=1.0, n_layers=2)
         near["LightGCN softmax"] = (
             softmax,
-            {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "layers": [1, 2, 3]},
+            {"lr": (0.01, 0.2, "log"), "l2": (0.3, 10.0, "log"), "n_layers": [1, 2, 3]},
         )
         near["SLIM"] = (SLIM(at), EASES | {"k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")})
     return {

@@ -30,7 +30,7 @@ class AtTen(LightGCN):
     """Stopped by NDCG@10, as RecBole is, not @20."""
 
     def _fit(self, hin: HIN, valid: pa.Table, rng: np.random.Generator) -> None:
-        self._train(hin, rng, self._setting("steps"), Validation(hin, self.relation, valid, k=10))
+        self._train(hin, rng, self._setting("epochs"), Validation(hin, self.relation, valid, k=10))
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
@@ -46,13 +46,17 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
             curve.append(epoch.value)
 
     settings = {
-        "layers": 2,
-        "steps": 400,
+        "n_layers": 2,
+        "epochs": 400,
         "check_every": 5,
         "patience": 12,
     }  # layers as RecBole; the rest are defaults
     model = AtTen(
-        RELATION, loss=asked["loss"], dim=asked["dim"], threads=asked["threads"], **settings
+        RELATION,
+        loss=asked["loss"],
+        embedding_dim=asked["dim"],
+        threads=asked["threads"],
+        **settings,
     )
     with model.training(callbacks=[after]):
         clock = Clock()

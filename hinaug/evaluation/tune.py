@@ -56,7 +56,10 @@ class Tuned:
         states = self.trials["state"].to_pylist()
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
         edge = f"; on the edge of the space: {', '.join(self.edges)}" if self.edges else ""
-        return f"{self.best!r}: NDCG@{self.k} {self.value:.4f} on valid, of {counts} trials in {self.seconds:.0f} s{edge}"
+        return (
+            f"{self.best!r}: NDCG@{self.k} {self.value:.4f} on valid, of {counts} trials in "
+            f"{self.seconds:.0f} s{edge}"
+        )
 
 
 def tune(
@@ -88,7 +91,7 @@ def tune(
     users: a trial is judged by the validation pairs of that many users (a share if it is a float),
         the same in each trial. It learns from all links: with fewer, the best strength of
         regularisation would be another.
-    quick: parameters with other values while searching, such as {"steps": 60}; `best` has its own.
+    quick: parameters with other values while searching, such as {"epochs": 60}; `best` has its own.
     prune: give up a trial whose learning curve lies under the median of the others at the same
         step. It concerns predictors that measure themselves on `valid` while they train; others
         have one value, at the end.

@@ -67,7 +67,7 @@ class PropagatedEmbeddings(Embeddings):
     Example:
         >>> from scipy.sparse import csr_array
         >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-        >>> propagate = BipartitePropagation(likes, layers=1)
+        >>> propagate = BipartitePropagation(likes, n_layers=1)
         >>> PropagatedEmbeddings(torch.ones(2, 4), torch.ones(3, 4), propagate)()[1][:, 0]
         tensor([0.8536, 1.1036, 0.5000], grad_fn=<SelectBackward0>)
     """
@@ -120,7 +120,7 @@ class ScaledEmbeddings(Embeddings):
     Example:
         >>> from scipy.sparse import csr_array
         >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-        >>> propagate = ScaledPropagation(likes, layers=1)
+        >>> propagate = ScaledPropagation(likes, n_layers=1)
         >>> ScaledEmbeddings(torch.ones(2, 4), torch.ones(3, 4), propagate)()[0].shape
         torch.Size([2, 4])
     """
@@ -190,14 +190,14 @@ class NoisyEmbeddings(Embeddings):
         layer: tuple[Tensor, Tensor] = (self.users, self.items)
         total: list[Tensor] = []
         contrasted = layer
-        for number in range(1, self.propagate.layers + 1):
+        for number in range(1, self.propagate.n_layers + 1):
             layer = self.propagate.step(*layer)
             if self.training:
                 layer = (self._noisy(layer[0]), self._noisy(layer[1]))
             total = [a + b for a, b in zip(total, layer, strict=True)] if total else list(layer)
             if number == self.contrast:
                 contrasted = layer
-        users, items = (t / self.propagate.layers for t in total)
+        users, items = (t / self.propagate.n_layers for t in total)
         if self.training:
             self.extra = self.contrast_weight * sum(
                 self._info_nce(z, x, linked)

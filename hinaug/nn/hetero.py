@@ -30,7 +30,7 @@ class HeteroEncoder(nn.Module):
         Attention Network (Wang et al., WWW 2019), each edge type taken as a metapath.
 
     Args: dims: {node type: width of its features}; 0 for none, its nodes then start alike. edges:
-        the edge types that messages go along. hidden, out: widths. layers: number of convolutions.
+        the edge types that messages go along. hidden, out: widths. n_layers: convolutions.
         heads: of attention ("hgt", "han"). generator: source of all initial weights and of dropout;
         the global random state stays as it is.
 
@@ -54,7 +54,7 @@ class HeteroEncoder(nn.Module):
         edges: Sequence[EdgeType],
         hidden: int,
         out: int,
-        layers: int = 2,
+        n_layers: int = 2,
         conv: str = "sage",
         heads: int = 2,
         dropout: float = 0.0,
@@ -79,7 +79,7 @@ class HeteroEncoder(nn.Module):
         with torch.random.fork_rng(devices=[]):  # PyG draws initial weights from the global state
             torch.manual_seed(seed)
             self.convs = nn.ModuleList(
-                _conv(conv, self.types, list(edges), hidden, heads) for _ in range(layers)
+                _conv(conv, self.types, list(edges), hidden, heads) for _ in range(n_layers)
             )
 
     def forward(
@@ -147,7 +147,7 @@ class HeteroNetwork(nn.Module):
         edges: Sequence[EdgeType],
         hidden: int,
         out: int,
-        layers: int = 2,
+        n_layers: int = 2,
         conv: str = "sage",
         heads: int = 2,
         dropout: float = 0.0,
@@ -167,7 +167,7 @@ class HeteroNetwork(nn.Module):
         )
         widths = {type: width + (hidden if type in n_ids else 0) for type, width in dims.items()}
         self.encoder = HeteroEncoder(
-            widths, edges, hidden, out, layers, conv, heads, dropout, generator=generator
+            widths, edges, hidden, out, n_layers, conv, heads, dropout, generator=generator
         )
 
     def has_ids(self, type: str) -> bool:

@@ -65,7 +65,7 @@ class BipartitePropagation(torch.nn.Module):
     Args: matrix: scipy sparse R [users, items]; its values are edge weights (say, confidences),
         ones for none. Not negative;
             repeated entries are summed.
-        layers: L, the number of propagation steps.
+        n_layers: L, the number of propagation steps.
         combine: "mean" (every w_l = 1 / (L + 1), as in the paper), or the L + 1 weights w_0, ...,
             w_L.
         dtype: of the vectors to propagate; `.to(dtype)` changes it later, at the precision of this
@@ -76,7 +76,7 @@ class BipartitePropagation(torch.nn.Module):
 
     Example:
         >>> R = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
-        >>> users, items = BipartitePropagation(R, layers=2)(torch.ones(2, 8), torch.ones(3, 8))
+        >>> users, items = BipartitePropagation(R, n_layers=2)(torch.ones(2, 8), torch.ones(3, 8))
         >>> users.shape, items.shape
         (torch.Size([2, 8]), torch.Size([3, 8]))
     """
@@ -87,23 +87,23 @@ class BipartitePropagation(torch.nn.Module):
     def __init__(
         self,
         matrix: Any,
-        layers: int = 3,
+        n_layers: int = 3,
         combine: str | Sequence[float] = "mean",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if layers < 0:
-            raise ValueError(f"layers must be 0 or more, got {layers}")
+        if n_layers < 0:
+            raise ValueError(f"n_layers must be 0 or more, got {n_layers}")
         if isinstance(combine, str):
             if combine != "mean":
-                raise ValueError(f'combine is "mean" or {layers + 1} weights, got {combine!r}')
-            combine = [1 / (layers + 1)] * (layers + 1)
-        if len(combine) != layers + 1:
+                raise ValueError(f'combine is "mean" or {n_layers + 1} weights, got {combine!r}')
+            combine = [1 / (n_layers + 1)] * (n_layers + 1)
+        if len(combine) != n_layers + 1:
             raise ValueError(
-                f"{layers} layers need {layers + 1} weights (layer 0 is the input), got "
+                f"{n_layers} layers need {n_layers + 1} weights (layer 0 is the input), got "
                 f"{len(combine)}"
             )
-        self.layers = layers
+        self.n_layers = n_layers
         self.weights = tuple(float(w) for w in combine)
         r = _weights(matrix)
         self.matrix = SparseMatrix(_normalise(r), dtype)
@@ -136,7 +136,7 @@ class BipartitePropagation(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
-        return f"layers={self.layers}, weights={tuple(round(w, 4) for w in self.weights)}"
+        return f"n_layers={self.n_layers}, weights={tuple(round(w, 4) for w in self.weights)}"
 
 
 class ScaledPropagation(torch.nn.Module):
@@ -155,7 +155,7 @@ class ScaledPropagation(torch.nn.Module):
         differentiable once.
 
     Args: matrix: scipy sparse R [users, items]; its values are edge weights, ones for none; not
-        negative. layers: L, at least 1. alpha, beta: how far a sum is shared out by the degree of
+        negative. n_layers: L, at least 1. alpha, beta: how far a sum is shared out by the degree of
         the receiver and of the sender; LightGCN has 0.5 for both. gamma: the share of the vectors
         that came in. dtype: of the vectors to propagate.
 
@@ -164,7 +164,7 @@ class ScaledPropagation(torch.nn.Module):
 
     Example:
         >>> R = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
-        >>> users, items = ScaledPropagation(R, layers=2)(torch.ones(2, 8), torch.ones(3, 8))
+        >>> users, items = ScaledPropagation(R, n_layers=2)(torch.ones(2, 8), torch.ones(3, 8))
         >>> users.shape, items.shape
         (torch.Size([2, 8]), torch.Size([3, 8]))
     """
@@ -177,16 +177,16 @@ class ScaledPropagation(torch.nn.Module):
     def __init__(
         self,
         matrix: Any,
-        layers: int = 2,
+        n_layers: int = 2,
         alpha: float = 0.6,
         beta: float = -0.1,
         gamma: float = 0.2,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"layers must be 1 or more, got {layers}")
-        self.layers, self.alpha, self.beta, self.gamma = layers, alpha, beta, gamma
+        if n_layers < 1:
+            raise ValueError(f"n_layers must be 1 or more, got {n_layers}")
+        self.n_layers, self.alpha, self.beta, self.gamma = n_layers, alpha, beta, gamma
         r = _weights(matrix)
         self.matrix = SparseMatrix(r, dtype)
         for side, axis in (("user", 1), ("item", 0)):
@@ -196,9 +196,9 @@ class ScaledPropagation(torch.nn.Module):
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Users [n, d] and items [m, d] -> the same shapes, after all layers."""
-        share = (1 - self.gamma) / self.layers
+        share = (1 - self.gamma) / self.n_layers
         out_users, out_items = self.gamma * users, self.gamma * items
-        for _ in range(self.layers):
+        for _ in range(self.n_layers):
             from_users, from_items = (
                 F.normalize(users) * self.user_in,
                 F.normalize(items) * self.item_in,
@@ -215,10 +215,10 @@ class ScaledPropagation(torch.nn.Module):
         r and the own vector e then comes to gamma e + (sum r)^-alpha r @ messages, the others as
         they are. Without a gradient.
         """
-        share = (1 - self.gamma) / self.layers
+        share = (1 - self.gamma) / self.n_layers
         with torch.no_grad():
             sent_users, sent_items = torch.zeros_like(users), torch.zeros_like(items)
-            for _ in range(self.layers):
+            for _ in range(self.n_layers):
                 from_users, from_items = (
                     F.normalize(users) * self.user_in,
                     F.normalize(items) * self.item_in,
@@ -232,7 +232,8 @@ class ScaledPropagation(torch.nn.Module):
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
         return (
-            f"layers={self.layers}, alpha={self.alpha:g}, beta={self.beta:g}, gamma={self.gamma:g}"
+            f"n_layers={self.n_layers}, alpha={self.alpha:g}, beta={self.beta:g}, "
+            f"gamma={self.gamma:g}"
         )
 
 

@@ -18,3 +18,4 @@ from .base import FoldsIn as FoldsIn
 from .base import FoldsInItems as FoldsInItems
 from .base import HasVectors as HasVectors
 from .base import LinkPredictor as LinkPredictor
+from .fold_in import choose_fold_in_l2 as choose_fold_in_l2

@@ -32,7 +32,7 @@ from hinaug.training.objectives import (
 )
 from hinaug.training.validation import Validation
 
-SMALL = 50_000_000  # links x dim below which a second thread costs more than it gives
+SMALL = 50_000_000  # links x embedding_dim below which a second thread costs more than it gives
 
 
 @dataclass(eq=False)
@@ -55,16 +55,17 @@ class EmbeddingPredictor(LinkPredictor):
     temperature: of the softmaxes; None takes 1, or 0.1 for cosines.
     mean_over: "links", or "sources": the mean over sources of the mean over their links, as where
         batches draw a source first and then a link of it.
-    dim: width of the embeddings. lr: of Adam. l2: the precision of a normal prior on every
-        parameter, l2 / (2 n_links) |E|^2.
+    embedding_dim: width of the embeddings. lr: of Adam.
+    l2: the precision of a normal prior on every parameter, l2 / (2 n_links) |E|^2.
     prior: "nodes", as just said, or for "bpr" "draws": l2 / 2 times the mean of |e_u|^2 + |e_i|^2 +
         |e_j|^2 over what the loss draws (the negatives by their mean, 1 / targets each), so that
         popular nodes are held shorter; l2 None is 1e-4 then. BPR as published code has it is
         mean_over="sources", prior="draws".
-    steps: at most; None takes the default of the loss, as for lr and l2.
-    check_every, patience: with `valid`, NDCG@20 is measured every `check_every` steps, training
+    epochs: at most, each one step over all links; None takes the default of the loss, as for lr and
+        l2.
+    check_every, patience: with `valid`, NDCG@20 is measured every `check_every` epochs, training
         ends when `patience` measures in a row bring nothing new, and the best embeddings are kept.
-        `refit` then trains for as many steps.
+        `refit` then trains for as many epochs.
     weight: a numeric edge column as weights of the links; "confidence" weighs generated edges by
         what they say.
     threads: of torch. None takes one where the graph is small, since a second would spin for
@@ -72,16 +73,16 @@ class EmbeddingPredictor(LinkPredictor):
     device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU
         either way.
 
-    Learned: final vectors `users_`, `items_`; `steps_`; `curve_`, the measures on `valid`.
+    Learned: final vectors `users_`, `items_`; `epochs_`; `curve_`, the measures on `valid`.
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {}
 
     loss: str = "bpr"
-    dim: int = 128
+    embedding_dim: int = 128
     lr: float | None = None
     l2: float | None = None
-    steps: int | None = None
+    epochs: int | None = None
     cosine: bool = False
     temperature: float | None = None
     negatives: int = 2048
@@ -106,7 +107,7 @@ class EmbeddingPredictor(LinkPredictor):
         measure = (
             None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
         )
-        self._train(hin, rng, self._setting("steps"), measure)
+        self._train(hin, rng, self._setting("epochs"), measure)
 
     def _check_settings(self) -> None:
         who = type(self).__name__
@@ -122,7 +123,7 @@ class EmbeddingPredictor(LinkPredictor):
                     asked=value,
                     there=allowed,
                 )
-        for name in ("dim", "check_every", "patience", "steps", "negatives"):
+        for name in ("embedding_dim", "check_every", "patience", "epochs", "negatives"):
             value = self._setting(name)
             if value < 1:
                 raise ParameterError(f"{who}: {name}={value!r}; at least 1", asked=value)
@@ -151,7 +152,7 @@ class EmbeddingPredictor(LinkPredictor):
                 )
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
-        self._train(hin, rng, self.steps_, None)
+        self._train(hin, rng, self.epochs_, None)
 
     def _setting(self, name: str) -> Any:
         given = getattr(self, name)
@@ -173,7 +174,7 @@ class EmbeddingPredictor(LinkPredictor):
         return Cosine(softmax) if self.cosine else softmax
 
     def _train(
-        self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None
+        self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
         network = self._network(hin, links, rng)
@@ -198,17 +199,17 @@ class EmbeddingPredictor(LinkPredictor):
             self,
             network,
             epoch,
-            epochs=steps,
+            epochs=epochs,
             optimizers=[adam],
             generators=[rng, *network.generators()],
             measure=value if measure is not None else None,
             check_every=self.check_every,
             patience=self.patience,
             identity=[] if measure is None else [measure.digest()],
-            threads=self.threads or (1 if links.nnz * self.dim < SMALL else None),
+            threads=self.threads or (1 if links.nnz * self.embedding_dim < SMALL else None),
             device=self.device,
         )
-        self.steps_, self.curve_ = trained.epochs, trained.curve
+        self.epochs_, self.curve_ = trained.epochs, trained.curve
         self.users_, self.items_ = _final(network)
         self.known_src_ = np.diff(links.indptr) > 0
         self.known_dst_ = np.bincount(links.indices, minlength=links.shape[1]) > 0
@@ -234,7 +235,7 @@ class EmbeddingPredictor(LinkPredictor):
         """For subclasses that keep more of the network than the final vectors."""
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of the fitted sources [n, dim] and targets [m, dim]; 0 for one without links."""
+        """Vectors of the fitted sources [n, d] and targets [m, d]; 0 for one without links."""
         self._check_fitted()
         return (
             np.where(self.known_src_[:, None], self.users_, np.float32(0)),
@@ -244,9 +245,9 @@ class EmbeddingPredictor(LinkPredictor):
     def _start(
         self, links: sp.csr_array, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Initial embeddings of sources [n, dim] and targets [m, dim], normal with deviation .1."""
+        """Initial embeddings of sources [n, d] and targets [m, d], normal with deviation .1."""
         users, items = (
-            torch.from_numpy(0.1 * rng.standard_normal((n, self.dim), np.float32))
+            torch.from_numpy(0.1 * rng.standard_normal((n, self.embedding_dim), np.float32))
             for n in links.shape
         )
         return users, items

@@ -83,10 +83,10 @@ class FoldedEmbeddings(FoldsIn, FoldsInItems, EmbeddingPredictor):
             )
 
     def _offset(self, links: sp.csr_array, sent: np.ndarray | None) -> np.ndarray:
-        """What neighbours send to new nodes [k, dim]: b in z = a e + b."""
+        """What neighbours send to new nodes [k, d]: b in z = a e + b."""
         total = np.asarray(links.sum(axis=1), np.float64).ravel()
         if sent is None:
-            return np.zeros((len(total), self.dim))
+            return np.zeros((len(total), self.embedding_dim))
         scale = np.power(total, self._degree_power(), out=np.zeros_like(total), where=total > 0)
         return scale[:, None] * (links @ sent.astype(np.float64))
 

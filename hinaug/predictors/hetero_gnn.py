@@ -40,33 +40,31 @@ class HeteroGNN(LinkPredictor):
     directions. Nothing is learned for a single node unless `ids` asks for it, so users and items
     that came later are scored from the graph at hand.
 
-    In each step a share `hold` of the links, drawn anew, leaves the graph that messages go along,
-    and these are what is
-    predicted: a model that hears from the very link that it predicts would learn to copy. What
-        witnesses a held link
-    leaves with it: the edges of `evidence` nodes, and the pair under any other edge type. A share
-        `unseen` of the nodes at
-    each end is new for the step: it loses all such links, what witnesses them, and its vector of
-    `ids`. So the network learns what to make of a user or an item that has none, which hardly
-    happens otherwise (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems",
-    NeurIPS 2017). Take 0 where all that is ranked has links: `benchmarks/README.md` has what it
-    brings and costs.
+    In each step a share `edge_holdout` of the links, drawn anew, leaves the graph that messages go
+    along, and these are what is predicted: a model that hears from the very link that it predicts
+    would learn to copy. What witnesses a held link leaves with it: the edges of `evidence` nodes,
+    and the pair under any other edge type. A share `node_dropout` of the nodes at each end is new
+    for the step: it loses all such links, what witnesses them, and its vector of `ids`. So the
+    network learns what to make of a user or an item that has none, which hardly happens otherwise
+    (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems", NeurIPS 2017). Take
+    0 where all that is ranked has links: `benchmarks/README.md` has what it brings and costs.
 
     conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable
         column of every type.
     evidence: node types that witness a link, such as ("review",).
     ids: learned vectors for the nodes of the two ends beside all else, with l2 on them; nodes that
         came later have none.
-    loss: "softmax" over all targets, or "bpr". hidden, dim, layers, heads, dropout: of the network.
-    batch: None trains on the whole graph at each step. A number takes so many links a step, with
-        `fanout` neighbours of each node and edge type drawn anew in each layer: for graphs that do
-        not fit. An epoch is then links / batch steps.
-    steps, lr, l2, check_every, patience, threads: as in `LightGCN`; l2 counts the ids alone.
+    loss: "softmax" over all targets, or "bpr".
+    hidden, embedding_dim, n_layers, heads, dropout: of the network.
+    batch_size: None trains on the whole graph, one step an epoch. A number takes so many links a
+        step, with `fanout` neighbours of each node and edge type drawn anew in each layer: for
+        graphs that do not fit. An epoch is then links / batch_size steps; take fewer epochs.
+    epochs, lr, l2, check_every, patience, threads: as in `LightGCN`; l2 counts the ids alone.
         device: None takes a GPU, where sums are added up in any order: two fits with one seed then
         differ in the last digits.
 
-    Learned: `weights_`, `features_`, `steps_`, `curve_`. NaN for a source and a target that say
-    nothing: no column and no edge.
+    Learned: `weights_`, the state of `hinaug.nn.HeteroNetwork`; `features_`, `epochs_`, `curve_`.
+    NaN for a source and a target that say nothing: no column and no edge.
     """
 
     NO_FOLD_IN: ClassVar[str] = (
@@ -81,15 +79,15 @@ class HeteroGNN(LinkPredictor):
     ids: bool = False
     loss: str = "softmax"
     hidden: int = 64
-    dim: int = 64
-    layers: int = 2
+    embedding_dim: int = 64
+    n_layers: int = 2
     heads: int = 2
     dropout: float = 0.0
-    hold: float = 0.3
-    unseen: float = 0.2
-    batch: int | None = None
+    edge_holdout: float = 0.3
+    node_dropout: float = 0.2
+    batch_size: int | None = None
     fanout: int = 10
-    steps: int = 300
+    epochs: int = 300
     lr: float = 0.01
     l2: float = 1.0
     check_every: int = 10
@@ -98,22 +96,21 @@ class HeteroGNN(LinkPredictor):
     device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        within = 0 < self.hold < 1 and 0 <= self.unseen < 1
+        within = 0 < self.edge_holdout < 1 and 0 <= self.node_dropout < 1
         if self.conv not in CONVS or self.loss not in ("softmax", "bpr") or not within:
             raise ParameterError(
-                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', hold above 0 and "
-                "unseen from 0, both below 1; "
-                f"got {self!r}"
+                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', "
+                f"edge_holdout above 0 and node_dropout from 0, both below 1; got {self!r}"
             )
         if hin.n(self.relation) == 0:
             raise ParameterError(f"HeteroGNN: there are no {self.relation} links to learn from")
         measure = (
             None if valid is None or not valid.num_rows else Validation(hin, self.relation, valid)
         )
-        self._train(hin, rng, self.steps, measure)
+        self._train(hin, rng, self.epochs, measure)
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
-        self._train(hin, rng, self.steps_, None)
+        self._train(hin, rng, self.epochs_, None)
 
     def _threads(self, hin: HIN) -> int | None:
         return self.threads or (1 if sum(map(hin.n, hin.edges)) * self.hidden < SMALL else None)
@@ -121,32 +118,33 @@ class HeteroGNN(LinkPredictor):
     # ---- training --------------------------------------------------------------------------------
 
     def _train(
-        self, hin: HIN, rng: np.random.Generator, steps: int, measure: Validation | None
+        self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None
     ) -> None:
         self.features_ = {
             t: Features(t, list(c)).fit(hin) for t, c in self._usable(hin).items() if c
         }
         self.edges_ = both_ways(hin.edges)
         graph = self._graph(hin)
-        self.centre_ = {t: x.mean(axis=0) for t, x in graph.degrees.items() if len(x)}
-        self.scale_ = {
-            t: np.maximum(x.std(axis=0), 0.1) for t, x in graph.degrees.items() if len(x)
-        }
-        everything = graph.messages(None)
-        self.dims_ = {t: x.shape[1] for t, x in self._inputs(graph, everything).items()}
+        self._learn_scales(graph)
         self.seed_ = int(rng.integers(2**62))
         links = BPR(hin.adjacency(self.relation), rng)
         network = self._network()
         adam = torch.optim.Adam(network.parameters(), lr=self.lr)
 
-        def epoch(number: int) -> dict[str, Tensor]:
+        n_links = len(links.src)
+        n_steps = 1 if self.batch_size is None else -(-n_links // self.batch_size)
+
+        def step() -> Tensor:
             adam.zero_grad()
             loss = self._loss(network, graph, links, rng)
             for table in network.ids.values():
-                loss = loss + self.l2 / 2 / len(links.src) * table.square().sum()
+                loss = loss + self.l2 / 2 / n_links * table.square().sum()
             loss.backward()
             adam.step()
-            return {"loss": loss}
+            return loss.detach()
+
+        def epoch(number: int) -> dict[str, Tensor]:
+            return {"loss": torch.stack([step() for _ in range(n_steps)]).mean()}
 
         def value() -> float:
             assert measure is not None
@@ -156,7 +154,7 @@ class HeteroGNN(LinkPredictor):
             self,
             network,
             epoch,
-            epochs=steps,
+            epochs=epochs,
             optimizers=[adam],
             generators=[rng, network.generator],
             measure=value if measure is not None else None,
@@ -167,8 +165,16 @@ class HeteroGNN(LinkPredictor):
             threads=self._threads(hin),
             device=self.device,
         )
-        self.steps_, self.curve_ = trained.epochs, trained.curve
+        self.epochs_, self.curve_ = trained.epochs, trained.curve
         self.weights_ = _arrays(network)
+
+    def _learn_scales(self, graph: MessageGraph) -> None:
+        """Mean and deviation of the degrees of each type, and the widths of the inputs."""
+        degrees = {t: x for t, x in graph.degrees.items() if len(x)}
+        self.centre_ = {t: x.mean(axis=0) for t, x in degrees.items()}
+        self.scale_ = {t: np.maximum(x.std(axis=0), 0.1) for t, x in degrees.items()}
+        inputs = self._inputs(graph, graph.messages(None))
+        self.dims_ = {t: x.shape[1] for t, x in inputs.items()}
 
     def _loss(
         self,
@@ -179,15 +185,17 @@ class HeteroGNN(LinkPredictor):
     ) -> Tensor:
         """The loss of one step: links drawn anew leave the graph, and the rest predicts them."""
         n = len(links.src)
-        size = max(1, min(self.batch or round(self.hold * n), n - 1)) if n > 1 else 1
+        size = max(1, min(self.batch_size or round(self.edge_holdout * n), n - 1)) if n > 1 else 1
         held = np.zeros(n, bool)
         held[rng.choice(n, size, replace=False)] = True
         source, _, target = self.relation
-        new = {t: rng.random(graph.n[t]) < self.unseen for t in dict.fromkeys((source, target))}
+        new = {
+            t: rng.random(graph.n[t]) < self.node_dropout for t in dict.fromkeys((source, target))
+        }
         gone = held | new[source][links.src] | new[target][links.pos]
         share = links.share.numpy()[held]
         src, pos, neg = links.src[held], links.pos[held], links.negatives()[held]
-        if self.batch is None:
+        if self.batch_size is None:
             messages = graph.messages(gone)
         else:
             users, src = np.unique(src, return_inverse=True)
@@ -269,8 +277,8 @@ class HeteroGNN(LinkPredictor):
             self.dims_,
             self.edges_,
             self.hidden,
-            self.dim,
-            self.layers,
+            self.embedding_dim,
+            self.n_layers,
             self.conv,
             self.heads,
             self.dropout,
@@ -281,7 +289,7 @@ class HeteroGNN(LinkPredictor):
     def _graph(self, hin: HIN) -> MessageGraph:
         ends = {self.relation[0]: self.src_ids_, self.relation[2]: self.dst_ids_}
         return MessageGraph(
-            hin, self.relation, self.edges_, self.features_, ends, self.evidence, self.layers
+            hin, self.relation, self.edges_, self.features_, ends, self.evidence, self.n_layers
         )
 
     def _usable(self, hin: HIN) -> Mapping[str, Sequence[Any]]:

@@ -26,26 +26,26 @@ class LightGCN(FoldedEmbeddings):
     Embeddings E of sources and targets are propagated over the links
     (`hinaug.nn.BipartitePropagation`),
 
-        z = mean over l = 0..layers of A^l E,      score(u, i) = <z_u, z_i>,
+        z = mean over l = 0..n_layers of A^l E,      score(u, i) = <z_u, z_i>,
 
-    and minimise, with Adam and all links at every step,
+    and minimise, with Adam and all links at every step, which is an epoch,
 
         mean over links (u, i) of loss(u, i) + l2 / (2 n_links) |E|^2.
 
     loss: "bpr", "softmax" or "sampled", see `EmbeddingPredictor`. Tune them: none wins everywhere.
         "sampled" is for catalogues whose whole softmax costs too much.
-    layers, lr, l2, steps: None takes 2, 0.014, 0.2, 240 for "bpr" and 3, 0.1, 2.0, 150 for the
+    n_layers, lr, l2, epochs: None takes 2, 0.014, 0.2, 240 for "bpr" and 3, 0.1, 2.0, 150 for the
         softmaxes. For "bpr" a third layer helps where links are few and hurts where they are many.
         l2 is the precision of a normal prior on E and matters most. As the prior counts each
         embedding once, however many links it has, one value served MovieLens 100K, thinned or
         whole; the larger the graph, the less of it: with "bpr" 0.03 on lastfm, 0.004 on gowalla,
-        and there three layers, lr 0.03 and a thousand steps. Tune it by factors of three.
+        and there three layers, lr 0.03 and a thousand epochs. Tune it by factors of three.
     mean_over, prior: with "bpr", "sources" lifted LightGCN and MF by 5 % on held-out links of
         MovieLens 1M, where some users have many times the links of others, and changed nothing on
         lastfm. On gowalla LightGCN passes its published figures with "sources", "draws", l2 1e-4,
-        three layers, dim 128, lr 0.03 and 2,000 steps, and comes within .003 of them with the
-        published dim of 64. Measure rarely where learning is that slow: the curve is noisy, and
-        four measures without a gain, 50 steps apart, ended it at half of that. On lastfm "draws"
+        three layers, embedding_dim 128, lr 0.03 and 2,000 epochs, and comes within .003 of them
+        with the published 64. Measure rarely where learning is that slow: the curve is noisy, and
+        four measures without a gain, 50 epochs apart, ended it at half of that. On lastfm "draws"
         lost.
     temperature: together with l2 it is one knob too many: leave it at 1, but for cosines.
     weight: the weights count in the propagation and in the loss.
@@ -63,18 +63,19 @@ class LightGCN(FoldedEmbeddings):
         features, where 1 lost 13 to 25 %. Tune it, from 0.03 to 1.
     Features are made of the graph that `fit` is given, so that no held-out review is in a mean.
 
-    Learned: final embeddings `users_`, `items_`; `steps_`; `curve_`, the measures on `valid`.
-    Transductive: NaN for what had no link at fit time. A step costs O(links x dim) for "bpr" and
-    O(sources x targets x dim) for "softmax"; memory O((sources + targets) x dim + links).
+    Learned: final embeddings `users_`, `items_`; `epochs_`; `curve_`, the measures on `valid`.
+    Transductive: NaN for what had no link at fit time, unless it is folded in. An epoch costs
+    O(links x d) for "bpr" and O(sources x targets x d) for "softmax"; memory O((sources + targets)
+    x d + links).
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "bpr": {"layers": 2, "lr": 0.014, "l2": 0.2, "steps": 240},
-        "softmax": {"layers": 3, "lr": 0.1, "l2": 2.0, "steps": 150},
-        "sampled": {"layers": 3, "lr": 0.1, "l2": 2.0, "steps": 150},
+        "bpr": {"n_layers": 2, "lr": 0.014, "l2": 0.2, "epochs": 240},
+        "softmax": {"n_layers": 3, "lr": 0.1, "l2": 2.0, "epochs": 150},
+        "sampled": {"n_layers": 3, "lr": 0.1, "l2": 2.0, "epochs": 150},
     }
 
-    layers: int | None = None
+    n_layers: int | None = None
     features: Sequence[Source] = ()
     source_features: Sequence[Source] = ()
     smooth: float = 0.15
@@ -87,7 +88,7 @@ class LightGCN(FoldedEmbeddings):
         ]
         return PropagatedEmbeddings(
             *self._start(links, rng),
-            BipartitePropagation(links, self._setting("layers")),
+            BipartitePropagation(links, self._setting("n_layers")),
             None if sides[1] is None else torch.from_numpy(sides[1]),
             self.feature_scale,
             near,

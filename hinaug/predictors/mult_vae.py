@@ -41,9 +41,9 @@ class MultVAE(FoldsIn):
     features: what to read of the sources beside their links, see `PrincipalAxes`, such as ["age",
         ("review", "x")]: a mean text vector says something of a source with few links. They are
         read from the graph that is scored, projected as at fit time.
-    epochs, batch, lr: of Adam. check_every, patience: in epochs; with `valid`, training ends when
-        `patience` measures of NDCG@20 in a row bring nothing new, and the best weights are kept;
-        `refit` then trains for as many epochs.
+    epochs, batch_size, lr: of Adam. check_every, patience: with `valid`, NDCG@20 is measured every
+        `check_every` epochs, training ends when `patience` measures in a row bring nothing new, and
+        the best weights are kept; `refit` then trains for as many epochs.
     weight: a numeric edge column as the values of x; "confidence" weighs generated edges by what
         they say.
     device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU.
@@ -62,7 +62,7 @@ class MultVAE(FoldsIn):
     dropout: float = 0.5
     features: Sequence[Source] = ()
     epochs: int = 200
-    batch: int = 256
+    batch_size: int = 256
     lr: float = 1e-3
     check_every: int = 5
     patience: int = 5
@@ -70,7 +70,7 @@ class MultVAE(FoldsIn):
     device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        for name in ("latent", "hidden", "epochs", "batch", "check_every", "patience"):
+        for name in ("latent", "hidden", "epochs", "batch_size", "check_every", "patience"):
             if getattr(self, name) < 1:
                 raise ParameterError(f"MultVAE: {name}={getattr(self, name)!r}; at least 1")
         if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
@@ -104,7 +104,7 @@ class MultVAE(FoldsIn):
             np.flatnonzero(np.diff(links.indptr)),
             rng,
             random,
-            batch_size=self.batch,
+            batch_size=self.batch_size,
             lr=self.lr,
             dropout=self.dropout,
             kl=self.kl,
@@ -116,7 +116,7 @@ class MultVAE(FoldsIn):
             self.weights_ = _arrays(network)
             return measure(lambda src: self._logits(links[src], epoch.unit_columns[src]))
 
-        work = self.batch * (n_targets + features.shape[1]) * self.hidden
+        work = self.batch_size * (n_targets + features.shape[1]) * self.hidden
         trained = train(
             self,
             network,

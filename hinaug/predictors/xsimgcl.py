@@ -22,8 +22,8 @@ class XSimGCL(EmbeddingPredictor):
 
     While training, every layer gets noise of length `eps` in the orthant of its vectors,
 
-        x_l = A x_{l-1} + eps sign(A x_{l-1}) * noise / |noise|,      z = mean over l = 1..layers of
-        x_l,
+        x_l = A x_{l-1} + eps sign(A x_{l-1}) * noise / |noise|,
+        z = mean over l = 1..n_layers of x_l,
 
     and a node's final vector has to find its own vector at layer `contrast` among those of other
     nodes (InfoNCE):
@@ -34,20 +34,19 @@ class XSimGCL(EmbeddingPredictor):
     The contrast spreads vectors evenly over the sphere, which helps what is rare. Without noise for
     scores.
 
-    layers, eps, contrast, cl, tau: 3, 0.1, 1, 0.1, 0.15: between the authors' settings for their
+    n_layers, eps, contrast, cl, tau: 3, 0.1, 1, 0.1, 0.15: between the authors' settings for their
         three data sets; cl is the one to tune. On gowalla cl 0.2 and eps 0.2 were best on held-out
-        links, with "bpr", mean_over="sources", prior="draws", lr 0.03 and 1,000 steps.
+        links, with "bpr", mean_over="sources", prior="draws", lr 0.03 and 1,000 epochs.
     sample: nodes of each side that are contrasted in a step, drawn anew; all of them would cost
-        O(nodes^2 x dim). The authors contrast those of a batch of 2,048 links.
-    Other fields as in `EmbeddingPredictor`; lr, l2, steps: None takes 0.014, 0.2, 300 for "bpr" and
-    0.05, 2.0, 150 for
-    the softmaxes. Transductive: NaN for what had no link at fit time.
+        O(nodes^2 x d). The authors contrast those of a batch of 2,048 links.
+    Other fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.014, 0.2, 300 for "bpr"
+    and 0.05, 2.0, 150 for the softmaxes. Transductive: NaN for what had no link at fit time.
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "bpr": {"lr": 0.014, "l2": 0.2, "steps": 300},
-        "softmax": {"lr": 0.05, "l2": 2.0, "steps": 150},
-        "sampled": {"lr": 0.05, "l2": 2.0, "steps": 150},
+        "bpr": {"lr": 0.014, "l2": 0.2, "epochs": 300},
+        "softmax": {"lr": 0.05, "l2": 2.0, "epochs": 150},
+        "sampled": {"lr": 0.05, "l2": 2.0, "epochs": 150},
     }
 
     NO_FOLD_IN: ClassVar[str] = (
@@ -55,7 +54,7 @@ class XSimGCL(EmbeddingPredictor):
     )
     NO_FOLD_IN_ITEMS: ClassVar[str] = NO_FOLD_IN
 
-    layers: int = 3
+    n_layers: int = 3
     eps: float = 0.1
     contrast: int = 1
     cl: float = 0.1
@@ -63,17 +62,17 @@ class XSimGCL(EmbeddingPredictor):
     sample: int = 2048
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
-        if not 1 <= self.contrast <= self.layers:
+        if not 1 <= self.contrast <= self.n_layers:
             raise ParameterError(
-                f"XSimGCL: contrast={self.contrast!r}: a layer from 1 to layers={self.layers!r}, "
-                "to set against the final vectors"
+                f"XSimGCL: contrast={self.contrast!r}: a layer from 1 to "
+                f"n_layers={self.n_layers!r}, to set against the final vectors"
             )
         start = self._start(links, rng)
         counts = (np.diff(links.indptr), np.bincount(links.indices, minlength=links.shape[1]))
         users, items = (torch.from_numpy(np.flatnonzero(c)) for c in counts)
         return NoisyEmbeddings(
             *start,
-            BipartitePropagation(links, self.layers),
+            BipartitePropagation(links, self.n_layers),
             torch.Generator().manual_seed(int(rng.integers(2**62))),
             eps=self.eps,
             contrast=self.contrast,

@@ -957,7 +957,7 @@ def test_names():
     with pytest.raises(ValueError, match=r"ItemKNN\.k=3"):
         given.check()
     assert Settings(["weight=null"]).make(EASE, RATES).weight is None
-    for text in ("steps=1.5", "steps=true", "dim=[1]"):
+    for text in ("epochs=1.5", "epochs=true", "embedding_dim=[1]"):
         with pytest.raises(ValueError, match="LightGCN"):
             Settings([text]).make(LightGCN, RATES)
 

@@ -248,7 +248,10 @@ def test_items_that_nobody_had_are_mixed_by_how_they_rank_among_themselves():
     """
     split = cold_items(planted(150, 80, rng=1), RATES, evidence=["review"], rng=0)
     model = Weighted(
-        [Popularity(RATES), HeteroGNN(RATES, evidence=("review",), hidden=16, dim=16, steps=60)]
+        [
+            Popularity(RATES),
+            HeteroGNN(RATES, evidence=("review",), hidden=16, embedding_dim=16, epochs=60),
+        ]
     )
     model.fit(split.train, valid=split.valid, rng=0)
     assert model.weights_[1] == 1

@@ -124,7 +124,7 @@ def test_a_killed_search_ends_as_if_it_had_not_been(split, aim, tmp_path):
 
 
 def test_prunes_what_learns_badly_and_keeps_the_good(split):
-    model = LightGCN(RATES, dim=16, steps=60, check_every=5, patience=12)
+    model = LightGCN(RATES, embedding_dim=16, epochs=60, check_every=5, patience=12)
     space = {"lr": [1e-6, 0.01, 0.03], "l2": (0.05, 0.5, "log")}
     found = hinaug.tune(model, space, split, trials=14, rng=0)
     states = found.trials["state"].to_pylist()
@@ -139,7 +139,7 @@ def test_prunes_what_learns_badly_and_keeps_the_good(split):
 
 @pytest.mark.filterwarnings("ignore::hinaug.evaluation.tune.EdgeWarning")
 def test_a_trial_that_diverges_is_counted_and_the_search_goes_on(split):
-    model = LightGCN(RATES, dim=8, steps=5)
+    model = LightGCN(RATES, embedding_dim=8, epochs=5)
     found = hinaug.tune(model, {"lr": [0.01, 0.03, 1e38]}, split, trials=8, prune=False, rng=0)
     rows = found.trials.to_pylist()
     assert len(rows) == 8

@@ -41,7 +41,7 @@ def dense_oracle(r, x, weights):
 def test_by_hand():
     # user 0 has items 0 and 1, user 1 has item 1: degrees 2, 1 | 1, 2
     r = sp.csr_array(np.array([[1.0, 1.0], [0.0, 1.0]]))
-    users, items = BipartitePropagation(r, layers=1, combine=[0, 1])(
+    users, items = BipartitePropagation(r, n_layers=1, combine=[0, 1])(
         torch.tensor([[1.0], [2.0]]), torch.tensor([[4.0], [6.0]])
     )
     np.testing.assert_allclose(users, [[4 / 2**0.5 + 6 / 2], [6 / 2**0.5]], rtol=1e-6)
@@ -81,7 +81,7 @@ def test_equals_pyg_lgconv_in_value_and_gradient(weighted, dtype):
         N_USERS + N_ITEMS, 3, generator=torch.Generator().manual_seed(1), dtype=dtype
     )
     results = []
-    propagate = BipartitePropagation(r, layers=3, dtype=dtype)
+    propagate = BipartitePropagation(r, n_layers=3, dtype=dtype)
     for f in (lambda u, i: torch.cat(propagate(u, i)), pyg):
         users, items = inputs(dtype=dtype)
         out = f(users, items)
@@ -94,14 +94,14 @@ def test_equals_pyg_lgconv_in_value_and_gradient(weighted, dtype):
 @pytest.mark.parametrize("combine", ["mean", [0.1, 0.0, 0.9]])
 def test_gradcheck(combine):
     propagate = BipartitePropagation(
-        bipartite(True), layers=2, combine=combine, dtype=torch.float64
+        bipartite(True), n_layers=2, combine=combine, dtype=torch.float64
     )
     assert gradcheck(propagate, inputs(2))
     assert gradcheck(propagate.step, inputs(2))
 
 
 def test_steps_make_up_the_whole():
-    propagate = BipartitePropagation(bipartite(True), layers=2, dtype=torch.float64)
+    propagate = BipartitePropagation(bipartite(True), n_layers=2, dtype=torch.float64)
     layer = inputs()
     total = [x.clone() for x in layer]
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_steps_make_up_the_whole():
 
 def test_isolated_nodes_keep_their_share_and_get_no_other_gradient():
     users, items = inputs()
-    out_users, out_items = BipartitePropagation(bipartite(False), layers=3, dtype=torch.float64)(
+    out_users, out_items = BipartitePropagation(bipartite(False), n_layers=3, dtype=torch.float64)(
         users, items
     )
     torch.testing.assert_close(out_users[-1], users[-1] / 4)
@@ -128,7 +128,7 @@ def test_without_edges(shape):
         torch.ones(shape[0], 4, requires_grad=True),
         torch.ones(shape[1], 4, requires_grad=True),
     )
-    out = BipartitePropagation(sp.csr_array(shape), layers=1)(users, items)
+    out = BipartitePropagation(sp.csr_array(shape), n_layers=1)(users, items)
     torch.cat(out).sum().backward()
     assert torch.equal(torch.cat(out), torch.full((sum(shape), 4), 0.5))
 
@@ -176,11 +176,11 @@ def test_input_is_left_alone_and_nothing_is_saved():
 def test_bad_arguments():
     r = bipartite(False)
     with pytest.raises(ValueError, match="2 layers need 3 weights"):
-        BipartitePropagation(r, layers=2, combine=[1.0])
+        BipartitePropagation(r, n_layers=2, combine=[1.0])
     with pytest.raises(ValueError, match='"mean" or 4 weights'):
         BipartitePropagation(r, combine="sum")
     with pytest.raises(ValueError, match="0 or more"):
-        BipartitePropagation(r, layers=-1)
+        BipartitePropagation(r, n_layers=-1)
     for bad in (-1.0, np.nan):
         with pytest.raises(ValueError, match="finite and not negative"):
             BipartitePropagation(r * bad)
@@ -205,7 +205,7 @@ def test_scaled_by_hand():
     # user 0 has items 0 and 1, user 1 has item 1: degrees 2, 1 | 1, 2
     r = sp.csr_array(np.array([[1.0, 1.0], [0.0, 1.0]]))
     users, items = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[5.0, 0.0], [0.0, 7.0]])
-    out = ScaledPropagation(r, layers=1, alpha=1.0, beta=-1.0, gamma=0.25)(users, items)
+    out = ScaledPropagation(r, n_layers=1, alpha=1.0, beta=-1.0, gamma=0.25)(users, items)
     # lengths 1, each sender times its degree, each sum over the degree of the receiver
     first = [[(1 * 1 + 0) / 2, (0 + 2 * 1) / 2], [0, 2 * 1]]
     second = [[2 * 0.6, 2 * 0.8], [2 * 0.6 / 2, (2 * 0.8 + 1 * 1) / 2]]

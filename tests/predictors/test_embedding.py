@@ -13,7 +13,7 @@ from hinaug.nn import BipartitePropagation, ScaledPropagation
 from hinaug.predictors import MF, LightGCN, LightGCNPP, Popularity, XSimGCL
 from hinaug.split.random import random_split
 from hinaug.split.thin import thin
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 from hinaug.training.objectives import (
     BPR,
     DrawPrior,
@@ -39,12 +39,12 @@ def world(seed=0, n=5, m=7):
 @pytest.mark.parametrize(
     "model",
     [
-        MF(RATES, dim=8, steps=5),
-        XSimGCL(RATES, dim=8, steps=5),
-        LightGCN(RATES, loss="sampled", dim=8, steps=5),
-        LightGCN(RATES, loss="sampled", cosine=True, dim=8, steps=5),
-        LightGCNPP(RATES, dim=8, steps=5),
-        MF(RATES, mean_over="sources", prior="draws", dim=8, steps=5),
+        MF(RATES, embedding_dim=8, epochs=5),
+        XSimGCL(RATES, embedding_dim=8, epochs=5),
+        LightGCN(RATES, loss="sampled", embedding_dim=8, epochs=5),
+        LightGCN(RATES, loss="sampled", cosine=True, embedding_dim=8, epochs=5),
+        LightGCNPP(RATES, embedding_dim=8, epochs=5),
+        MF(RATES, mean_over="sources", prior="draws", embedding_dim=8, epochs=5),
     ],
 )
 def test_the_contract(model):
@@ -161,7 +161,7 @@ def test_bpr_as_published_is_what_batches_of_users_drawn_alike_have_on_average()
 def test_models_train_as_published_where_asked_to():
     hin = world()
     count = np.bincount(hin.adjacency(RATES).indices, minlength=hin.n("item"))
-    settings = {"dim": 3, "lr": 0.05, "steps": 200}
+    settings = {"embedding_dim": 3, "lr": 0.05, "epochs": 200}
     plain = MF(RATES, l2=0.0, **settings).fit(hin, rng=0)
     held = MF(RATES, l2=1.0, prior="draws", **settings).fit(hin, rng=0)
     ratio = np.linalg.norm(held.items_, axis=1) / np.linalg.norm(plain.items_, axis=1)
@@ -197,15 +197,17 @@ def test_sums_in_blocks_are_the_sums_at_once(monkeypatch):
 
 def test_mf_is_lightgcn_without_layers():
     hin = world()
-    settings = {"dim": 4, "lr": 0.05, "l2": 0.3, "steps": 4}
+    settings = {"embedding_dim": 4, "lr": 0.05, "l2": 0.3, "epochs": 4}
     a = MF(RATES, **settings).fit(hin, rng=0)
-    b = LightGCN(RATES, layers=0, **settings).fit(hin, rng=0)
+    b = LightGCN(RATES, n_layers=0, **settings).fit(hin, rng=0)
     np.testing.assert_array_equal(a.users_, b.users_)
 
 
 def test_xsimgcl_without_noise_is_the_mean_of_the_layers_and_contrasts_a_node_with_itself():
     links = world().adjacency(RATES)
-    model = XSimGCL(RATES, dim=4, eps=0.0, layers=2, contrast=2, cl=1.0, tau=0.5, sample=99)
+    model = XSimGCL(
+        RATES, embedding_dim=4, eps=0.0, n_layers=2, contrast=2, cl=1.0, tau=0.5, sample=99
+    )
     net = model._network(None, links, np.random.default_rng(0)).train()
     users, items = net()
     step = BipartitePropagation(links, 1)
@@ -227,7 +229,7 @@ def test_xsimgcl_without_noise_is_the_mean_of_the_layers_and_contrasts_a_node_wi
 
 def test_xsimgcl_noise_has_the_length_asked_for_and_scores_have_none():
     links = world().adjacency(RATES)
-    model = XSimGCL(RATES, dim=4, eps=0.3, layers=1)
+    model = XSimGCL(RATES, embedding_dim=4, eps=0.3, n_layers=1)
     net = model._network(None, links, np.random.default_rng(0))
     step = BipartitePropagation(links, 1).step(net.users, net.items)[0]
     noisy, clean = net.train()()[0], net.eval()()[0]
@@ -235,15 +237,15 @@ def test_xsimgcl_noise_has_the_length_asked_for_and_scores_have_none():
     torch.testing.assert_close((noisy - step).norm(dim=1), torch.full((5,), 0.3))
     assert ((noisy.sign() == step.sign()) | (step == 0)).all()
     with pytest.raises(ValueError, match="contrast=3"):
-        XSimGCL(RATES, contrast=3, layers=2).fit(world())
+        XSimGCL(RATES, contrast=3, n_layers=2).fit(world())
 
 
 def test_lightgcn_pp_scores_with_the_propagation_it_was_given():
     hin = world()
     fitted = LightGCNPP(
-        RATES, dim=4, lr=1e-9, steps=1, layers=3, alpha=0.4, beta=0.2, gamma=0.3
+        RATES, embedding_dim=4, lr=1e-9, epochs=1, n_layers=3, alpha=0.4, beta=0.2, gamma=0.3
     ).fit(hin, rng=0)
-    start = MF(RATES, dim=4, lr=1e-9, steps=1).fit(hin, rng=0)
+    start = MF(RATES, embedding_dim=4, lr=1e-9, epochs=1).fit(hin, rng=0)
     propagate = ScaledPropagation(hin.adjacency(RATES), 3, 0.4, 0.2, 0.3)
     users, items = propagate(torch.from_numpy(start.users_), torch.from_numpy(start.items_))
     np.testing.assert_allclose(fitted.users_, users, atol=1e-6)
@@ -251,7 +253,12 @@ def test_lightgcn_pp_scores_with_the_propagation_it_was_given():
 
 
 @pytest.mark.parametrize(
-    "model", [MF(RATES, dim=32), XSimGCL(RATES, dim=32, lr=0.03), LightGCNPP(RATES, dim=32)]
+    "model",
+    [
+        MF(RATES, embedding_dim=32),
+        XSimGCL(RATES, embedding_dim=32, lr=0.03),
+        LightGCNPP(RATES, embedding_dim=32),
+    ],
 )
 def test_learns_the_planted_world_and_nothing_from_chance(model):
     gains = {}
@@ -277,7 +284,7 @@ def test_learns_the_planted_world_and_nothing_from_chance(model):
 def test_side_information_by_the_formula():
     hin = world().with_column("item", "x", np.random.default_rng(3).standard_normal((7, 3)), "row")
     model = LightGCN(
-        RATES, dim=4, layers=1, features=("x",), smooth=0.2, feature_scale=0.7, steps=1
+        RATES, embedding_dim=4, n_layers=1, features=("x",), smooth=0.2, feature_scale=0.7, epochs=1
     )
     net = model._network(hin, hin.adjacency(RATES), np.random.default_rng(0))
     with torch.no_grad():
@@ -308,7 +315,9 @@ def test_features_help_where_they_tell_and_not_when_permuted():
         values = []
         for seed in range(2):
             split = thin(random_split(graph, RATES, evidence=["review"], rng=seed), 0.3, rng=seed)
-            model = LightGCN(RATES, dim=16, lr=0.03, features=() if x is None else ("topic",))
+            model = LightGCN(
+                RATES, embedding_dim=16, lr=0.03, features=() if x is None else ("topic",)
+            )
             model.fit(split.train, valid=split.valid, rng=seed)
             values.append(evaluate(model, split.train, split, k=20, on="test")["NDCG@20"])
         found[name] = np.mean(values)

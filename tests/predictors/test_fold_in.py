@@ -54,7 +54,7 @@ def propagated(model, hin, own_users, own_items):
     d_u, d_i = r.sum(axis=1, keepdims=True), r.sum(axis=0)[:, None]
     if isinstance(model, MF):
         return users, items
-    for _ in range(model._setting("layers")):
+    for _ in range(model._setting("n_layers")):
         x, y = users[-1], items[-1]
         if isinstance(model, LightGCNPP):
             x, y = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, y))
@@ -110,7 +110,7 @@ def one_hop(model, degree, weights, sender_degrees, layers):
 def own_weight(model):
     if isinstance(model, MF):
         return 1.0
-    return model.gamma if isinstance(model, LightGCNPP) else 1 / (model._setting("layers") + 1)
+    return model.gamma if isinstance(model, LightGCNPP) else 1 / (model._setting("n_layers") + 1)
 
 
 def optimum(loss):
@@ -121,7 +121,7 @@ def optimum(loss):
     return minimize(loss, best.x, method="Nelder-Mead", tol=1e-12, options={"maxiter": 4000}).x
 
 
-BASE = {"dim": D, "steps": 60, "lr": 0.05, "l2": 0.4}
+BASE = {"embedding_dim": D, "epochs": 60, "lr": 0.05, "l2": 0.4}
 USER_MODELS = [
     MF(RATES, loss="softmax", **BASE),
     MF(RATES, loss="softmax", temperature=0.5, mean_over="sources", weight="w", **BASE),
@@ -129,8 +129,8 @@ USER_MODELS = [
     MF(RATES, mean_over="sources", prior="draws", **BASE | {"l2": 0.05}),
     LightGCN(RATES, loss="softmax", weight="w", **BASE),
     LightGCN(RATES, prior="draws", weight="w", **BASE | {"l2": 0.05}),
-    LightGCN(RATES, loss="sampled", layers=1, negatives=99, **BASE),
-    LightGCNPP(RATES, loss="softmax", layers=2, **BASE),
+    LightGCN(RATES, loss="sampled", n_layers=1, negatives=99, **BASE),
+    LightGCNPP(RATES, loss="softmax", n_layers=2, **BASE),
     LightGCNPP(RATES, gamma=0.5, **BASE),
 ]
 
@@ -268,7 +268,7 @@ def test_many_users_in_blocks_are_as_one_by_one(monkeypatch):
 @pytest.mark.parametrize("model", [MF(RATES), LightGCN(RATES), LightGCNPP(RATES), XSimGCL(RATES)])
 def test_vectors_are_what_is_scored_with(model):
     hin = before().with_nodes("user", {"id": ["bare"]})
-    model = model.clone(dim=D, steps=4).fit(hin, rng=0)
+    model = model.clone(embedding_dim=D, epochs=4).fit(hin, rng=0)
     assert isinstance(model, HasVectors)
     users, items = model.vectors()
     scores = model.score(hin, np.arange(N))
@@ -279,7 +279,7 @@ def test_vectors_are_what_is_scored_with(model):
 def test_who_cannot_says_why():
     hin = before().with_column("user", "x", np.random.default_rng(0).normal(size=(N - 1, 4)), "row")
     hin = hin.with_column("item", "x", np.random.default_rng(1).normal(size=(M - 2, 4)), "row")
-    small = {"dim": D, "steps": 2}
+    small = {"embedding_dim": D, "epochs": 2}
     for model, why in (
         (XSimGCL(RATES, **small), "no row to solve"),
         (MF(RATES, loss="softmax", cosine=True, **small), "not convex"),
@@ -301,7 +301,7 @@ def test_a_new_user_is_ranked_for_nearly_as_well_as_after_a_refit():
         relevant.setdefault(row["src"], []).append(row["dst"])
     is_old = np.arange(250) % 5 > 0
     ids = train.nodes["user"]["id"].to_pylist()
-    model = LightGCN(RATES, loss="softmax", dim=16, lr=0.05, steps=80)
+    model = LightGCN(RATES, loss="softmax", embedding_dim=16, lr=0.05, epochs=80)
     some = model.clone().fit(train.filter_nodes("user", is_old), rng=0)
     whole = model.clone().fit(train, rng=0)
     new = np.flatnonzero(~is_old)
@@ -324,7 +324,7 @@ def test_a_new_user_is_ranked_for_nearly_as_well_as_after_a_refit():
 
 def test_the_l2_of_new_targets_is_chosen_where_it_ranks_best():
     split = random_split(planted(150, 60, rng=1), RATES, rng=0)
-    model = LightGCN(RATES, loss="softmax", dim=16, lr=0.05, steps=60)
+    model = LightGCN(RATES, loss="softmax", embedding_dim=16, lr=0.05, epochs=60)
     values = [30.0, 2.0, 0.3, 0.05]
     found = choose_fold_in_l2(model, split.train, split.valid, values, share=0.2, rng=0)
     assert found == choose_fold_in_l2(model, split.train, split.valid, values, share=0.2, rng=0)

@@ -11,14 +11,14 @@ from hinaug.predictors import HeteroGNN, Popularity
 from hinaug.predictors.hetero_graph import MessageGraph
 from hinaug.split.cold import cold_items
 from hinaug.split.random import random_split
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
-SMALL = {"hidden": 8, "dim": 8, "steps": 4}
+SMALL = {"hidden": 8, "embedding_dim": 8, "epochs": 4}
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"conv": "hgt", "ids": True}, {"batch": 20, "loss": "bpr"}]
+    "settings", [{}, {"conv": "hgt", "ids": True}, {"batch_size": 20, "loss": "bpr"}]
 )
 def test_the_contract(settings):
     check_predictor(
@@ -53,7 +53,7 @@ def test_learns_the_planted_world_and_nothing_from_chance(conv):
             planted(150, 80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
         )
         found = []
-        for m in (HeteroGNN(RATES, conv=conv, evidence=("review",), steps=150), Popularity(RATES)):
+        for m in (HeteroGNN(RATES, conv=conv, evidence=("review",), epochs=150), Popularity(RATES)):
             m.fit(split.train, valid=split.valid, rng=0)
             found.append(evaluate(m, split.train, split, k=20, on="test")["NDCG@20"])
         gains[shuffle] = found[0] - found[1]
@@ -67,7 +67,7 @@ def test_items_that_nobody_had_are_ranked_by_what_they_are():
         split = cold_items(
             planted(150, 80, shuffle=shuffle, rng=1), RATES, evidence=["review"], rng=0
         )
-        model = HeteroGNN(RATES, evidence=("review",), steps=100).fit(split.train, rng=0)
+        model = HeteroGNN(RATES, evidence=("review",), epochs=100).fit(split.train, rng=0)
         scores = model.score(split.train, np.arange(50))
         cold = np.unique(split.train.positions("item", split.test["dst"]))
         assert np.isfinite(scores[:, cold]).all()
@@ -103,15 +103,17 @@ def test_a_share_of_the_nodes_loses_all_links_in_a_step(monkeypatch):
     monkeypatch.setattr(MessageGraph, "messages", spy)
     for unseen in (0.0, 0.4):
         seen.clear()
-        HeteroGNN(RATES, **SMALL | {"steps": 30}, hold=0.1, unseen=unseen).fit(hin, rng=0)
+        HeteroGNN(RATES, **SMALL | {"epochs": 30}, edge_holdout=0.1, node_dropout=unseen).fit(
+            hin, rng=0
+        )
         assert len(seen) == 30
         for ends in (rows, links.indices):
             alone = np.mean(
                 [np.bincount(ends[~gone], minlength=ends.max() + 1) == 0 for gone in seen]
             )
             assert alone == pytest.approx(unseen, abs=0.06)
-    with pytest.raises(ValueError, match="unseen"):
-        HeteroGNN(RATES, unseen=1.0).fit(hin, rng=0)
+    with pytest.raises(ValueError, match="node_dropout"):
+        HeteroGNN(RATES, node_dropout=1.0).fit(hin, rng=0)
 
 
 def test_nodes_that_are_new_for_a_step_have_no_vector_of_their_own():
@@ -144,7 +146,7 @@ def test_where_both_ends_are_of_one_type_a_new_node_loses_both_kinds_of_links(mo
     monkeypatch.setattr(
         MessageGraph, "messages", lambda self, gone: [seen.append(gone), messages(self, gone)][1]
     )
-    HeteroGNN(follows, **SMALL | {"steps": 30}, hold=0.1, unseen=0.3).fit(hin, rng=0)
+    HeteroGNN(follows, **SMALL | {"epochs": 30}, edge_holdout=0.1, node_dropout=0.3).fit(hin, rng=0)
     links = hin.adjacency(follows).sorted_indices()
     ends = np.repeat(np.arange(40), np.diff(links.indptr)), links.indices
     alone = [

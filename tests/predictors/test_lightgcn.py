@@ -30,12 +30,14 @@ def tiny(seed=0, n_users=6, n_items=5):
     )
 
 
-def reference(links, loss, rng, dim, layers, lr, l2, steps):
+def reference(links, loss, rng, embedding_dim, n_layers, lr, l2, epochs):
     """The paper's formulas on dense float64 matrices, by autograd and plain Adam."""
     r = torch.from_numpy(links.toarray().astype(np.float64))
     n, m = r.shape
     users, items = (
-        torch.from_numpy(0.1 * rng.standard_normal((k, dim), np.float32)).double().requires_grad_()
+        torch.from_numpy(0.1 * rng.standard_normal((k, embedding_dim), np.float32))
+        .double()
+        .requires_grad_()
         for k in (n, m)
     )
     a = torch.zeros(n + m, n + m, dtype=torch.float64)
@@ -46,14 +48,14 @@ def reference(links, loss, rng, dim, layers, lr, l2, steps):
     sampler = BPR(links, rng)
     adam = torch.optim.Adam([users, items], lr=lr)
     share = r[src, pos] / r.sum()
-    for _ in range(steps):
+    for _ in range(epochs):
         adam.zero_grad()
         layer = torch.cat([users, items])
         z = layer
-        for _ in range(layers):
+        for _ in range(n_layers):
             layer = a @ layer
             z = z + layer
-        z = z / (layers + 1)
+        z = z / (n_layers + 1)
         scores = z[:n] @ z[n:].T
         if loss == "bpr":
             neg = torch.from_numpy(sampler.negatives())
@@ -64,7 +66,7 @@ def reference(links, loss, rng, dim, layers, lr, l2, steps):
         ((share * per_link).sum() + prior).backward()
         adam.step()
     layer = torch.cat([users, items])
-    z = sum(torch.linalg.matrix_power(a, k) @ layer for k in range(layers + 1)) / (layers + 1)
+    z = sum(torch.linalg.matrix_power(a, k) @ layer for k in range(n_layers + 1)) / (n_layers + 1)
     return (z[:n] @ z[n:].T).detach().numpy()
 
 
@@ -77,9 +79,9 @@ def test_training_equals_plain_autograd(loss, weight):
     guess = {"src": src.astype(str), "dst": dst.astype(str), "confidence": [0.5, 0.25, 1.0]}
     hin += Delta(edges={RATES: guess}, origin="guess")
     links = sp.csr_array(hin.adjacency(RATES, weight=weight, duplicates="max" if weight else None))
-    settings = {"dim": 4, "layers": 2, "lr": 0.05, "l2": 0.3}
-    expected = reference(links, loss, np.random.default_rng(1), steps=3, **settings)
-    model = LightGCN(RATES, loss=loss, steps=3, weight=weight, **settings)
+    settings = {"embedding_dim": 4, "n_layers": 2, "lr": 0.05, "l2": 0.3}
+    expected = reference(links, loss, np.random.default_rng(1), epochs=3, **settings)
+    model = LightGCN(RATES, loss=loss, epochs=3, weight=weight, **settings)
     model.fit(hin, rng=np.random.default_rng(1))
     np.testing.assert_allclose(model.score(hin, np.arange(6)), expected, atol=2e-5)
 
@@ -129,7 +131,7 @@ def ndcg(model, split):
 def test_learns_the_planted_world_and_nothing_from_chance(loss, splits):
     gains = {}
     for shuffle, split in splits.items():
-        model = LightGCN(RATES, loss=loss, dim=32, lr=0.03).fit(
+        model = LightGCN(RATES, loss=loss, embedding_dim=32, lr=0.03).fit(
             split.train, valid=split.valid, rng=0
         )
         model.refit(split.train_valid, rng=0)
@@ -141,23 +143,25 @@ def test_learns_the_planted_world_and_nothing_from_chance(loss, splits):
 
 def test_early_stopping_keeps_the_best_and_refit_trains_as_long(splits):
     split = splits[False]
-    model = LightGCN(RATES, dim=16, lr=0.1, l2=0.0, steps=100, check_every=5, patience=2)
+    model = LightGCN(RATES, embedding_dim=16, lr=0.1, l2=0.0, epochs=100, check_every=5, patience=2)
     model.fit(split.train, valid=split.valid, rng=0)
     best = int(np.argmax(model.curve_))
-    assert model.steps_ == 5 * (best + 1)
+    assert model.epochs_ == 5 * (best + 1)
     assert len(model.curve_) == best + 3
     measure = Validation(split.train, RATES, split.valid)
     assert measure(lambda src: model.score(split.train, src)) == pytest.approx(max(model.curve_))
-    plain = LightGCN(RATES, dim=16, lr=0.1, l2=0.0, steps=model.steps_).fit(split.train, rng=0)
+    plain = LightGCN(RATES, embedding_dim=16, lr=0.1, l2=0.0, epochs=model.epochs_).fit(
+        split.train, rng=0
+    )
     np.testing.assert_array_equal(plain.users_, model.users_)
-    steps = model.steps_
+    epochs = model.epochs_
     model.refit(split.train_valid, rng=0)
-    assert (model.steps_, model.curve_) == (steps, [])
+    assert (model.epochs_, model.curve_) == (epochs, [])
 
 
 def test_unknown_and_bare_nodes_are_nan():
     hin = tiny().with_nodes("user", {"id": ["bare"]}).with_nodes("item", {"id": ["nobody's"]})
-    model = LightGCN(RATES, dim=4, steps=2).fit(hin, rng=0)
+    model = LightGCN(RATES, embedding_dim=4, epochs=2).fit(hin, rng=0)
     grown = hin.with_nodes("user", {"id": ["new"]}).with_nodes("item", {"id": ["new"]})
     scores = model.score(grown, [0, 6, 7])
     assert np.isnan(scores[1:]).all()
@@ -170,8 +174,8 @@ def test_unknown_and_bare_nodes_are_nan():
     ("bad", "message"),
     [
         ({"loss": "bce"}, "'bpr', 'softmax', 'sampled'"),
-        ({"dim": 0}, "at least 1"),
-        ({"steps": 0}, "at least 1"),
+        ({"embedding_dim": 0}, "at least 1"),
+        ({"epochs": 0}, "at least 1"),
     ],
 )
 def test_says_what_it_takes(bad, message):

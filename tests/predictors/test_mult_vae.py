@@ -11,7 +11,7 @@ from hinaug.graph.pairs import interactions
 from hinaug.nn import MultVAENetwork
 from hinaug.predictors import MultVAE, Popularity
 from hinaug.split.random import random_split
-from hinaug.testing.kits import check_predictor
+from hinaug.testing import check_predictor
 from hinaug.training.mult_vae import thinned
 
 RATES = ("user", "rates", "item")
@@ -42,7 +42,7 @@ def test_the_sparse_steps_are_those_of_the_dense_formula():
         latent=2,
         hidden=4,
         epochs=4,
-        batch=100,
+        batch_size=100,
         kl=0.7,
         dropout=0.3,
         weight="rating",

@@ -441,7 +441,9 @@ def test_brief_settings():
     ease = f"EASE({given}, l2=3.0, weight=None, side=())"
     told = f"Weighted(predictors=[{ease}, Popularity({given}, weight=None)], k=20)"
     assert brief(told) == "Weighted(predictors=[EASE(l2=3.0), Popularity()], k=20)"
-    assert brief("LightGCN(relation=('a', 'b', 'c'), steps=None, dim=64)") == "LightGCN(dim=64)"
+    assert brief("LightGCN(relation=('a', 'b', 'c'), epochs=None, embedding_dim=64)") == (
+        "LightGCN(embedding_dim=64)"
+    )
 
 
 def test_scales():

@@ -120,7 +120,7 @@ def test_a_diverged_fit_says_at_which_epoch_and_leaves_the_model_as_it_was(model
 
 
 def test_callbacks_are_told_of_each_epoch_inside_the_block_alone(split):
-    model = MF(RATES, dim=4, steps=6, check_every=3)
+    model = MF(RATES, embedding_dim=4, epochs=6, check_every=3)
     told = []
     with model.training(callbacks=[told.append]) as same:
         assert same is model
@@ -133,7 +133,7 @@ def test_callbacks_are_told_of_each_epoch_inside_the_block_alone(split):
 
 
 def test_callbacks_are_no_part_of_the_model(split):
-    model = MF(RATES, dim=4, steps=2)
+    model = MF(RATES, embedding_dim=4, epochs=2)
     plain = model.clone().fit(split.train, rng=0)
     told = []
     with model.training(callbacks=[told.append]):
@@ -146,7 +146,7 @@ def test_callbacks_are_no_part_of_the_model(split):
 
 
 def test_blocks_inside_each_other_end_in_order(split):
-    model = MF(RATES, dim=4, steps=1)
+    model = MF(RATES, embedding_dim=4, epochs=1)
     outer, inner = [], []
     with model.training(callbacks=[outer.append]):
         with model.training(callbacks=[inner.append]):
@@ -163,22 +163,38 @@ def test_every_is_a_whole_number():
 # ---- checkpoints ---------------------------------------------------------------------------------
 
 MODELS = {
-    "MF": MF(RATES, dim=4, steps=20, check_every=4, lr=0.1),
-    "LightGCN": LightGCN(RATES, loss="sampled", negatives=10, dim=4, steps=20, check_every=4),
-    "XSimGCL": XSimGCL(RATES, dim=4, steps=20, check_every=4, sample=9),
-    "MultVAE": MultVAE(RATES, latent=4, hidden=8, epochs=12, batch=16, check_every=3, lr=0.01),
+    "MF": MF(RATES, embedding_dim=4, epochs=20, check_every=4, lr=0.1),
+    "LightGCN": LightGCN(
+        RATES, loss="sampled", negatives=10, embedding_dim=4, epochs=20, check_every=4
+    ),
+    "XSimGCL": XSimGCL(RATES, embedding_dim=4, epochs=20, check_every=4, sample=9),
+    "MultVAE": MultVAE(RATES, latent=4, hidden=8, epochs=12, batch_size=16, check_every=3, lr=0.01),
     "HeteroGNN": HeteroGNN(
-        RATES, hidden=8, dim=8, steps=12, check_every=3, ids=True, dropout=0.2, device="cpu"
+        RATES,
+        hidden=8,
+        embedding_dim=8,
+        epochs=12,
+        check_every=3,
+        ids=True,
+        dropout=0.2,
+        device="cpu",
     ),
     "HeteroGNN in batches": HeteroGNN(
-        RATES, hidden=8, dim=8, steps=12, check_every=3, batch=30, fanout=3, device="cpu"
+        RATES,
+        hidden=8,
+        embedding_dim=8,
+        epochs=12,
+        check_every=3,
+        batch_size=30,
+        fanout=3,
+        device="cpu",
     ),
 }
 
 
 def state(model, hin):
     """What a fit left, as bytes and numbers."""
-    epochs = getattr(model, "epochs_", None) or getattr(model, "steps_", None)
+    epochs = model.epochs_
     return model.score(hin, np.arange(hin.n("user"))).tobytes(), model.curve_, epochs
 
 
