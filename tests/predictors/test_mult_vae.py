@@ -1,14 +1,18 @@
 """MultVAE: scores by the formula, new sources, and a world whose answer is known."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
 from hinaug.datasets import planted
 from hinaug.evaluation.evaluate import evaluate
 from hinaug.graph.pairs import interactions
-from hinaug.nn import MultVAENetwork
+from hinaug.nn import MultVAENetwork, SparseMatrix
 from hinaug.predictors import MultVAE, Popularity
 from hinaug.split.random import random_split
 from hinaug.testing import check_predictor
@@ -114,3 +118,55 @@ def test_learns_the_planted_world_and_nothing_from_chance(features):
 def test_says_what_it_takes(bad):
     with pytest.raises(ValueError, match="MultVAE"):
         MultVAE(RATES, **bad).fit(planted(10, 8, 2, rng=0))
+
+
+# ---- new sources ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("features", [(), ("x",)])
+def test_fold_in_is_the_encoder_at_the_posterior_mean(features):
+    hin = planted(30, 20, 2, rng=0)
+    rng = np.random.default_rng(0)
+    hin = hin.with_column("user", "x", rng.normal(size=(30, 3)), "row")
+    model = MultVAE(RATES, latent=4, hidden=8, epochs=3, features=features, weight="rating")
+    model.fit(hin, rng=0)
+    w = model.weights_
+    net = MultVAENetwork(20, w["encoder_columns"].shape[0], 8, 4, torch.Generator())
+    net.load_state_dict({name: torch.from_numpy(a) for name, a in w.items()})
+    history = sp.csr_array(np.array([[0.0, 2.0, 0, 5.0] + [0] * 16, [1.0] * 20]))
+    x = {"x": rng.normal(size=(2, 3))}
+    found = model.fold_in(history, x if features else None)
+    unit = history.toarray() / np.linalg.norm(history.toarray(), axis=1, keepdims=True)
+    axes = model.axes_.transform_table(x) if features else np.zeros((2, 0), np.float32)
+    length = np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-12)
+    with torch.no_grad():
+        mean, _ = net.encode(SparseMatrix(unit), torch.from_numpy(axes / length))
+        expected = net.logits(net.decode(mean)).numpy()
+    expected[:, ~model.known_] = np.nan
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.isfinite(model.fold_in([["i1"], []])[1]).sum() == 0
+
+
+def test_a_source_that_came_later_is_described_by_the_graph_that_is_scored():
+    hin = planted(30, 20, 2, rng=0)
+    hin = hin.with_column("user", "x", np.random.default_rng(0).normal(size=(30, 3)), "row")
+    model = MultVAE(RATES, latent=4, hidden=8, epochs=3, features=("x",)).fit(hin, rng=0)
+    first = hin.adjacency(RATES)[[0]].indices
+    links = {"src": ["new"] * len(first), "dst": hin.ids("item", first)}
+    like_first = {"id": ["new"], "x": np.array([hin.nodes["user"]["x"][0].as_py()])}
+    grown = hin.with_nodes("user", like_first).with_edges(RATES, links)
+    scores = model.score(grown, [0, 30])
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-6)
+
+
+def test_nothing_that_is_kept_has_a_row_for_each_user():
+    hin = planted(33, 20, 2, rng=0)
+    model = MultVAE(RATES, latent=4, hidden=8, epochs=2, features=[("review", "x")])
+    model.fit(hin, rng=0)
+    before = model.score(hin, np.arange(33))
+    kept = dict(vars(pickle.loads(pickle.dumps(model))))
+    del kept["src_ids_"]
+    arrays = [*kept["weights_"].values(), *vars(kept.pop("axes_")).values(), *kept.values()]
+    assert not [a for a in arrays if isinstance(a, np.ndarray) and 33 in a.shape]
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(copied.score(hin, np.arange(33)), before)
