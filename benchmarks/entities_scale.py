@@ -33,7 +33,7 @@ from hinaug.predictors import MultVAE
 from hinaug.training.estimator import Estimator
 
 RATES = ("user", "rates", "item")
-SIZES = {"latent": 32, "hidden": 128, "batch": 128}
+SIZES = {"latent": 32, "hidden": 128, "batch_size": 128}
 N_TASTES, DEGREE, BLOCK = 20, 10, 200
 
 

@@ -43,13 +43,22 @@ class Autoencoder(Estimator):
     unit vector beside the links: at their own length they drown the few links of a thin profile
     (validation NDCG@20 of the reconstruction .104 against .117 on MovieLens).
 
-    latent, hidden: 32 numbers from 128, enough for the taste in a thin profile. kl, dropout: 0.5;
-    more of either says less about a node and copies less. epochs, batch, lr: some thousand steps
-    for a thousand nodes; fewer epochs for more nodes.
-    temperature: the logits are divided by it before links are drawn. Below 1, for draws from the
-        decoder's own probabilities are less coherent than real profiles. None finds the value at
-        which they are equally coherent, where coherence is the mean cosine of two targets of a
-        profile, measured on nodes whose cosines were not learned from.
+    Parameters
+    ----------
+    latent, hidden
+        32 numbers from 128, enough for the taste in a thin profile.
+    kl, dropout
+        0.5; more of either says less about a node and copies less.
+    epochs, batch_size, lr
+        Some thousand steps for a thousand nodes; fewer epochs for more nodes.
+    temperature
+        The logits are divided by it before links are drawn. Below 1, for draws from the decoder's
+        own probabilities are less coherent than real profiles. None finds the value at which they
+        are equally coherent, where coherence is the mean cosine of two targets of a profile,
+        measured on nodes whose cosines were not learned from.
+
+    Learned: `weights_` (of `MultVAENetwork`), `offsets_` (one a target), `temperature_`, `history_`
+    (loss per epoch).
     """
 
     latent: int = 32
@@ -57,13 +66,13 @@ class Autoencoder(Estimator):
     kl: float = 0.5
     dropout: float = 0.5
     epochs: int = 100
-    batch: int = 128
+    batch_size: int = 128
     lr: float = 1e-3
     temperature: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("latent", "hidden", "epochs", "batch"):
+        for name in ("latent", "hidden", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ParameterError(
                     f"Autoencoder: {name}={getattr(self, name)!r}: a whole number of at least 1"
@@ -110,7 +119,7 @@ class Autoencoder(Estimator):
             np.arange(n),
             rng,
             random,
-            batch_size=self.batch,
+            batch_size=self.batch_size,
             lr=self.lr,
             dropout=self.dropout,
             kl=self.kl,
@@ -124,7 +133,7 @@ class Autoencoder(Estimator):
             optimizers=[epoch.optimizer],
             generators=[rng, random],
             name="Autoencoder",
-            threads=1 if self.batch * (m + width) * self.hidden < SMALL else None,
+            threads=1 if self.batch_size * (m + width) * self.hidden < SMALL else None,
         )
         self.weights_ = {name: p.numpy().copy() for name, p in network.state_dict().items()}
         self.history_ = np.array([losses["loss"] for losses in trained.losses])

@@ -69,8 +69,8 @@ class WGAN(ProfileGenerator):
     vectors: the vector columns to generate; None takes all. Free text, identifiers and dates are
         null on generated nodes.
     autoencoder: the mult-VAE, such as Autoencoder(epochs=50).
-    hidden, noise: widths of both nets and of the noise. steps, batch, lr: of the generator; 1000
-        steps take some 20 s.
+    hidden, noise: widths of both nets and of the noise.
+    steps, batch_size, lr: of the generator; 1000 steps take some 20 s.
     critic_steps: 2 a step; the paper's 5 cost twice the time for no better nodes here. penalty: 10,
         as in the paper.
 
@@ -91,7 +91,7 @@ class WGAN(ProfileGenerator):
     noise: int = 32
     steps: int = 1000
     critic_steps: int = 2
-    batch: int = 128
+    batch_size: int = 128
     lr: float = 1e-3
     penalty: float = 10.0
 
@@ -102,7 +102,7 @@ class WGAN(ProfileGenerator):
                 f"WGAN: autoencoder={self.autoencoder!r}: an Autoencoder is needed, such as "
                 "Autoencoder(epochs=50)"
             )
-        for name in ("hidden", "noise", "steps", "critic_steps", "batch"):
+        for name in ("hidden", "noise", "steps", "critic_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ParameterError(
                     f"WGAN: {name}={getattr(self, name)!r}: a whole number of at least 1"
@@ -208,12 +208,12 @@ class WGAN(ProfileGenerator):
         history = np.zeros((3, self.steps))
 
         def noise() -> torch.Tensor:
-            return torch.empty(self.batch, self.noise).normal_(generator=random)
+            return torch.empty(self.batch_size, self.noise).normal_(generator=random)
 
         with torch_threads(1):  # the nets are small: a second thread would mostly wait
             for step in track(range(self.steps), "training the GAN"):
                 for _ in range(self.critic_steps):
-                    pick = rng.integers(len(rows), size=self.batch)
+                    pick = rng.integers(len(rows), size=self.batch_size)
                     real = torch.from_numpy(rows[pick])
                     with torch.no_grad():
                         fake = generator(noise(), random)

@@ -22,9 +22,11 @@ from hinaug.graph.hin import HIN
 def test_groups_by_hand():
     """Two cliques of three: a group of k = 2 is the clique."""
     users = {
-        "id": list("abcdef"), "age": [10, 20, 30, 40, 50, 60], "job": ["x", "x", "z", "z", "z", None],
+        "id": list("abcdef"),
+        "age": [10, 20, 30, 40, 50, 60],
+        "job": ["x", "x", "z", "z", "z", None],
         "v": np.array([[1.0, 0], [1, 0], [4, 0], [0, 1], [0, 1], [0, 4]]),
-    }  # fmt: skip
+    }
     links = {
         "src": list("aabbccddeeff"),
         "dst": list("pqpqpqststst"),

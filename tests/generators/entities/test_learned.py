@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 import torch
 from worlds import (
     auc,
@@ -21,7 +22,7 @@ from worlds import (
 
 from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
-from hinaug.errors import SchemaError, UnknownNameError
+from hinaug.errors import DivergenceError, SchemaError, UnknownNameError
 from hinaug.generators import VAE, WGAN
 from hinaug.generators.entities.autoencoder import Autoencoder
 from hinaug.generators.entities.columns import Columns
@@ -29,6 +30,9 @@ from hinaug.generators.entities.draws import gumbel_top, inclusion, popularity_o
 from hinaug.generators.entities.margins import Margins
 from hinaug.graph.hin import HIN
 from hinaug.io import store as io
+from hinaug.nn import SparseMatrix
+from hinaug.nn.mult_vae import MultVAENetwork
+from hinaug.training.mult_vae import unit_rows
 
 QUICK = {
     "WGAN": WGAN(steps=800, autoencoder=Autoencoder(epochs=60)),
@@ -64,10 +68,15 @@ def test_made_users_are_like_real_ones_and_no_copies(world, fitted):
     wanted = mutual_information(job, main_topic(real, topic))
     told_apart = np.mean([auc(real, made, seed) for seed in range(3)])
     figures = {
-        "degree KS": degree_distance(real, made), "popularity": popularity_correlation(real, made),
-        "job TV": total_variation(job, jobs), "job-topic MI": told, "real MI": wanted, "shuffled MI": shuffled,
-        "copies": copies(real, made), "AUC": told_apart,
-    }  # fmt: skip
+        "degree KS": degree_distance(real, made),
+        "popularity": popularity_correlation(real, made),
+        "job TV": total_variation(job, jobs),
+        "job-topic MI": told,
+        "real MI": wanted,
+        "shuffled MI": shuffled,
+        "copies": copies(real, made),
+        "AUC": told_apart,
+    }
     print(type(fitted).__name__, {k: round(float(v), 3) for k, v in figures.items()})  # noqa: T201
     assert figures["degree KS"] < 0.1
     assert figures["popularity"] > 0.85
@@ -191,6 +200,40 @@ def test_progress_is_reported(monkeypatch):
     )
     WGAN(steps=2, autoencoder=Autoencoder(epochs=1)).fit(planted(10, 8, rng=0), rng=0)
     assert seen == ["training the GAN"]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_training_calls_back_and_says_when_it_diverges(name):
+    hin, seen = planted(30, 20, rng=0), []
+    generator = TINY[name].clone()
+    with generator.training(callbacks=[lambda epoch: seen.append(epoch.losses["loss"])]):
+        generator.fit(hin, rng=0)
+    np.testing.assert_array_equal(seen, generator.history_["autoencoder"])
+    generator.autoencoder.lr = 1e30
+    with pytest.raises(DivergenceError, match="lower lr"):
+        generator.fit(hin, rng=0)
+
+
+def test_the_network_sees_what_the_saved_weights_see():
+    """Posterior, logits and columns by numpy are those of the network in torch."""
+    rng, random = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    links = sp.random_array((6, 9), density=0.4, rng=0).tocsr().astype(np.float32)
+    columns = rng.normal(size=(6, 5)).astype(np.float32)
+    blocks = [("categorical", 3), ("vector", 2)]
+    network = MultVAENetwork(9, 5, 8, 2, random, blocks)
+    auto = Autoencoder(latent=2, hidden=8)
+    auto.weights_ = {n: p.detach().numpy() for n, p in network.state_dict().items()}
+    auto.offsets_, auto.temperature_ = np.arange(9, dtype=np.float32), 0.5
+    mean, spread = auto.posterior(links, columns)
+    unit = torch.nn.functional.normalize(torch.from_numpy(columns))
+    with torch.no_grad():
+        expected, log_variance = network.encode(SparseMatrix(unit_rows(links)), unit)
+        hidden = network.decode(expected)
+        logits, decoded = network.logits(hidden), network.column_head(hidden)
+    np.testing.assert_allclose(mean, expected, atol=1e-5)
+    np.testing.assert_allclose(spread, (log_variance / 2).exp(), atol=1e-5)
+    np.testing.assert_allclose(auto.logits(mean), logits.numpy() / 0.5 + np.arange(9), atol=1e-4)
+    np.testing.assert_allclose(auto.attributes(mean), decoded, atol=1e-5)
 
 
 # ---- parts ---------------------------------------------------------------------------------------

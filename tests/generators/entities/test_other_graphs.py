@@ -128,7 +128,7 @@ def test_named_nodes_are_the_parents(generator):
         if hasattr(generator, name):
             setattr(generator, name, value)
     if isinstance(generator, VAE):
-        generator = VAE(autoencoder=Autoencoder(epochs=300, batch=6, kl=0.0, temperature=0.2))
+        generator = VAE(autoencoder=Autoencoder(epochs=300, batch_size=6, kl=0.0, temperature=0.2))
     fitted = generator.fit(hin, rng=0)
     delta = fitted.generate(hin, condition=["x", "z"], rng=0)
     assert delta.nodes["user"].num_rows == 2
