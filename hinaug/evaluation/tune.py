@@ -102,24 +102,7 @@ def tune(
     Sampler: TPE (Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NIPS 2011);
     pruner: median. An EdgeWarning says which best values lie on the edge of the space.
     """
-    if not isinstance(predictor, LinkPredictor):
-        raise KindError(
-            "tune takes an unfitted link predictor, such as EASE(relation); got "
-            f"{type(predictor).__name__}"
-        )
-    if not isinstance(split, Split):
-        raise KindError(
-            f"tune takes a split, such as random_split(hin, relation); got {type(split).__name__}"
-        )
-    if trials < 1 or (seconds is not None and not seconds > 0):
-        raise ParameterError(
-            f"tune: trials={trials!r}, seconds={seconds!r}; at least one trial, and more than 0 "
-            "seconds"
-        )
-    if not split.valid.num_rows:
-        raise ParameterError(
-            "tune: split.valid has no pairs to judge by; split with valid=0.1, say"
-        )
+    _check_arguments(predictor, split, trials, seconds)
     space = {name: _checked(name, values, predictor) for name, values in space.items()}
     seed = int(np.random.default_rng(rng).integers(2**31))
     train, valid = split.train, _sample(split.valid, users, seed)
@@ -135,13 +118,7 @@ def tune(
         file, who, prune and not hasattr(predictor, "predictors")
     )  # members' curves are not the ensemble's
     if not study.trials:
-        given = {
-            n: getattr(predictor, n)
-            for n, values in space.items()
-            if _inside(getattr(predictor, n), values)
-        }
-        own = {n: space[n].index(v) if isinstance(space[n], list) else v for n, v in given.items()}
-        study.enqueue_trial(own, skip_if_exists=True)
+        study.enqueue_trial(_own_values(predictor, space), skip_if_exists=True)
     begin, left = time.perf_counter(), trials - len(_ended(study))
     for _ in track(range(max(left, 0)), f"tune {type(predictor).__name__}"):
         if seconds is not None and time.perf_counter() - begin > seconds:
@@ -149,6 +126,38 @@ def tune(
         study.sampler = _sampler(seed + len(_ended(study)))
         _try(study, predictor.clone(**(quick or {})), space, train, valid, measure, seed)
     return _result(study, predictor, space, k)
+
+
+def _check_arguments(predictor: Any, split: Any, trials: int, seconds: float | None) -> None:
+    if not isinstance(predictor, LinkPredictor):
+        raise KindError(
+            "tune takes an unfitted link predictor, such as EASE(relation); got "
+            f"{type(predictor).__name__}"
+        )
+    if not isinstance(split, Split):
+        raise KindError(
+            f"tune takes a split, such as random_split(hin, relation); got {type(split).__name__}"
+        )
+    if trials < 1 or (seconds is not None and not seconds > 0):
+        raise ParameterError(
+            f"tune: trials={trials!r}, seconds={seconds!r}; at least one trial, and more than 0 "
+            "seconds",
+            asked=(trials, seconds),
+        )
+    if not split.valid.num_rows:
+        raise ParameterError(
+            "tune: split.valid has no pairs to judge by; split with valid=0.1, say"
+        )
+
+
+def _own_values(predictor: LinkPredictor, space: Space) -> dict[str, Any]:
+    """The predictor's own values as a trial has them, as far as the space holds them."""
+    own = {}
+    for name, values in space.items():
+        value = getattr(predictor, name)
+        if _inside(value, values):
+            own[name] = values.index(value) if isinstance(values, list) else value
+    return own
 
 
 def _try(
@@ -251,23 +260,34 @@ def _sampler(seed: int) -> Any:
 
 
 def _checked(name: str, values: Any, predictor: LinkPredictor) -> list[Any] | tuple[Any, ...]:
+    """The values of a parameter, in the order given; ParameterError for none that can be tried."""
     known = predictor.get_params()
     if name not in known:
         raise ParameterError(
             f"tune: {type(predictor).__name__} has no parameter {name!r}; it has "
-            f"{list(known)}{nearest(name, known)}"
+            f"{list(known)}{nearest(name, known)}",
+            asked=name,
+            there=list(known),
         )
     if isinstance(values, list) and values:
         return list(values)
-    numbers = isinstance(values, tuple) and len(values) in (2, 3) and values[2:] in ((), ("log",))
-    if numbers and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values[:2]):
-        low, high = values[:2]
-        if low < high and (len(values) == 2 or low > 0):
-            return tuple(values)
+    if isinstance(values, tuple) and _is_range(values):
+        return values
     raise ParameterError(
         f"tune: space[{name!r}]={values!r}; expected a list of values, (low, high), or (low, "
-        "high, 'log') with 0 < low < high"
+        "high, 'log') with 0 < low < high",
+        asked=values,
     )
+
+
+def _is_range(values: tuple[Any, ...]) -> bool:
+    """Whether it is (low, high) or (low, high, "log")."""
+    if len(values) not in (2, 3) or values[2:] not in ((), ("log",)):
+        return False
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values[:2]):
+        return False
+    low, high = values[:2]
+    return bool(low < high and (len(values) == 2 or low > 0))
 
 
 def _whole(values: Sequence[Any]) -> bool:
@@ -313,28 +333,48 @@ def _sample(valid: pa.Table, users: int | float | None, seed: int) -> pa.Table:
 
 
 def _edges(best: Mapping[str, Any], space: Space) -> tuple[str, ...]:
-    found = []
-    for name, values in space.items():
-        value = best[name]
-        if isinstance(values, list):
-            numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-            on = numbers and len(values) > 2 and value in (min(values), max(values))
-        else:
-            low, high, at = (np.log(v) if len(values) == 3 else v for v in (*values[:2], value))
-            on = (
-                value in values[:2]
-                if _whole(values)
-                else not EDGE <= (at - low) / (high - low) <= 1 - EDGE
-            )
-        if on:
-            found.append(name)
-    return tuple(found)
+    """Names of the parameters whose best value lies on the edge of its values."""
+    return tuple(name for name, values in space.items() if _is_on_edge(best[name], values))
+
+
+def _is_on_edge(value: Any, values: Sequence[Any]) -> bool:
+    if isinstance(values, list):
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        return numbers and len(values) > 2 and value in (min(values), max(values))
+    if _whole(values):
+        return value in values[:2]
+    low, high, at = (np.log(v) if len(values) == 3 else v for v in (*values[:2], value))
+    return not EDGE <= (at - low) / (high - low) <= 1 - EDGE
+
+
+def _params(trial: Any, space: Space) -> dict[str, Any]:
+    """The parameters of a trial; of a list, a trial has the place of the value."""
+    return {
+        name: values[trial.params[name]] if isinstance(values, list) else trial.params[name]
+        for name, values in space.items()
+        if name in trial.params
+    }
 
 
 def _state(trial: Any) -> str:
     if trial.user_attrs.get("diverged"):
         return "diverged"
     return {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+
+
+def _row(trial: Any, space: Space) -> dict[str, Any]:
+    """A row of the table of trials."""
+    shown = {
+        name: json.dumps(v) if isinstance(v, list | tuple | dict) else v
+        for name, v in _params(trial, space).items()
+    }
+    return {
+        "number": trial.number,
+        "state": _state(trial),
+        "value": trial.value,
+        "seconds": trial.duration.total_seconds() if trial.duration else 0.0,
+        **shown,
+    }
 
 
 def _result(study: Study, predictor: LinkPredictor, space: Space, k: int) -> Tuned:
@@ -344,28 +384,8 @@ def _result(study: Study, predictor: LinkPredictor, space: Space, k: int) -> Tun
             f"tune: none of {len(ended)} trials came to its end; allow more trials or seconds"
         )
 
-    def params(trial: Any) -> dict[str, Any]:
-        there = {n: v for n, v in space.items() if n in trial.params}
-        return {
-            n: v[trial.params[n]] if isinstance(v, list) else trial.params[n]
-            for n, v in there.items()
-        }
-
-    took = [(t.duration.total_seconds() if t.duration else 0.0) for t in ended]
-    rows = [
-        {
-            "number": t.number,
-            "state": _state(t),
-            "value": t.value,
-            "seconds": s,
-            **{
-                name: json.dumps(v) if isinstance(v, list | tuple | dict) else v
-                for name, v in params(t).items()
-            },
-        }
-        for t, s in zip(ended, took, strict=True)
-    ]
-    best = params(study.best_trial)
+    rows = [_row(trial, space) for trial in ended]
+    best = _params(study.best_trial, space)
     edges = _edges(best, space)
     if edges:
         said = ", ".join(f"{name}={best[name]!r} in {space[name]!r}" for name in edges)
@@ -376,7 +396,7 @@ def _result(study: Study, predictor: LinkPredictor, space: Space, k: int) -> Tun
         predictor.clone(**best),
         float(study.best_value),
         pa.Table.from_pylist(rows),
-        sum(took),
+        sum(row["seconds"] for row in rows),
         edges,
         k,
     )
