@@ -45,10 +45,10 @@ READS = {"movie": ["year", "words"], "user": ["age", "gender", "occupation"]}
 CONVS = ("sage", "rgcn", "hgt", "han")
 
 
-def networks(conv: str, unseen: float) -> list[LinkPredictor]:
+def networks(conv: str, node_dropout: float) -> list[LinkPredictor]:
     grid = [(lr, dropout) for lr in (0.003, 0.01) for dropout in (0.0, 0.3)]
     return [
-        HeteroGNN(MOVIE, conv=conv, columns=READS, lr=lr, dropout=d, node_dropout=unseen)
+        HeteroGNN(MOVIE, conv=conv, columns=READS, lr=lr, dropout=d, node_dropout=node_dropout)
         for lr, d in grid
     ]
 
@@ -67,10 +67,10 @@ LIGHTGCN: list[LinkPredictor] = [
 ARMS: dict[str, dict[str, list[LinkPredictor]]] = {
     "cold": {"NearestNeighbors": WORDS, "KernelRidge": RIDGE}
     | {f"HeteroGNN {conv}": networks(conv, 0.2) for conv in CONVS}
-    | {"HeteroGNN sage, unseen 0": networks("sage", 0.0)},
+    | {"HeteroGNN sage, node_dropout 0": networks("sage", 0.0)},
     "warm": {"NearestNeighbors": WORDS, "KernelRidge": RIDGE, "LightGCN": LIGHTGCN}
     | {f"HeteroGNN {conv}": networks(conv, 0.0) for conv in CONVS}
-    | {"HeteroGNN sage, unseen 0.2": networks("sage", 0.2)},
+    | {"HeteroGNN sage, node_dropout 0.2": networks("sage", 0.2)},
 }
 PERMUTED = ("KernelRidge", "HeteroGNN sage")
 WORLDS = {"cold": cold_items, "warm": random_split}
