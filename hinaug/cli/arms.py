@@ -17,11 +17,11 @@ from hinaug.generators import random_delta
 from hinaug.graph import Delta
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
-from hinaug.report import METRICS, brief, verdict
+from hinaug.report import METRICS, RULE, brief, shown, verdict
 from hinaug.split import Split
 
 METRIC = "NDCG@20"
-Corrected = tuple[Comparison, float]  # a comparison, and its p after Holm's correction
+Corrected = tuple[Comparison, float | None]  # a comparison, and its p after Holm's correction
 
 
 @dataclass
@@ -176,11 +176,7 @@ def show(
     for name, sentence in verdicts(comparisons).items():
         tell(console, f"{name}: {sentence}")
     if comparisons:
-        tell(
-            console,
-            "(p: paired t-test over users, seeds averaged, Holm over the table; 0.005 or more "
-            "counts as nothing)",
-        )
+        tell(console, f"({RULE})")
 
 
 def _table_of_arms(
@@ -199,10 +195,10 @@ def _table_of_arms(
     return rows
 
 
-def _gain(c: Comparison, p: float) -> list[str]:
+def _gain(c: Comparison, p: float | None) -> list[str]:
     """The change in percent of plain with its interval, and p."""
     bounds = [100 * bound / c.mean_a if c.mean_a else float("nan") for bound in (c.low, c.high)]
-    return [f"{100 * c.relative:+.1f} [{bounds[0]:.1f}, {bounds[1]:.1f}]", f"{p:.1g}"]
+    return [f"{100 * c.relative:+.1f} [{bounds[0]:.1f}, {bounds[1]:.1f}]", shown(p)]
 
 
 def _first(results: dict[str, list[Result]]) -> Result:

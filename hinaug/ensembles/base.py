@@ -80,6 +80,11 @@ class Ensemble(LinkPredictor):
             )
         self.relation = relations[0]
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether neither the members nor the ensemble have chance in their fits."""
+        return not self.STOCHASTIC and all(member.deterministic for member in self.predictors)
+
     def fit_with(
         self,
         members: Sequence[LinkPredictor],

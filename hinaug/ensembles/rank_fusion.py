@@ -35,6 +35,7 @@ class RankFusion(Ensemble):
     Time O(members x items log items) a user.
     """
 
+    STOCHASTIC = False
     supervised: ClassVar[bool] = False
     method: str = "rrf"
     constant: float = 60.0

@@ -1,7 +1,9 @@
 from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .compare import holm as holm
+from .compare import mean_over_fits as mean_over_fits
 from .evaluate import evaluate as evaluate
+from .intervals import gain_interval as gain_interval
+from .intervals import mean_interval as mean_interval
 from .result import Result as Result
-from .result import mean_interval as mean_interval
 from .tune import tune as tune

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
+from hinaug.ensembles.base import Ensemble
 from hinaug.errors import KindError, ParameterError
 from hinaug.evaluation.guard import refuse_leaks
 from hinaug.evaluation.result import Result
@@ -26,6 +27,7 @@ from hinaug.predictors.base import LinkPredictor, scorer
 from hinaug.predictors.ranking import ranked_lists
 from hinaug.split.base import Split
 from hinaug.training import metrics
+from hinaug.training.estimator import Searched
 
 PER_USER = {
     "NDCG": metrics.ndcg,
@@ -77,6 +79,7 @@ def evaluate(
     predictor._check_fitted()
     refuse_leaks(predictor, hin, split, pairs, on, trust)
     started = time.perf_counter()
+    found = searches(predictor)
     users, relevant = held_out(hin.observed(), split.target, pairs)
     hidden = _hidden(hin, split, users, on)
     ranked = _rank(predictor, hin, users, hidden, ks[-1])
@@ -94,7 +97,26 @@ def evaluate(
         overall=_overall(ranked, split, relevant.shape[1], ks[-1]),
         slices=_slices(split, hin, users, relevant),
         seconds=time.perf_counter() - started,
+        deterministic=_deterministic(predictor, hin, split),
+        split=tb.content_hash(pairs.select(["src", "dst"])),
+        edges=tuple(name for search in found for name in search.edges),
+        trials=sum(search.trials for search in found) if found else None,
     )
+
+
+def searches(predictor: LinkPredictor) -> list[Searched]:
+    """How the hyperparameters of a predictor, and of the members of an ensemble, were found."""
+    members = predictor.predictors if isinstance(predictor, Ensemble) else []
+    own = [] if predictor.searched is None else [predictor.searched]
+    return own + [search for member in members for search in searches(member)]
+
+
+def _deterministic(predictor: LinkPredictor, hin: HIN, split: Split) -> bool:
+    """Whether another fit of the whole pipeline gives the same: no chance, and no delta drawn."""
+    graphs = [hin, split.train, split.train_valid]
+    if not predictor.deterministic or any(graph.deltas for graph in graphs):
+        return False
+    return predictor.fitted_on_ in [graph.fingerprint() for graph in graphs]
 
 
 def _check_split(split: Split, on: str, predictor: LinkPredictor) -> None:

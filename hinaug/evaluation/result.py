@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
 
-from hinaug import checks
 from hinaug.errors import ParameterError, UnknownNameError, nearest
+from hinaug.evaluation.intervals import mean_interval
 
 
 @dataclass(eq=False)
@@ -22,6 +21,10 @@ class Result:
     overall: figures over all lists, {"Coverage@20": ..., ...}.
     slices: {name: label of each user}; each slice partitions the users.
     seconds: how long ranking and measuring took.
+    deterministic: whether another fit would give the same values, so that one is enough.
+    split: a fingerprint of the held-out pairs; "" where nobody knows.
+    edges: parameters that a search left on the edge of its space.
+    trials: how many trials that search had; None without one.
     """
 
     name: str
@@ -31,6 +34,10 @@ class Result:
     overall: dict[str, float]
     slices: dict[str, np.ndarray]
     seconds: float = 0.0
+    deterministic: bool = False
+    split: str = ""
+    edges: tuple[str, ...] = ()
+    trials: int | None = None
 
     def __getitem__(self, metric: str) -> float:
         """Mean over the users, or an overall figure."""
@@ -39,7 +46,10 @@ class Result:
         return float(self._of(metric).mean())
 
     def interval(self, metric: str, level: float = 0.95) -> tuple[float, float]:
-        """Confidence interval of the mean over users (t distribution)."""
+        """Confidence interval of the mean over users; fits are not repeated in one result.
+
+        See `hinaug.evaluation.mean_interval`. `compare` has intervals over users and fits.
+        """
         return mean_interval(self._of(metric), level)
 
     def _of(self, metric: str) -> np.ndarray:
@@ -94,24 +104,6 @@ class Result:
         shown = [m for m in self.values if m.startswith(("NDCG", "Recall", "MAP", "Hit"))]
         means = ", ".join(f"{m} {self[m]:.4f}" for m in shown)
         return f"Result({self.name} on {self.on}, {len(self.users)} users: {means})"
-
-
-def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a mean (t distribution).
-
-    values [n]. Both ends are the mean where n < 2, NaN where n = 0.
-    """
-    if not (checks.is_number(level) and 0 < level < 1):
-        raise ParameterError(
-            f"level={level!r}: a number between 0 and 1 is needed, such as 0.95", asked=level
-        )
-    mean = float(values.mean()) if len(values) else float("nan")
-    if len(values) < 2:
-        return mean, mean
-    half = float(
-        stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    )
-    return mean - half, mean + half
 
 
 def ordered_labels(labels: np.ndarray) -> list[str]:

@@ -44,7 +44,15 @@ class LinkPredictor(Estimator):
     NO_FOLD_IN: ClassVar[str] = "it has no rule for a source that it was not fitted on"
     NO_FOLD_IN_ITEMS: ClassVar[str] = "it has no rule for a target that it was not fitted on"
 
+    # whether two fits on one graph can differ; False for methods in closed form
+    STOCHASTIC: ClassVar[bool] = True
+
     relation: EdgeType
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every fit on one graph gives the same scores, whatever the seed."""
+        return not self.STOCHASTIC
 
     def fit(self, hin: HIN, *, valid: pa.Table | None = None, rng: Rng = None) -> Self:
         """Learn from `hin`; gives the predictor itself. A fit that fails leaves it as it was.

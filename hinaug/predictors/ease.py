@@ -100,6 +100,7 @@ class EASE(FoldsIn, FoldsInItems):
     [[0.0, 0.5, 0.0]]
     """
 
+    STOCHASTIC = False
     l2: float = 300.0
     weight: str | None = None
     side: Column | list[Column] | None = None

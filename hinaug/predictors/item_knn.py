@@ -63,6 +63,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
     (1, 120)
     """
 
+    STOCHASTIC = False
     k: int = 100
     shrinkage: float = 20.0
     weight: str | None = None

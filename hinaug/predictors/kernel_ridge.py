@@ -76,6 +76,7 @@ class KernelRidge(FoldsIn, FoldsInItems):
     (1, 120)
     """
 
+    STOCHASTIC = False
     columns: Column | list[Column] = "x"
     kernel: str = "rbf"
     width: float = 1.0

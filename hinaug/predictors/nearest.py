@@ -66,6 +66,7 @@ class NearestNeighbors(FoldsInItems):
         "`score` on a graph with the new source is enough"
     )
 
+    STOCHASTIC = False
     column: str = "x"
     through: str | None = None
     centre: bool = True

@@ -48,6 +48,7 @@ class Popularity(FoldsIn, FoldsInItems):
     True
     """
 
+    STOCHASTIC = False
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:

@@ -77,6 +77,7 @@ class SLIM(FoldsIn):
         "again from all links"
     )
 
+    STOCHASTIC = False
     k: int = 100
     l2: float = 100.0
     shrinkage: float = 20.0

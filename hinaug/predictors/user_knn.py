@@ -66,6 +66,7 @@ class UserKNN(FoldsIn, FoldsInItems):
 
     HOLDS_DATA: ClassVar[str | None] = "the links of the nearest users are what it scores by"
 
+    STOCHASTIC = False
     k: int = 100
     shrinkage: float = 10.0
     weight: str | None = None

@@ -5,7 +5,9 @@ from .terminal import show_recommendations as show_recommendations
 from .wording import ARMS as ARMS
 from .wording import LEVEL as LEVEL
 from .wording import METRICS as METRICS
+from .wording import RULE as RULE
 from .wording import brief as brief
+from .wording import shown as shown
 from .wording import verdict as verdict
 from .write import ReportError as ReportError
 from .write import report as report

@@ -7,7 +7,7 @@ from typing import Any
 
 from hinaug.report.read import Run
 from hinaug.report.svg import WIDTH, Svg, cut, signed, ticks
-from hinaug.report.wording import ARMS
+from hinaug.report.wording import ARMS, shown
 
 FEW = 20  # users; the interval of a smaller slice may not stretch the axis for all others
 
@@ -41,7 +41,7 @@ def bars(run: Run, regime: str, metric: str, name: str) -> str:
             picture.text(284, y + row / 2 + 4, f"{mean:.4f}", "figure", "end")
             if arm != "plain":
                 p = run.pair(regime, model, f"{arm} - plain")["p_holm"]
-                picture.text(WIDTH, y + row / 2 + 4, f"{p:.1g}", "figure", "end")
+                picture.text(WIDTH, y + row / 2 + 4, shown(p), "figure", "end")
             y += row
         picture.line(left, y - len(ARMS) * row, left, y, "axis")
         y += 21

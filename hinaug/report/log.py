@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hinaug.evaluation import Comparison, Result, mean_interval
+from hinaug.evaluation import Comparison, Result, mean_over_fits
 from hinaug.evaluation.compare import per_user
 from hinaug.graph import EdgeType
 from hinaug.report.wording import METRICS
@@ -71,11 +71,9 @@ class Log:
 
     def means(self, results: list[Result], **where: Any) -> None:
         """Means over the seeds, as tables show them: {metric: [mean, low, high]}."""
-        figures = {}
-        for metric in METRICS:
-            values = per_user(results, metric)[1]
-            figures[metric] = [float(values.mean()), *mean_interval(values)]
-        self.write(kind="means", **where, users=len(values), figures=figures)
+        figures = {metric: list(mean_over_fits(results, metric)) for metric in METRICS}
+        users = len(per_user(results, METRICS[0])[0])
+        self.write(kind="means", **where, users=users, figures=figures)
 
     def comparison(self, c: Comparison, **where: Any) -> None:
         """One comparison. where: regime, model, pair, p_holm."""

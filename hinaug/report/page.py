@@ -10,9 +10,9 @@ from hinaug.report.svg import clean
 from hinaug.report.wording import ARMS, plural
 
 FOUND = {  # how the sentence of a verdict begins, and how short it can be said
-    "the augmentation does not help": "no difference could be shown",
+    "no verdict": "no verdict",
     "the augmentation HURTS": "the augmentation hurts",
-    "it rises": "a rise, but not beyond a random delta",
+    "it rises": "a rise, but none shown beyond a random delta",
     "the augmentation helps": "the augmentation helps",
 }
 HATCH = (  # fills the bars of the random delta

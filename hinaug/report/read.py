@@ -24,7 +24,9 @@ _NEED: dict[str, dict[str, Any]] = {  # the keys that the page reads, and what t
     "means": {"regime": str, "model": str, "arm": str, "figures": dict},
     "comparison": {
         "regime": str, "model": str, "pair": str, "metric": str, "a": str, "b": str, "slices": dict,
-        **dict.fromkeys(("p", "p_holm", "mean_a", "mean_b", "seeds", "relative"), _NUMBER),
+        "fits": list, "random": list, "barred": str,
+        **dict.fromkeys(("p", "p_holm", "needed"), (*_NUMBER, type(None))),
+        **dict.fromkeys(("mean_a", "mean_b", "relative", "splits", "worth"), _NUMBER),
         **{key: kind for key, kind in _FIGURES.items() if key != "before"},
     },
     "chosen": {"regime": str, "size": str, "members": dict},

@@ -8,7 +8,7 @@ from hinaug.report import figures, maps, schema, shapes
 from hinaug.report.pieces import command, data, figure, legend, named, pairs, table, typeset
 from hinaug.report.read import Run
 from hinaug.report.svg import clean, signed
-from hinaug.report.wording import ARMS, LEVEL, METRICS, brief, plural
+from hinaug.report.wording import ARMS, METRICS, RULE, brief, plural, shown
 
 MAIN = METRICS[0]  # the metric that is compared, and whose bars are drawn
 _LINES = {
@@ -27,15 +27,14 @@ def results(run: Run) -> tuple[str, str]:
     about = (
         f"<p>{ARMS[0].capitalize()} is without augmentation, random is a random delta of the same "
         "size, the control.</p>"
-        "<p>p: paired t-test over users, seeds averaged, Holm-corrected over the table of a "
-        f"regime. {LEVEL} or more counts as nothing found.</p>"
+        f"<p>{clean(RULE)}</p>"
     )
     panels = [
         (named(regime), figures.bars(run, regime, MAIN, f"bars-{i}"))
         for i, regime in enumerate(run.regimes)
     ]
     caption = (
-        f"{MAIN} on test, every item ranked. Whiskers are 95 % intervals over users; arms are "
+        f"{MAIN} on test, every item ranked. Whiskers are 95 % intervals of each arm; arms are "
         "tested on the same users, so the p beside a bar can be small although whiskers overlap. "
         "Look first whether augmented ends beyond both others."
     )
@@ -86,7 +85,7 @@ def _gain_and_p(run: Run, regime: str, model: str, arm: str) -> list[str]:
     )
     return [
         f'<td>{change} <span class="muted">[{low}, {high}]</span></td>',
-        f"<td>{c['p_holm']:.1g}</td>",
+        f"<td>{shown(c['p_holm'])}</td>",
     ]
 
 

@@ -12,18 +12,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from hinaug.evaluation import Comparison, Result, compare, holm, mean_interval
+from hinaug.evaluation import Comparison, Result, compare, holm, mean_over_fits
 from hinaug.evaluation.compare import per_user
 from hinaug.graph import HIN, Delta
 from hinaug.predictors.base import LinkPredictor
 from hinaug.report.log import Log
-from hinaug.report.wording import ARMS, METRICS, plural, verdict
+from hinaug.report.wording import ARMS, METRICS, RULE, plural, shown, verdict
 from hinaug.serving import recommend
 from hinaug.split import Split
 
 MAIN = METRICS[0]  # the metric that is compared
 
-Results = Mapping[tuple[str, str], list[Result]]  # (model, arm) -> one result a seed
+Results = Mapping[tuple[str, str], list[Result]]  # (model, arm) -> one result a split
 ByPair = Mapping[tuple[str, str], Any]  # (model, "augmented - plain") -> something of the pair
 
 
@@ -152,7 +152,7 @@ def _line_of(item: dict[str, Any], source: str) -> str:
 
 
 def show_comparisons(results: Results, regime: str, log: Log, console: Console) -> list[Comparison]:
-    """Prints and logs every arm against plain and against random.
+    """Prints and logs every arm against plain and against random; each seed has its own split.
 
     With intervals, p after Holm's correction over the regime, and slices of users.
     """
@@ -160,7 +160,8 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
     found: dict[tuple[str, str], Comparison] = {}
     for m in models:
         for a, b in (("plain", "random"), ("plain", "augmented"), ("random", "augmented")):
-            found[m, f"{b} - {a}"] = compare(results[m, a], results[m, b], MAIN, (a, b))
+            one, two = ([[result] for result in results[m, arm]] for arm in (a, b))
+            found[m, f"{b} - {a}"] = compare(one, two, MAIN, (a, b), splits=True)
     corrected = holm({key: c.p for key, c in found.items()})
     console.print(_table_of_arms(results, models, found, corrected, regime))
     for by, parts in found[models[0], "augmented - plain"].slices.items():
@@ -173,10 +174,7 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
         plain, random = ((m, f"augmented - {a}") for a in ("plain", "random"))
         said = verdict(found[plain], found[random], corrected[plain], corrected[random])
         console.print(f"[bold]{regime}, {m}:[/] {said}")
-    console.print(
-        "  (p: paired t-test over users, seeds averaged, Holm over this table; 0.005 or more "
-        "counts as nothing)"
-    )
+    console.print(f"  ({RULE})")
     return list(found.values())
 
 
@@ -193,7 +191,7 @@ def _table_of_arms(
             cells = [_mean(results[m, arm], metric) for metric in METRICS]
             if arm != "plain":
                 pair = (m, f"{arm} - plain")
-                cells += [_change(found[pair]), f"{corrected[pair]:.1g}"]
+                cells += [_change(found[pair]), shown(corrected[pair])]
             table.add_row("" if arm != "plain" else m, arm, *cells)
     return table
 
@@ -222,9 +220,8 @@ def _table_of_slices(title: str, by: str, parts: Mapping[str, Any]) -> Table:
 
 def _mean(results: list[Result], metric: str) -> str:
     """Each user counts once, with its mean over the seeds, as in the comparison."""
-    values = per_user(results, metric)[1]
-    low, high = mean_interval(values)
-    return f"{values.mean():.4f} ±{f'{(high - low) / 2:.3f}'.lstrip('0')}"
+    mean, low, high = mean_over_fits(results, metric)
+    return f"{mean:.4f} ±{f'{(high - low) / 2:.3f}'.lstrip('0')}"
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -8,29 +8,39 @@ from hinaug.evaluation import Comparison
 
 ARMS = ("plain", "random", "augmented")
 METRICS = ("NDCG@20", "Recall@20", "MAP@20", "Hit@10")
-LEVEL = 0.005  # of a p after correction; anything above counts as nothing found
+LEVEL = 0.005  # of a p after correction, for a verdict
+RULE = (  # what stands below a table of comparisons
+    "p: a test over users and fits (or splits), Holm-corrected over the table. A verdict needs "
+    f"p < {LEVEL}, and eight fits (or splits) where they vary."
+)
 
 
-def verdict(plain: Comparison, random: Comparison, p: float, p_random: float) -> str:
+def verdict(plain: Comparison, random: Comparison, p: float | None, p_random: float | None) -> str:
     """The sentence that a reader should take away.
 
-    plain, p: augmented - plain, and its p after correction.
+    plain, p: augmented - plain, and its p after correction; None where it was not tested.
     random, p_random: augmented - random, and its p after correction.
     """
-    change = (
-        f"NDCG@20 {plain.mean_a:.4f} -> {plain.mean_b:.4f}, {100 * plain.relative:+.1f} %, "
-        f"p = {p:.2g}"
-    )
+    basis, where = plain.basis(p), plain.where()
     beside = (
-        f"{100 * random.relative:+.1f} % over a random delta of the same size, p = {p_random:.2g}"
+        f"{100 * random.relative:+.1f} % over a random delta of the same size, p = "
+        f"{shown(p_random, 2)}"
     )
-    if not p < LEVEL:
-        return f"the augmentation does not help: no difference could be shown ({change})"
-    if plain.difference < 0:
-        return f"the augmentation HURTS ({change}; {beside})"
-    if not p_random < LEVEL or random.difference < 0:
-        return f"it rises ({change}), but not beyond chance over the control ({beside})"
-    return f"the augmentation helps ({change}; {beside})"
+    outcome = plain.outcome(LEVEL, p)
+    if outcome == "no verdict":
+        return f"no verdict on the augmentation {where}: {basis}; {plain.reason(LEVEL, p)}"
+    if outcome == "hurts":
+        return f"the augmentation HURTS {where}: {basis}; {beside}"
+    if random.outcome(LEVEL, p_random) != "helps":
+        return (
+            f"it rises {where}: {basis}; but a gain over the control could not be shown: {beside}"
+        )
+    return f"the augmentation helps {where}: {basis}; {beside}"
+
+
+def shown(p: float | None, digits: int = 1) -> str:
+    """p with so many digits; a dash where there was no test."""
+    return "–" if p is None else f"{p:.{digits}g}"
 
 
 def brief(settings: str) -> str:

@@ -23,6 +23,14 @@ from hinaug.training.run import Callback, Run
 T = TypeVar("T")
 
 
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """How hyperparameters were found. edges: those on the edge of the space. trials: how many."""
+
+    edges: tuple[str, ...] = ()
+    trials: int = 0
+
+
 class Estimator:
     """A method with hyperparameters (the dataclass fields) and learned attributes (their names end
     in "_").
@@ -34,6 +42,9 @@ class Estimator:
 
     # why a saved model holds the links it was fitted on; None: it does not hold them
     HOLDS_DATA: ClassVar[str | None] = None
+
+    # how `tune` found the hyperparameters; fits, clones, copies and pickles keep it
+    searched: ClassVar[Searched | None] = None
 
     _run = Run()  # how `fit` runs inside a block of `training`; copies and pickles have the default
 
@@ -55,9 +66,15 @@ class Estimator:
                 f"{type(self).__name__} has no parameter {unknown[0]!r}; it has "
                 f"{list(params)}{nearest(unknown[0], params)}"
             )
-        return type(self)(
+        made = type(self)(
             **{name: changes.get(name, _cloned(value)) for name, value in params.items()}
         )
+        return made if self.searched is None else made._mark(self.searched)
+
+    def _mark(self, searched: Searched) -> Self:
+        """Notes how the hyperparameters were found; gives the estimator itself."""
+        self.__dict__["searched"] = searched
+        return self
 
     @contextmanager
     def training(
@@ -149,8 +166,8 @@ class Estimator:
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned and every cache; the hyperparameters stay."""
-        fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-        for name in [n for n in vars(self) if n not in fields and n != "_run"]:
+        kept = {f.name for f in dataclasses.fields(self)} | {"_run", "searched"}  # type: ignore[arg-type]
+        for name in [n for n in vars(self) if n not in kept]:
             del self.__dict__[name]
 
     def __getstate__(self) -> dict[str, Any]:

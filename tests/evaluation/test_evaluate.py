@@ -1,6 +1,7 @@
 """evaluate: what is measured, what is hidden, what is refused."""
 
 import dataclasses
+import pickle
 import warnings
 
 import numpy as np
@@ -9,14 +10,17 @@ import pytest
 from methods import Fixed
 
 from hinaug.datasets import planted
+from hinaug.ensembles import RankFusion
 from hinaug.errors import LeakError, UnknownNameError
 from hinaug.evaluation.compare import compare
 from hinaug.evaluation.evaluate import evaluate
+from hinaug.generators import random_delta
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
-from hinaug.predictors import EASE, Popularity
+from hinaug.predictors import ALS, EASE, Popularity
 from hinaug.split.last import leave_last
 from hinaug.split.random import random_split
+from hinaug.training.estimator import Searched
 
 RATES = ("user", "rates", "item")
 
@@ -278,7 +282,7 @@ def test_a_planted_world_where_the_better_model_wins_and_a_shuffled_one_where_it
     gain = {}
     for shuffle in (False, True):
         a, b = [], []
-        for seed in range(3):
+        for seed in range(8):  # as many splits as a verdict needs
             split = random_split(
                 planted(200, 80, 4, thin=0, dim=0, rng=seed, shuffle=shuffle),
                 RATES,
@@ -287,10 +291,64 @@ def test_a_planted_world_where_the_better_model_wins_and_a_shuffled_one_where_it
             )
             for out, model in ((a, Popularity(RATES)), (b, EASE(RATES, l2=20.0))):
                 model.fit(split.train).refit(split.train_valid)
-                out.append(evaluate(model, split.train_valid, split, k=20, on="test"))
-        gain[shuffle] = compare(a, b)
+                out.append([evaluate(model, split.train_valid, split, k=20, on="test")])
+        gain[shuffle] = compare(a, b, splits=True)
     assert gain[False].difference > 0.1
     assert gain[False].p < 1e-9
     assert "helps" in gain[False].verdict()
     assert gain[True].difference < 0.03
     assert "helps" not in gain[True].verdict()
+
+
+@pytest.fixture(scope="module")
+def planted_split():
+    hin = planted(60, 30, 4, thin=0, dim=0, rng=0)
+    return random_split(hin, RATES, evidence=["review"], rng=0)
+
+
+def test_results_know_their_split_and_whether_another_fit_would_be_the_same(planted_split):
+    split = planted_split
+    other = random_split(split.source, RATES, evidence=["review"], rng=99)
+    closed = evaluate(EASE(RATES, l2=20.0).fit(split.train), split.train, split)
+    assert closed.deterministic
+    random = ALS(RATES, dim=4).fit(split.train, rng=0)
+    assert not evaluate(random, split.train, split).deterministic
+    both = RankFusion([EASE(RATES), Popularity(RATES)]).fit(split.train)
+    assert evaluate(both, split.train, split).deterministic
+    mixed = RankFusion([EASE(RATES), ALS(RATES, dim=4)]).fit(split.train, rng=0)
+    assert not evaluate(mixed, split.train, split).deterministic
+    again = evaluate(Popularity(RATES).fit(split.train), split.train, split)
+    elsewhere = evaluate(Popularity(RATES).fit(other.train), other.train, other)
+    assert closed.split == again.split != elsewhere.split
+
+
+def test_a_delta_was_drawn_so_one_fit_with_it_is_not_enough(planted_split):
+    src, dst = (planted_split.train.ids(node)[:1] for node in ("user", "item"))
+    delta = Delta(edges={RATES: {"src": src, "dst": dst, "confidence": [0.5]}}, origin="one")
+    graph = planted_split.train + random_delta(planted_split.train, delta, rng=0)
+    fitted = EASE(RATES, l2=20.0).fit(graph)
+    assert not evaluate(fitted, graph, planted_split).deterministic
+    assert not evaluate(fitted, planted_split.train, planted_split).deterministic
+
+
+def test_results_carry_how_the_model_was_searched(planted_split):
+    searched = Searched(("l2",), 7)
+    model = (
+        EASE(RATES, l2=20.0)
+        ._mark(searched)
+        .clone()
+        .fit(planted_split.train)
+        .refit(planted_split.train)
+    )
+    found = evaluate(model, planted_split.train, planted_split)
+    assert (found.edges, found.trials) == (("l2",), 7)
+    ensemble = RankFusion([model, Popularity(RATES)._mark(Searched((), 3))]).fit(
+        planted_split.train
+    )
+    found = evaluate(ensemble, planted_split.train, planted_split)
+    assert (found.edges, found.trials) == (("l2",), 10)
+    assert (
+        evaluate(EASE(RATES).fit(planted_split.train), planted_split.train, planted_split).trials
+        is None
+    )
+    assert pickle.loads(pickle.dumps(model)).searched == searched

@@ -57,10 +57,10 @@ def graph():
 
 
 def results(shift):
-    """Two seeds of 40 users for each model and arm; `shift` is what augmented gains."""
+    """Eight fits of 40 users for each model and arm; `shift` is what augmented gains."""
     rng, out = np.random.default_rng(7), {}
     for model in MODELS:
-        base = rng.uniform(0.1, 0.6, (2, 40))
+        base = rng.uniform(0.1, 0.6, 40) + rng.normal(0, 0.01, (8, 40))
         for arm in ARMS:
             gain = shift if arm == "augmented" else 0.0
             values = [
@@ -82,7 +82,7 @@ def made(tmp_path_factory):
     log.run(
         HOSTILE,
         RATES,
-        (0, 1),
+        range(8),
         source=HOSTILE,
         terms="terms",
         notes=[HOSTILE],
@@ -202,22 +202,24 @@ def test_verdict_comes_first_and_is_honest(made):
     page = Page(made[1])
     head = page.text[: page.text.index("Who gains")]  # the first of the links to the sections
     assert "All data: the augmentation hurts." in head
-    assert "Thin data: no difference could be shown." in head
+    assert "Thin data: no verdict." in head
     assert head.index("All data: the augmentation hurts.") < head.index("Source")
-    assert "the augmentation HURTS (NDCG@20" in page.text
+    assert "the augmentation HURTS on this split: NDCG@20" in page.text
+    assert "no verdict on the augmentation on this split: NDCG@20" in page.text
+    assert "8 fits each, 40 users" in page.text.replace("\u00a0", " ")
 
 
 def test_regimes_that_say_the_same_share_a_sentence():
     none, hurts = (
-        "the augmentation does not help: no difference (...)",
-        "the augmentation HURTS (...)",
+        "no verdict on the augmentation on this split: (...)",
+        "the augmentation HURTS on this split: (...)",
     )
     assert _headline({"all data": none, "thin data": none}) == [
-        "All data and thin data: no difference could be shown."
+        "All data and thin data: no verdict."
     ]
-    assert _headline({"with myDelta": none}) == ["With myDelta: no difference could be shown."]
+    assert _headline({"with myDelta": none}) == ["With myDelta: no verdict."]
     assert _headline({"a": none, "b": hurts, "c": none}) == [
-        "A and c: no difference could be shown.",
+        "A and c: no verdict.",
         "B: the augmentation hurts.",
     ]
 
