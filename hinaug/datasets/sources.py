@@ -76,7 +76,8 @@ SOURCES = {
         "amazon_reviews",
     ),
     "recipe-reviews": Source(
-        "https://archive.ics.uci.edu/static/public/911/recipe+reviews+and+user+feedback+dataset.zip",
+        "https://archive.ics.uci.edu/static/public/911/"
+        "recipe+reviews+and+user+feedback+dataset.zip",
         (("*ecipe*eviews*.csv",), ("*ecipe*eviews*.zip",)),
         "CC BY 4.0; cite Ali, Matuszewski and Czupyt (UCI Machine Learning Repository, 2023).",
         "recipe_reviews",

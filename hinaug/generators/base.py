@@ -124,7 +124,7 @@ class Generator(Estimator):
 
 def resolve_size(size: int | float | None, there: int, what: str) -> int:
     """An int is a count, a float a share of what is observed."""
-    if not (checks.is_number(size) and 0 <= size < np.inf):
+    if size is None or not (checks.is_number(size) and 0 <= size < np.inf):
         raise ParameterError(
             f"size={size!r}: an int is a count of {what}, a float a share of the {there:,} "
             "observed; both at least 0",

@@ -18,7 +18,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 
 def minilm_folder(root: Path | None) -> Path:
-    """The model folder in the installed package, found without running any of the package's code."""
+    """The model folder in the installed package, found without running any of its code."""
     spec = importlib.util.find_spec(MINILM)
     places = list(spec.submodule_search_locations or []) if spec else []
     folder = Path(places[0]) / "model" if places else None
