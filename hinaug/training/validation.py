@@ -69,6 +69,10 @@ class Validation:
         """score: positions of sources -> scores [len(src), n_targets], a block of sources at a
         time.
         """
+        return float(self.of_users(score, block).mean()) if len(self.users) else 0.0
+
+    def of_users(self, score: Callable[[np.ndarray], np.ndarray], block: int = 1024) -> np.ndarray:
+        """NDCG@k of each of `users`, float64; score as above."""
         values = [np.zeros(0)]
         for at in range(0, len(self.users), block):
             rows = slice(at, at + block)
@@ -76,7 +80,7 @@ class Validation:
                 score(self.users[rows])[:, : self.n][:, self.among], self.k, exclude=self.seen[rows]
             )
             values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
-        return float(np.concatenate(values).mean()) if len(self.users) else 0.0
+        return np.concatenate(values)
 
     def digest(self) -> str:
         """A hash of what is measured: the pairs, and the targets that are ranked."""
