@@ -153,6 +153,12 @@ def auc(real: np.ndarray, made: np.ndarray, seed: int) -> float:
     return float(roc_auc_score(y[shuffle], said))
 
 
+def p_over_splits(a: list[Result], b: list[Result]) -> float:
+    """p over users and splits of two arms, one result a split; NaN where there is one split."""
+    p = compare([[result] for result in a], [[result] for result in b], splits=True).p
+    return float("nan") if p is None else p
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
@@ -218,7 +224,7 @@ def main() -> None:
         gain = mean["test"] / np.mean([r["test"] for r in found["none"]]) - 1
         control = "random edges, popularity" if "edges" in name else "random users, popularity"
         p = [
-            compare(results[other], results[name]).p
+            p_over_splits(results[other], results[name])
             for other in ("none", control if control in results else "none")
         ]
         tuned = " ".join(f"{r['l2']:.0f}/{r['w']:g}" for r in rows)

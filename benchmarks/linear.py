@@ -154,7 +154,9 @@ def side(seeds: int) -> Iterator[dict]:
             ("plain", "prior"),
             ("plain", "both"),
         ):
-            print(f"{name}: {compare(found[a], found[b], names=(a, b)).verdict()}", flush=True)
+            one, two = ([[result] for result in found[arm]] for arm in (a, b))  # a split a seed
+            said = compare(one, two, names=(a, b), splits=True).verdict()
+            print(f"{name}: {said}", flush=True)
 
 
 def main() -> None:

@@ -272,7 +272,8 @@ def main() -> None:
     for data in options.data:
         rows, found = run(data, options.seeds, options.trials, options.searches)
         for a, b in PAIRS:
-            both = compare(found[a], found[b], names=(a, b))
+            one, two = ([[result] for result in found[arm]] for arm in (a, b))  # a split a seed
+            both = compare(one, two, names=(a, b), splits=True)
             cold = both.slices["train degree"].get("0-5")  # users with at most five links in train
             rows.append({"data": data, "verdict": both.verdict(), "cold": cold})
             print(f"{data}: {both.verdict()}; users with 0-5 links: {cold}", flush=True)

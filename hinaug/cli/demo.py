@@ -67,7 +67,7 @@ def demo(
         ),
     ] = "minilm",
     seeds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Random splits to average over.")
+        int, typer.Option(min=1, metavar="N", help="Random splits; a verdict needs eight.")
     ] = 2,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The first of them.")] = 0,
     as_json: Json = False,
