@@ -449,7 +449,7 @@ CASES = [
         UnknownNameError,
         ["no slice 'degree'", "did you mean 'train degree'"],
     ),
-    (lambda: compare(result, model), TypeError, ["two results of evaluate", "got Popularity"]),
+    (lambda: compare(result, model), TypeError, ["results of evaluate", "got Popularity"]),
     (lambda: compare(result, result, "NDCG@2", names="ab"), ValueError, ["two names"]),
     (lambda: holm([0.1]), TypeError, ["{name: p}", "got list"]),
     (
