@@ -15,7 +15,7 @@ Bars, exit status 1 outside: at .05 at most 6.5 %, at .005 at most 1.5 %, interv
 93 %.
 
 Hours on one core, 40 fits of each method: planted some 3, ml-100k some 5. --epochs limits those who
-train in epochs: 24 fits of LightGCN, MF and HeteroGNN on planted with 60 epochs take half an hour.
+train in epochs: 24 fits of LightGCN, MF and HeteroGNN on planted with 60 epochs take ten minutes.
 `closed` and `rates` take five minutes each.
 """
 

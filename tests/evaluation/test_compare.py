@@ -70,7 +70,8 @@ def test_two_fits_against_three_by_hand():
     # fits of b: .4 .4 .4; residuals 0 0, -.1 .1, .1 -.1, df 2
     by_b, overlap_b = 0.0, (4 * 0.1**2) / 2 / 6
     variance = max(by_users + by_a + by_b - overlap_a - overlap_b, by_users, by_a + by_b)
-    df = (by_users + by_a) ** 2 / (by_users**2 / 1 + by_a**2 / 1)
+    of_users = by_users - overlap_a - overlap_b
+    df = variance**2 / (of_users**2 / 1 + by_a**2 / 1)
     assert variance == by_users  # what both sources hold is more than the fits add
     assert found.difference == pytest.approx(0.25)
     assert found.p == pytest.approx(2 * stats.t.sf(0.25 / np.sqrt(variance), df))
@@ -180,7 +181,7 @@ def test_splits_are_a_source_of_variance():
     residual = deviation - np.nanmean(deviation, axis=1, keepdims=True)
     overlap = np.nansum(residual**2) / (5 - 3 - 2 + 1) / 5
     variance = max(by_users + by_splits - overlap, by_users, by_splits)
-    df = (by_users + by_splits) ** 2 / (by_users**2 / 2 + by_splits**2 / 1)
+    df = variance**2 / (max(by_users - overlap, 0) ** 2 / 2 + by_splits**2 / 1)
     assert (found.users, found.splits) == (3, 2)
     assert found.difference == pytest.approx(gain.mean())
     assert found.p == pytest.approx(2 * stats.t.sf(gain.mean() / np.sqrt(variance), df))

@@ -83,6 +83,9 @@ def test_degrees_of_freedom_by_hand():
     both = Spread(0.02, 10, (Repeats(3, 0.01, 0.0), Repeats(5, 0.03, 0.0)))
     expected = 0.06**2 / (0.02**2 / 9 + 0.01**2 / 2 + 0.03**2 / 4)
     assert both.df == pytest.approx(expected)
+    # a residual that both hold has the degrees of freedom of fits alone
+    held = Spread(0.02, 10_000, (Repeats(5, 0.04, 0.01), Repeats(5, 0.04, 0.01)))
+    assert held.df == pytest.approx(8)
     tiny = Spread(2e-200, 10, (Repeats(3, 1e-200, 0.0), Repeats(5, 3e-200, 0.0)))
     assert tiny.df == pytest.approx(expected)
 
