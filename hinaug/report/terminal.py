@@ -157,11 +157,7 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
     With intervals, p after Holm's correction over the regime, and slices of users.
     """
     models = list(dict.fromkeys(name for name, _ in results))
-    found: dict[tuple[str, str], Comparison] = {}
-    for m in models:
-        for a, b in (("plain", "random"), ("plain", "augmented"), ("random", "augmented")):
-            one, two = ([[result] for result in results[m, arm]] for arm in (a, b))
-            found[m, f"{b} - {a}"] = compare(one, two, MAIN, (a, b), splits=True)
+    found = {pair: c for m in models for pair, c in _compared(results, m).items()}
     corrected = holm({key: c.p for key, c in found.items()})
     console.print(_table_of_arms(results, models, found, corrected, regime))
     for by, parts in found[models[0], "augmented - plain"].slices.items():
@@ -176,6 +172,15 @@ def show_comparisons(results: Results, regime: str, log: Log, console: Console) 
         console.print(f"[bold]{regime}, {m}:[/] {said}")
     console.print(f"  ({RULE})")
     return list(found.values())
+
+
+def _compared(results: Results, model: str) -> dict[tuple[str, str], Comparison]:
+    """{(model, "augmented - plain"): the comparison over splits}, and the other two."""
+    found = {}
+    for a, b in (("plain", "random"), ("plain", "augmented"), ("random", "augmented")):
+        one, two = ([[result] for result in results[model, arm]] for arm in (a, b))
+        found[model, f"{b} - {a}"] = compare(one, two, MAIN, (a, b), splits=True)
+    return found
 
 
 def _table_of_arms(

@@ -311,11 +311,11 @@ def test_results_know_their_split_and_whether_another_fit_would_be_the_same(plan
     other = random_split(split.source, RATES, evidence=["review"], rng=99)
     closed = evaluate(EASE(RATES, l2=20.0).fit(split.train), split.train, split)
     assert closed.deterministic
-    random = ALS(RATES, dim=4).fit(split.train, rng=0)
+    random = ALS(RATES, embedding_dim=4).fit(split.train, rng=0)
     assert not evaluate(random, split.train, split).deterministic
     both = RankFusion([EASE(RATES), Popularity(RATES)]).fit(split.train)
     assert evaluate(both, split.train, split).deterministic
-    mixed = RankFusion([EASE(RATES), ALS(RATES, dim=4)]).fit(split.train, rng=0)
+    mixed = RankFusion([EASE(RATES), ALS(RATES, embedding_dim=4)]).fit(split.train, rng=0)
     assert not evaluate(mixed, split.train, split).deterministic
     again = evaluate(Popularity(RATES).fit(split.train), split.train, split)
     elsewhere = evaluate(Popularity(RATES).fit(other.train), other.train, other)
