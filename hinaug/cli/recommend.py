@@ -38,7 +38,7 @@ def recommend(
     Example, after that of evaluate:
       hinaug recommend model --store split --users u000,u001 --k 5 --show title
     """
-    predictor = _opened_model(model)
+    predictor = opened_model(model)
     hin = _opened_graph(store, predictor)
     names = _ids(users)
     try:
@@ -65,7 +65,7 @@ def recommend(
     answer(as_json, rows, lambda console: _show(rows, title, column, console))
 
 
-def _opened_model(path: Path) -> LinkPredictor:
+def opened_model(path: Path) -> LinkPredictor:
     model = opened(path, "estimator")
     if not isinstance(model, LinkPredictor):
         kind = type(model).__name__

@@ -5,6 +5,8 @@ from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .compare import holm as holm
 from .compare import mean_over_fits as mean_over_fits
+from .errors import ErrorAnalysis as ErrorAnalysis
+from .errors import analyse_errors as analyse_errors
 from .evaluate import evaluate as evaluate
 from .intervals import gain_interval as gain_interval
 from .intervals import mean_interval as mean_interval

@@ -73,15 +73,15 @@ def evaluate(
     """
     scorer(predictor, "evaluate")
     expect.graph(hin, "evaluate")
-    _check_split(split, on, predictor)
+    check_split(split, on, predictor)
     ks = _cutoffs(k)
-    pairs = _judged_pairs(split, on)
+    pairs = judged_pairs(split, on)
     predictor._check_fitted()
     refuse_leaks(predictor, hin, split, pairs, on, trust)
     started = time.perf_counter()
     found = searches(predictor)
     users, relevant = held_out(hin.observed(), split.target, pairs)
-    hidden = _hidden(hin, split, users, on)
+    hidden = not_ranked(hin, split, users, on)
     ranked = _rank(predictor, hin, users, hidden, ks[-1])
     hits = metrics.hits(ranked, relevant)
     values = {
@@ -119,7 +119,7 @@ def _deterministic(predictor: LinkPredictor, hin: HIN, split: Split) -> bool:
     return predictor.fitted_on_ in [graph.fingerprint() for graph in graphs]
 
 
-def _check_split(split: Split, on: str, predictor: LinkPredictor) -> None:
+def check_split(split: Split, on: str, predictor: LinkPredictor) -> None:
     if not isinstance(split, Split):
         raise KindError(
             f"evaluate(predictor, hin, split) takes a Split third, got {checks.kind(split)}; see "
@@ -151,7 +151,7 @@ def _cutoffs(k: int | Sequence[int]) -> list[int]:
     return ks
 
 
-def _judged_pairs(split: Split, on: str) -> pa.Table:
+def judged_pairs(split: Split, on: str) -> pa.Table:
     """The held-out pairs of one part; a node's link to itself is not judged."""
     pairs = split.valid if on == "valid" else split.test
     if split.target[0] == split.target[2]:
@@ -166,7 +166,7 @@ def _judged_pairs(split: Split, on: str) -> pa.Table:
     return pairs
 
 
-def _hidden(hin: HIN, split: Split, users: np.ndarray, on: str) -> sp.csr_array:
+def not_ranked(hin: HIN, split: Split, users: np.ndarray, on: str) -> sp.csr_array:
     """What is not ranked for each of the users: CSR [users, observed targets of hin]."""
     observed = hin.observed()
     hidden = observed.adjacency(split.target)[users] + _train_rows(observed, split, users)

@@ -1,3 +1,4 @@
+from .errors import keep_errors as keep_errors
 from .log import Log as Log
 from .terminal import show_comparisons as show_comparisons
 from .terminal import show_generated as show_generated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hinaug.report import sections
+from hinaug.report import errors, sections
 from hinaug.report.pieces import data, named, pairs, typeset
 from hinaug.report.read import Run
 from hinaug.report.style import STYLE
@@ -33,6 +33,7 @@ def page(run: Run) -> str:
         "map": ("Map of users", sections.map_of_users(run)),
         "schema": ("The graph", sections.types(run)),
         "examples": ("Examples", sections.examples(run)),
+        **({"errors": ("What is missed", errors.section(run))} if run.lines["errors"] else {}),
         "again": ("To run it again", sections.again(run)),
     }
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, (title, _) in parts.items())

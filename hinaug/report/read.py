@@ -32,6 +32,8 @@ _NEED: dict[str, dict[str, Any]] = {  # the keys that the page reads, and what t
     "chosen": {"regime": str, "size": str, "members": dict},
     "recommendation": {"regime": str, "user": str, "known": int, "history": list, "items": list,
                        "edges": int, "surest": list},
+    "errors": {"name": str, "on": str, "k": int, "missed": _NUMBER, "users": int, "pairs": int,
+               "looked_at": int, "kinds": list, "slices": list, "examples": list},
     "end": {"seconds": _NUMBER},
 }  # fmt: skip
 _ITEM = {
@@ -42,6 +44,21 @@ _ITEM = {
     "fans": int,
 }
 _GUESS = {"title": str, "confidence": _NUMBER}
+_ERRORS: dict[str, dict[str, Any]] = {
+    "kinds": {"kind": str, "meaning": str, "share": _NUMBER, "pairs": int},
+    "slices": {
+        "where": str,
+        "mostly": (str, type(None)),
+        **dict.fromkeys(("share", "gain", "rest", "difference", "low", "high", "p"), _NUMBER),
+    },
+    "examples": {
+        "kind": str,
+        "user": (str, int),
+        "item": (str, int),
+        "rank": (int, type(None)),
+        "instead": list,
+    },
+}
 
 
 @dataclass
@@ -181,12 +198,20 @@ def _check_recommendation(row: dict[str, Any], where: str) -> None:
             _holds(item, need, f"{where}, {name}")
 
 
+def _check_errors(row: dict[str, Any], where: str) -> None:
+    for name, need in _ERRORS.items():
+        for item in row[name]:
+            _holds({name: item}, {name: dict}, where)
+            _holds(item, need, f"{where}, {name}")
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any], str], None]] = {  # what is inside the keys of a kind
     "run": _check_run,
     "means": _check_means,
     "comparison": _check_comparison,
     "chosen": _check_chosen,
     "recommendation": _check_recommendation,
+    "errors": _check_errors,
 }
 
 
