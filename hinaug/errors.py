@@ -13,6 +13,7 @@
     ├── StoreError       ValueError      a folder cannot be saved to or loaded from
     └── ReportError      ValueError      no report can be made of a folder
     EdgeWarning          UserWarning     a best value lies on the edge of its search space
+    EmptyListWarning     UserWarning     users got fewer items than were asked for, or none
     TrainingDataWarning  UserWarning     a saved model holds the data it was fitted on
 
 Each is also the built-in exception beside it, so `except ValueError` works without importing
@@ -87,6 +88,19 @@ class ReportError(HinaugError, ValueError):
 
 class EdgeWarning(UserWarning):
     """A best value lies on the edge of its space: the true best may lie beyond."""
+
+
+class EmptyListWarning(UserWarning):
+    """Users got fewer items than were asked for, or none.
+
+    asked: how many items each was to get. there: {"short": users with fewer, "empty": with none}.
+    """
+
+    def __init__(
+        self, message: str = "", *, asked: int | None = None, there: dict[str, int] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.asked, self.there = asked, there
 
 
 class TrainingDataWarning(UserWarning):

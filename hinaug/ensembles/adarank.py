@@ -37,7 +37,8 @@ class AdaRank(Linear):
     rounds: at most.
 
     fit(train, valid=...) fits the members on train alone; refit(train_valid) refits them and keeps
-    the coefficients. NaN where no member with weight can tell.
+    the coefficients. NaN where no member with weight can tell; see `Linear` for users without
+    any score.
     """
 
     rounds: int = 30

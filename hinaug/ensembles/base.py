@@ -211,6 +211,24 @@ class Ensemble(LinkPredictor):
         """The members' z-scores [members, len(src), n_targets]."""
         return np.stack([z_scores(m.score(hin, src), pool) for m in self.predictors_])
 
+    def _with_fallback(
+        self, hin: HIN, src: np.ndarray, scores: np.ndarray, pool: np.ndarray, alone: np.ndarray
+    ) -> np.ndarray:
+        """`scores` [len(src), n_targets], where the sources that got none are ranked by one member.
+
+        No member with weight can tell anything of these, such as users without links. Each gets
+        the z-scores of the first member that can. alone: the NDCG of each member alone on
+        held-out pairs; the best is asked first.
+        """
+        for m in np.argsort(-alone, kind="stable"):
+            silent = np.flatnonzero(pool.any(axis=1) & ~_any_in(scores, pool))
+            if not len(silent):
+                break
+            z = z_scores(self.predictors_[m].score(hin, src[silent]), pool[silent])
+            can_tell = _any_in(z, pool[silent])
+            scores[silent[can_tell]] = z[can_tell]
+        return scores
+
     def _candidates(
         self, hin: HIN, valid: pa.Table, n: int, max_users: int, rng: np.random.Generator
     ) -> Candidates:
@@ -247,6 +265,11 @@ class Ensemble(LinkPredictor):
             for i, pad in enumerate((-1, np.nan, False))
         )
         return Candidates(users, items, z, found, np.diff(relevant.indptr))
+
+
+def _any_in(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """Whether a row has a score for any item of its pool, bool [rows]."""
+    return np.asarray((pool & ~np.isnan(scores)).any(axis=1))
 
 
 def union(lists: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,7 +23,8 @@ class Linear(Ensemble):
 
     z_m(u, .) is member m's score less its mean over its standard deviation, over the items that u
     may be recommended. A subclass writes `_search`, which learns the weights from the members'
-    scores of held-out pairs.
+    scores of held-out pairs. A user of whom no member with weight can tell anything is ranked by
+    the best of the other members on held-out pairs that can, such as `Popularity`.
 
     k: the cut-off of the measure.
     n_candidates: items kept for each user and member while the weights are learned.
@@ -61,9 +62,9 @@ class Linear(Ensemble):
                 else:
                     weight += w
                 total += z
-        return np.divide(
-            total, weight, out=np.full(total.shape, np.nan, np.float32), where=weight > 0
-        )
+        np.divide(total, weight, out=total, where=weight > 0)
+        total[weight <= 0] = np.nan
+        return self._with_fallback(hin, src, total, pool, self.valid_[:-1])
 
     def summary(self) -> str:
         """One line a member, heaviest first: its weight, its measure alone on the held-out pairs,

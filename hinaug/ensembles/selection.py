@@ -37,7 +37,8 @@ class EnsembleSelection(Linear):
     bags: samples of the users, drawn with `rng`; 1 takes all users as they are, once.
 
     fit(train, valid=...) fits the members on train alone; refit(train_valid) refits the members and
-    keeps the weights. NaN where no member with weight can tell.
+    keeps the weights. NaN where no member with weight can tell; see `Linear` for users without
+    any score.
     """
 
     rounds: int = 30

@@ -66,8 +66,9 @@ class Stacking(Ensemble):
 
     fit(train, valid=...) fits the members on train alone and refuses valid pairs that they saw;
     refit(train_valid) refits the members and keeps what was learned of them. NaN where no member
-    with weight can tell. Learned: `weights_` of b, `share_`, `meta_`, `valid_`: NDCG@k of each
-    member, of b, and of the whole out of fold.
+    with weight can tell; a user of whom they can tell nothing is ranked by the best of the other
+    members on held-out pairs that can. Learned: `weights_` of b, `share_`, `meta_`, `valid_`:
+    NDCG@k of each member, of b, and of the whole out of fold.
     """
 
     meta: str | ClassifierMixin = "logistic"
@@ -200,6 +201,11 @@ class Stacking(Ensemble):
     def _score_block(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         pool = self._pool(hin, src)
         z = self._z(hin, src, pool)
+        scores, alone = self._combined(hin, src, z, pool), self.valid_[: len(z)]
+        return self._with_fallback(hin, src, scores, pool, alone)
+
+    def _combined(self, hin: HIN, src: np.ndarray, z: np.ndarray, pool: np.ndarray) -> np.ndarray:
+        """The scores from z-scores [members, len(src), n_targets]; NaN where b has none."""
         base = self._base(z)
         if self.meta_ is None:
             return base

@@ -38,7 +38,7 @@ class Weighted(Linear):
 
     fit(train, valid=...) fits the members on train alone, so that their scores on `valid` are
     honest; refit(train_valid) refits the members and keeps the weights. NaN where no member with
-    weight can tell.
+    weight can tell; see `Linear` for users without any score.
     """
 
     def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

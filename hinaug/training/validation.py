@@ -10,7 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import held_out
+from hinaug.graph.pairs import held_out, own_pairs
 from hinaug.graph.schema import EdgeType
 from hinaug.training import metrics
 
@@ -46,7 +46,9 @@ def unlinked(hin: HIN, relation: EdgeType, relevant: sp.csr_array) -> np.ndarray
 
 
 class Validation:
-    """NDCG@k of held-out pairs among what a source has not yet; generated targets are not ranked.
+    """NDCG@k of held-out pairs among what a source has not yet.
+
+    Generated targets are not ranked, nor, in a relation between nodes of one type, the source.
 
     Where the held-out targets are ones that nobody had, only such targets are ranked, see
     `unlinked`.
@@ -57,10 +59,10 @@ class Validation:
     def __init__(self, hin: HIN, relation: EdgeType, valid: pa.Table, k: int = 20) -> None:
         self.n, self.k = hin.n_observed(relation[2]), k
         self.users, relevant = held_out(hin, relation, valid)
-        self.relevant, self.seen = (
-            relevant[:, : self.n],
-            seen(hin, relation, self.users)[:, : self.n],
-        )
+        hidden = seen(hin, relation, self.users)
+        if relation[0] == relation[2]:
+            hidden = sp.csr_array(hidden + own_pairs(self.users, hidden.shape[1]))
+        self.relevant, self.seen = relevant[:, : self.n], hidden[:, : self.n]
         among = unlinked(hin, relation, self.relevant)
         self.among = slice(None) if among is None else np.flatnonzero(among)
         self.relevant, self.seen = self.relevant[:, self.among], self.seen[:, self.among]

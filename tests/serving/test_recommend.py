@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from methods import Fixed
 
-from hinaug.errors import SchemaError
+from hinaug.errors import EmptyListWarning, SchemaError
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.predictors import Popularity
@@ -49,11 +49,28 @@ def test_best_first_without_what_was_observed():
 
 
 def test_never_what_cannot_be_scored():
-    table = recommend(Fixed(RATES, SCORES).fit(graph()), graph(), ["c"], k=4)
+    with pytest.warns(EmptyListWarning, match="Fixed cannot score enough items for 1 of them"):
+        table = recommend(Fixed(RATES, SCORES).fit(graph()), graph(), ["c"], k=4)
     assert lists(table) == {"c": ["z", "w"]}
     assert not np.isnan(table["score"].to_numpy()).any()
     nothing = Fixed(RATES, np.full((3, 4), np.nan)).fit(graph())
-    assert recommend(nothing, graph(), ["a", "b"], k=3).num_rows == 0
+    with pytest.warns(EmptyListWarning, match="combine it in an ensemble with Popularity") as told:
+        assert recommend(nothing, graph(), ["a", "b"], k=3).num_rows == 0
+    assert len(told) == 1
+    assert (told[0].message.asked, told[0].message.there) == (3, {"short": 2, "empty": 2})
+
+
+def test_a_short_list_warns_only_where_scores_are_missing():
+    model = Fixed(RATES, SCORES).fit(graph())
+    # b has met two of four items, and all that is left is scored: nothing to warn of
+    assert recommend(model, graph(), ["b"], k=4).num_rows == 2
+    with pytest.warns(EmptyListWarning) as told:
+        recommend(model, graph(), ["a", "b", "c"], k=3)
+    assert told[0].message.there == {"short": 1, "empty": 0}
+    # among these candidates c could get two and gets one
+    with pytest.warns(EmptyListWarning) as told:
+        recommend(model, graph(), ["c"], k=9, candidates=["x", "z"])
+    assert told[0].message.there == {"short": 1, "empty": 0}
 
 
 @pytest.mark.parametrize("exclude_observed", [True, False])
@@ -78,8 +95,10 @@ def test_candidates():
         "a": ["x"],
         "b": ["w"],
     }
-    assert recommend(model, hin, ["a"], candidates=["w"]).num_rows == 0
-    assert recommend(model, hin, ["a"], candidates=[]).num_rows == 0
+    with pytest.warns(EmptyListWarning, match="no item is left to choose from for 1 of them"):
+        assert recommend(model, hin, ["a"], candidates=["w"]).num_rows == 0
+    with pytest.warns(EmptyListWarning):
+        assert recommend(model, hin, ["a"], candidates=[]).num_rows == 0
     with pytest.raises(SchemaError, match="nope"):
         recommend(model, hin, ["a"], candidates=["nope"])
 

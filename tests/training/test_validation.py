@@ -36,3 +36,17 @@ def test_others_are_ranked_among_all_that_a_user_has_not():
     warm = pa.table({"src": ["a", "b"], "dst": ["x", "y"]})
     # a: x, y, z, so first; b: w, z, y, so third
     assert np.isclose(Validation(graph(), LIKES, warm)(scores), (1 + 1 / 2) / 2)
+
+
+def test_nobody_is_ranked_for_oneself():
+    follows = ("user", "follows", "user")
+    nodes = {"user": pa.table({"id": ["a", "b", "c", "d"]})}
+    rows = {"src": ["b", "c", "d"], "dst": ["a", "a", "b"]}
+    hin = HIN.from_tables(nodes, {follows: pa.table(rows)})
+    held = pa.table({"src": ["a", "d"], "dst": ["b", "a"]})
+
+    def oneself_first(src: np.ndarray) -> np.ndarray:
+        return np.eye(4, dtype=np.float32)[src] * 9 + np.array([3, 2, 1, 0], np.float32)
+
+    # without oneself a ranks b first; d, who has b already, ranks a first
+    assert Validation(hin, follows, held)(oneself_first) == 1.0
