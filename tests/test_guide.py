@@ -1,0 +1,29 @@
+"""The code in docs/guide runs, block after block, and prints what stands below it."""
+
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+PAGES = sorted((Path(__file__).parent.parent / "docs" / "guide").glob("*.md"))
+BLOCK = re.compile(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", re.DOTALL)
+
+
+def without_figures(text):
+    """Figures differ a little between machines; words do not."""
+    return re.sub(r"-?\d[\d.,]*(e-?\d+)?", "0", text).split()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_and_prints_what_it_says(page):
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert blocks
+    names = {"__name__": page.stem}
+    for code, told in blocks:
+        printed = StringIO()
+        with redirect_stdout(printed):
+            exec(compile(code, page.name, "exec"), names)
+        if told:
+            assert without_figures(printed.getvalue()) == without_figures(told)
