@@ -22,6 +22,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from hinaug.evaluation import analyse_errors
 from hinaug.graph import HIN
@@ -80,28 +81,35 @@ def graph(plant: str | None, rng: np.random.Generator) -> tuple[HIN, np.ndarray]
         "premium and genre": (premium, (genre == 3).any(axis=1)),
     }
     by_user, by_item = masks[plant] if plant else (~users, ~items)
-    age = [None if hole else int(a) for a, hole in zip(age, rng.random(USERS) < 0.1, strict=True)]
-    ids = [f"u{i}" for i in range(USERS)], [f"i{i}" for i in range(ITEMS)]
+    unknown = rng.random(USERS) < 0.1
+    nodes = {
+        "user": {
+            "id": [f"u{i}" for i in range(USERS)],
+            "age": pa.array(age, mask=unknown),
+            "job": [JOBS[j] for j in job],
+            "premium": premium,
+        },
+        "item": {
+            "id": [f"i{i}" for i in range(ITEMS)],
+            "year": year,
+            "x": text.astype(np.float32),
+        },
+        "genre": {"id": list(GENRES)},
+    }
+    return HIN.from_tables(nodes, edges(genre, rng), lineage="row"), by_user[:, None] & by_item
+
+
+def edges(genre: np.ndarray, rng: np.random.Generator) -> dict:
+    """Who met what, popular items more often; and one or two genres an item, [ITEMS, 2]."""
     popularity = 1 / (30 + rng.permutation(ITEMS))
     degree = rng.integers(8, 24, USERS)
     met = np.argsort(-np.log(popularity) - rng.gumbel(size=(USERS, ITEMS)), axis=1)
     pairs = [(u, i) for u in range(USERS) for i in met[u, : degree[u]]]
-    hin = HIN.from_tables(
-        {
-            "user": {"id": ids[0], "age": age, "job": [JOBS[j] for j in job], "premium": premium},
-            "item": {"id": ids[1], "year": year, "x": text.astype(np.float32)},
-            "genre": {"id": list(GENRES)},
-        },
-        {
-            RATES: {"src": [ids[0][u] for u, _ in pairs], "dst": [ids[1][i] for _, i in pairs]},
-            HAS: {
-                "src": [ids[1][i] for i in range(ITEMS) for _ in set(genre[i])],
-                "dst": [GENRES[g] for i in range(ITEMS) for g in sorted(set(genre[i]))],
-            },
-        },
-        lineage="row",
-    )
-    return hin, by_user[:, None] & by_item
+    has = [(i, g) for i in range(ITEMS) for g in sorted(set(genre[i]))]
+    return {
+        RATES: {"src": [f"u{u}" for u, _ in pairs], "dst": [f"i{i}" for _, i in pairs]},
+        HAS: {"src": [f"i{i}" for i, _ in has], "dst": [GENRES[g] for _, g in has]},
+    }
 
 
 def found(plant: str | None, seed: int) -> tuple[float, int, list[str]]:
