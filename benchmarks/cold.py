@@ -38,7 +38,7 @@ from hinaug.predictors.base import LinkPredictor
 from hinaug.split.base import Split
 from hinaug.split.cold import cold_items
 from hinaug.split.random import random_split
-from hinaug.training import metrics
+from hinaug.training import ranking
 
 COLUMNS: list[Any] = [("genre", "id"), "year", "words"]
 READS = {"movie": ["year", "words"], "user": ["age", "gender", "occupation"]}
@@ -96,8 +96,8 @@ def among_cold(model: LinkPredictor | None, hin: HIN, pairs: pa.Table) -> float:
     scores = np.random.default_rng(0).random((len(users), len(items)), np.float32)
     if model is not None:
         scores = np.nan_to_num(model.score(hin, users)[:, items], nan=-1e9)
-    ranked, _ = metrics.top_k(scores, min(20, len(items)))
-    return float(metrics.ndcg(ranked, relevant[:, items].tocsr(), 20).mean())
+    ranked, _ = ranking.top_k(scores, min(20, len(items)))
+    return float(ranking.ndcg(ranked, relevant[:, items].tocsr(), 20).mean())
 
 
 def judged(where: str, model: LinkPredictor | None, hin: HIN, split: Split, on: str) -> float:

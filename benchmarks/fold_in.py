@@ -50,7 +50,7 @@ from hinaug.predictors import (
     Popularity,
     UserKNN,
 )
-from hinaug.training import metrics
+from hinaug.training import ranking
 
 RESULTS = Path(__file__).parent / "results" / "fold_in.jsonl"
 GIVEN, NEW = 0.8, 0.1  # shares of the pairs that are given, and of the users or items that are new
@@ -123,12 +123,12 @@ def lists(scores: np.ndarray, here: World, users: np.ndarray, allowed: np.ndarra
     """What scores [users, items of the given graph] rank, without what the users have."""
     if allowed is not None:
         scores = np.where(allowed, scores, np.float32(np.nan))
-    ranked, _ = metrics.top_k(scores, CUT, here.history[users])
+    ranked, _ = ranking.top_k(scores, CUT, here.history[users])
     relevant = here.held_out[users]
     if allowed is not None:
         relevant = sp.csr_array(relevant @ sp.diags_array(allowed.astype(np.float32)))
         relevant.eliminate_zeros()
-    return Lists(ranked, float(np.nanmean(metrics.ndcg(ranked, relevant, CUT))))
+    return Lists(ranked, float(np.nanmean(ranking.ndcg(ranked, relevant, CUT))))
 
 
 def scored(model: LinkPredictor, hin: HIN, users: np.ndarray) -> np.ndarray:

@@ -148,7 +148,7 @@ def ranking(matrix: sp.csr_array, hin: Any) -> tuple[float, int]:
     """The 20 best of all items, what a user has left out, and the measures of them; d = 64, by user
     and item.
     """
-    from hinaug.training import metrics
+    from hinaug.training import ranking
 
     rng = np.random.default_rng(1)
     users, items = (rng.standard_normal((n, 64), np.float32) for n in (USERS, matrix.shape[1]))
@@ -157,8 +157,8 @@ def ranking(matrix: sp.csr_array, hin: Any) -> tuple[float, int]:
     def run() -> None:
         for at in range(0, USERS, 512):
             rows = slice(at, at + 512)
-            ranked, _ = metrics.top_k(users[rows] @ items.T, K, exclude=relevant[rows])
-            metrics.ndcg(ranked, relevant[rows], K)
+            ranked, _ = ranking.top_k(users[rows] @ items.T, K, exclude=relevant[rows])
+            ranking.ndcg(ranked, relevant[rows], K)
 
     return seconds(run), USERS * matrix.shape[1]
 

@@ -28,7 +28,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
-from hinaug.training import metrics
+from hinaug.training import ranking
 
 HERE = Path(__file__).parent / "peers"
 PEERS = {
@@ -136,8 +136,8 @@ def ndcg(
     values = []
     for at in range(0, len(rows), 512):
         some = rows[at : at + 512]
-        ranked, _ = metrics.top_k(users[some] @ items.T, K, exclude=hide[some])
-        values.append(metrics.ndcg(ranked, test[some], K))
+        ranked, _ = ranking.top_k(users[some] @ items.T, K, exclude=hide[some])
+        values.append(ranking.ndcg(ranked, test[some], K))
     return float(np.concatenate(values).mean())
 
 

@@ -42,8 +42,15 @@ HOUSE = [
     ("Generators", "hinaug.generators", None),
     ("Ensembles", "hinaug.ensembles", None),
     ("Recommend", "hinaug.serving.recommend", ["recommend"]),
-    ("Evaluate", "hinaug.evaluation", ["evaluate", "compare", "Result", "Comparison", "holm"]),
-    ("Metrics", "hinaug.training.metrics", None),
+    (
+        "Evaluate",
+        "hinaug.evaluation",
+        [
+            *("evaluate", "compare", "Result", "Comparison", "holm"),
+            *("analyse_errors", "ErrorAnalysis", "sample_size", "SequentialTest", "Totals"),
+        ],
+    ),
+    ("Metrics", "hinaug.evaluation.metrics", None),
     ("Tune", "hinaug.evaluation.tune", None),
     ("Report", "hinaug.report", None),
     ("Check kit", "hinaug.testing", None),

@@ -39,12 +39,13 @@ from hinaug import (
 )
 from hinaug.ensembles import Weighted
 from hinaug.errors import LeakError, NotFittedError, SchemaError, StoreError, UnknownNameError
+from hinaug.evaluation import metrics
 from hinaug.evaluation.compare import holm
 from hinaug.generators import VAE, WGAN, Aggregation, RelationGenerator, Synthesis, random_delta
 from hinaug.graph import expect
 from hinaug.io import convert
 from hinaug.predictors import EASE, ItemKNN, Popularity
-from hinaug.training import metrics
+from hinaug.training import ranking
 
 HOME = Path(hinaug.__file__).parent
 RATES = ("user", "rates", "item")
@@ -478,7 +479,7 @@ CASES = [
     (lambda: recommend(EASE(RATES), hin, ["user0"]), NotFittedError, ["call .fit(hin)"]),
     (lambda: metrics.recall([[0]], np.eye(1), "1"), ValueError, ["got '1'"]),
     (lambda: metrics.recall([[0]], None, 1), ValueError, ["matrices [n_users, n_items]"]),
-    (lambda: metrics.top_k([["a"]], 1), ValueError, ["top_k needs scores", "numbers"]),
+    (lambda: ranking.top_k([["a"]], 1), ValueError, ["top_k needs scores", "numbers"]),
     (lambda: metrics.novelty([[0]], ["x"], 3, 1), ValueError, ["popularity must be one number"]),
     # ---- splitting
     (

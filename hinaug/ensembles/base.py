@@ -17,7 +17,7 @@ from hinaug.graph.pairs import PairIndex, held_out, own_pairs
 from hinaug.graph.schema import EdgeType
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
-from hinaug.training.metrics import top_k
+from hinaug.training.ranking import top_k
 from hinaug.training.validation import seen, unlinked
 
 BLOCK = 512  # sources scored together, at most

@@ -21,7 +21,7 @@ from hinaug.ensembles.weighted import search
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.progress import track
-from hinaug.training.metrics import top_k
+from hinaug.training.ranking import top_k
 from hinaug.training.validation import seen
 
 SHARES = (0.25, 0.5, 0.75, 1.0)

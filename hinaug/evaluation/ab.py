@@ -164,10 +164,12 @@ class Totals(NamedTuple):
 
     @property
     def mean(self) -> float:
+        """The mean value; NaN without users."""
         return self.total / self.n if self.n else float("nan")
 
     @property
     def variance(self) -> float:
+        """The variance of the values (of a sample); NaN below two users."""
         if self.n < 2:
             return float("nan")
         return max(self.squares - self.total**2 / self.n, 0.0) / (self.n - 1)

@@ -21,7 +21,7 @@ from hinaug.predictors.base import LinkPredictor, scorer
 from hinaug.predictors.ranking import BLOCK, SCORES
 from hinaug.progress import track
 from hinaug.split.base import Split
-from hinaug.training.metrics import top_k
+from hinaug.training.ranking import top_k
 
 EXAMPLES = 3  # of each kind
 SHOWN = 3  # items that stood in the place of a missed one, in an example

@@ -1,6 +1,6 @@
 """Evaluate a predictor by full ranking on held-out pairs.
 
-Every item that the user has not met is ranked; nothing is sampled. `hinaug.training.metrics`
+Every item that the user has not met is ranked; nothing is sampled. `hinaug.evaluation.metrics`
 defines the metrics.
 """
 
@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from hinaug import checks
 from hinaug.ensembles.base import Ensemble
 from hinaug.errors import KindError, ParameterError
+from hinaug.evaluation import metrics
 from hinaug.evaluation.guard import refuse_leaks
 from hinaug.evaluation.result import Result
 from hinaug.graph import arrow as tb
@@ -26,18 +27,8 @@ from hinaug.graph.pairs import PairIndex, held_out, own_pairs
 from hinaug.predictors.base import LinkPredictor, scorer
 from hinaug.predictors.ranking import ranked_lists
 from hinaug.split.base import Split
-from hinaug.training import metrics
 from hinaug.training.estimator import Searched
 
-PER_USER = {
-    "NDCG": metrics.ndcg,
-    "Recall": metrics.recall,
-    "Precision": metrics.precision,
-    "F1": metrics.f1,
-    "Hit": metrics.hit,
-    "MAP": metrics.average_precision,
-    "MRR": metrics.reciprocal_rank,
-}
 DEGREES = (5, 20, 60)  # upper ends of the slices by train degree
 HEAD = 5  # the most popular items, one of so many, are the head; the others are the tail
 
@@ -87,7 +78,7 @@ def evaluate(
     values = {
         f"{name}@{cut}": measure(ranked, relevant, cut, found=hits)
         for cut in ks
-        for name, measure in PER_USER.items()
+        for name, measure in metrics.PER_USER.items()
     }
     return Result(
         name=type(predictor).__name__,

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hinaug.graph.hin import HIN
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
-from hinaug.training.metrics import top_k
+from hinaug.training.ranking import top_k
 
 BLOCK = 512  # sources ranked together, at most
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import held_out, own_pairs
 from hinaug.graph.schema import EdgeType
-from hinaug.training import metrics
+from hinaug.training import ranking
 
 
 def seen(hin: HIN, relation: EdgeType, src: np.ndarray) -> sp.csr_array:
@@ -78,10 +78,10 @@ class Validation:
         values = [np.zeros(0)]
         for at in range(0, len(self.users), block):
             rows = slice(at, at + block)
-            ranked, _ = metrics.top_k(
+            ranked, _ = ranking.top_k(
                 score(self.users[rows])[:, : self.n][:, self.among], self.k, exclude=self.seen[rows]
             )
-            values.append(metrics.ndcg(ranked, self.relevant[rows], self.k))
+            values.append(ranking.ndcg(ranked, self.relevant[rows], self.k))
         return np.concatenate(values)
 
     def digest(self) -> str:

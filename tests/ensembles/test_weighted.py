@@ -19,7 +19,7 @@ from hinaug.predictors import EASE, HeteroGNN, ItemKNN, NearestNeighbors, Popula
 from hinaug.predictors.base import LinkPredictor
 from hinaug.split.cold import cold_items
 from hinaug.split.random import random_split
-from hinaug.training import metrics
+from hinaug.training import ranking
 from hinaug.training.validation import Validation
 
 RATES = ("user", "rates", "item")
@@ -205,7 +205,7 @@ def test_search_finds_what_a_grid_finds():
         order = np.argsort(-np.tensordot(w, z, 1), axis=1)
         import scipy.sparse as sp
 
-        return metrics.ndcg(order, sp.csr_array(relevant), 20).mean()
+        return ranking.ndcg(order, sp.csr_array(relevant), 20).mean()
 
     grid = [np.array([a, b, 20 - a - b]) / 20 for a in range(21) for b in range(21 - a)]
     assert value(weights) >= max(map(value, grid)) - 1e-3

@@ -1,4 +1,6 @@
-"""Measures of ranked lists, on plain arrays.
+"""Ranked lists on plain arrays: the best items of scores, hits, and NDCG, which training watches.
+
+The other measures are in `hinaug.evaluation.metrics`.
 
 Notation, for one user: L is the list of recommended items, best first, cut at k; R is the set of
 held-out (relevant) items; rel_j = 1 when the item at rank j of L is in R, otherwise 0, for j = 1,
@@ -20,25 +22,12 @@ import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
 
-__all__ = [
-    "average_precision",
-    "coverage",
-    "f1",
-    "gini",
-    "hit",
-    "hits",
-    "ndcg",
-    "novelty",
-    "precision",
-    "recall",
-    "reciprocal_rank",
-    "top_k",
-]
+__all__ = ["hits", "ndcg", "top_k"]
 
 
 def hits(ranked: np.ndarray, relevant: Any) -> np.ndarray:
     """rel as a bool array [n_users, K]: is the item at this rank held out for this user?"""
-    ranked, csr = _ranked(ranked), _binary(relevant)
+    ranked, csr = checked_lists(ranked), _binary(relevant)
     if ranked.shape[0] != csr.shape[0]:
         raise ParameterError(
             f"ranked has {ranked.shape[0]} users and relevant has {csr.shape[0]}; give both one "
@@ -61,117 +50,16 @@ def hits(ranked: np.ndarray, relevant: Any) -> np.ndarray:
     return (known[np.minimum(at, known.size - 1)] == asked) & (ranked >= 0)
 
 
-def recall(
-    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
-) -> np.ndarray:
-    """Recall@k = hits / |R|. It cannot reach 1 where |R| > k."""
-    rel, size = _cut(ranked, relevant, k, found)
-    return rel.sum(1) / size
-
-
-def precision(
-    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
-) -> np.ndarray:
-    """Precision@k = hits / k, also where the list holds fewer than k items."""
-    rel, size = _cut(ranked, relevant, k, found)
-    return np.where(np.isnan(size), np.nan, rel.sum(1) / k)
-
-
-def f1(ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None) -> np.ndarray:
-    """F1@k = 2 P R / (P + R), the harmonic mean of Precision@k and Recall@k, which is 2 hits / (k +
-    |R|); 0 when both are 0.
-    """
-    rel, size = _cut(ranked, relevant, k, found)
-    return 2 * rel.sum(1) / (k + size)
-
-
-def hit(
-    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
-) -> np.ndarray:
-    """Hit@k = 1 when hits > 0, otherwise 0."""
-    rel, size = _cut(ranked, relevant, k, found)
-    return np.where(np.isnan(size), np.nan, rel.any(1))
-
-
 def ndcg(
     ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
 ) -> np.ndarray:
     """NDCG@k = DCG / IDCG, DCG = sum_{j<=k} rel_j / log2(j + 1), IDCG = sum_{j<=min(k, |R|)} 1 /
     log2(j + 1).
     """
-    rel, size = _cut(ranked, relevant, k, found)
+    rel, size = hits_in_cut(ranked, relevant, k, found)
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[np.nan], np.cumsum(discount)])
     return rel @ discount / ideal[np.nan_to_num(np.minimum(size, k)).astype(np.int64)]
-
-
-def average_precision(
-    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
-) -> np.ndarray:
-    """AP@k = sum_{j<=k} rel_j (rel_1 + ... + rel_j) / j, over min(k, |R|), so that a perfect list
-    has 1. Its mean is MAP@k.
-
-    Other normalisers are in use (|R|, k, or the number of hits): figures compare only under one of
-    them.
-    """
-    rel, size = _cut(ranked, relevant, k, found)
-    at = np.cumsum(rel, axis=1) / np.arange(1, k + 1)
-    return (at * rel).sum(1) / np.minimum(size, k)
-
-
-def reciprocal_rank(
-    ranked: np.ndarray, relevant: Any, k: int, *, found: np.ndarray | None = None
-) -> np.ndarray:
-    """RR@k = 1 / (the first rank j <= k with rel_j = 1), 0 where none is; its mean is MRR@k."""
-    rel, size = _cut(ranked, relevant, k, found)
-    return np.where(np.isnan(size), np.nan, (rel / np.arange(1, k + 1)).max(1))
-
-
-def coverage(ranked: np.ndarray, n_items: int, k: int) -> float:
-    """Coverage@k = share of the n_items items that stand in at least one list cut at k."""
-    return float((_exposure(ranked, n_items, k) > 0).mean())
-
-
-def gini(ranked: np.ndarray, n_items: int, k: int) -> float:
-    """Gini@k, the inequality of exposure: 0 when all items are recommended equally often, near 1
-    when all slots go to one item.
-
-    With c_1 <= ... <= c_n the number of lists that hold each of the n items, G = sum_i (2 i - n -
-    1) c_i / (n sum_i c_i). NaN when nothing is recommended.
-    """
-    count = np.sort(_exposure(ranked, n_items, k)).astype(np.float64)
-    total = count.sum()
-    if total == 0:
-        return float("nan")
-    return float((2 * np.arange(1, n_items + 1) - n_items - 1) @ count / (n_items * total))
-
-
-def novelty(ranked: np.ndarray, popularity: np.ndarray, n_users: int, k: int) -> np.ndarray:
-    """Novelty@k [n_users of ranked] = mean over the items i of L of -log2(popularity_i / n_users),
-    in bits.
-
-    popularity_i is the number of training users who have i, of n_users in all. An item that nobody
-    has counts as if half a user had it (its information would be infinite), and so is one bit more
-    novel than an item with one user. Ranks without an item are left out of the mean; NaN for an
-    empty list.
-    """
-    pop = np.asarray(popularity)
-    pop = pop.astype(np.float64) if pop.dtype.kind in "biuf" else np.full(pop.shape, np.nan)
-    if pop.ndim != 1 or not (
-        np.isfinite(pop).all() and (pop >= 0).all() and (pop <= n_users).all()
-    ):
-        what = f"{pop.min()} to {pop.max()}" if pop.ndim == 1 and pop.size else f"shape {pop.shape}"
-        raise ParameterError(
-            f"popularity must be one number in [0, n_users = {n_users}] an item, got {what}; "
-            "count the users of each item"
-        )
-    cut = _ranked(ranked, k, pop.size)[:, :k]
-    present = cut >= 0
-    bits = np.append(
-        -np.log2(np.maximum(pop, 0.5) / n_users), 0.0
-    )  # the last, at -1, stands for no item
-    length = present.sum(1)
-    return np.divide(bits[cut].sum(1), length, out=np.full(len(cut), np.nan), where=length > 0)
 
 
 def top_k(
@@ -221,7 +109,7 @@ def top_k(
 
 def _as_scores(scores: Any, k: Any) -> np.ndarray:
     scores = np.asarray(scores)
-    if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not _is_whole(k) or k < 1:
+    if scores.ndim != 2 or scores.dtype.kind not in "biuf" or not is_whole(k) or k < 1:
         raise ParameterError(
             "top_k needs scores [b, n_items], numbers, and a whole number k >= 1; got "
             f"{scores.dtype} of shape {scores.shape} and k = {k!r}",
@@ -330,7 +218,9 @@ def _binary(matrix: Any) -> sp.csr_array:
     return csr
 
 
-def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None) -> np.ndarray:
+def checked_lists(
+    ranked: np.ndarray, k: int | None = None, n_items: int | None = None
+) -> np.ndarray:
     """`ranked` as int64 [n_users, K], checked."""
     ranked = np.asarray(ranked)
     if ranked.ndim != 2 or not np.issubdtype(ranked.dtype, np.integer):
@@ -340,7 +230,7 @@ def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None
         )
     ranked = ranked.astype(np.int64, copy=False)
     if k is not None:
-        _check_cut(k, ranked.shape[1])
+        check_cut(k, ranked.shape[1])
     if ranked.size and ranked.min() < -1:
         raise ParameterError(
             f"ranked holds {ranked.min()}; item positions start at 0, and -1 means no item"
@@ -361,25 +251,25 @@ def _ranked(ranked: np.ndarray, k: int | None = None, n_items: int | None = None
     return ranked
 
 
-def _is_whole(k: Any) -> bool:
+def is_whole(k: Any) -> bool:
     return isinstance(k, int | np.integer) and not isinstance(k, bool)
 
 
-def _check_cut(k: Any, length: int) -> None:
-    if not _is_whole(k) or not 1 <= k <= length:
+def check_cut(k: Any, length: int) -> None:
+    if not is_whole(k) or not 1 <= k <= length:
         raise ParameterError(
             f"k must lie between 1 and the length of the lists, {length}; got {k!r}; rank more "
             "items, or fill up with -1"
         )
 
 
-def _cut(
+def hits_in_cut(
     ranked: np.ndarray, relevant: Any, k: int, found: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """rel [n_users, k] and |R| [n_users], NaN where R is empty."""
+    """rel [n_users, k] and |R| [n_users], NaN where R is empty: what measures are made of."""
     shape = np.shape(ranked)
     if len(shape) == 2:
-        _check_cut(k, shape[1])
+        check_cut(k, shape[1])
     if found is None:
         found = hits(ranked, relevant)
     csr = _binary(relevant)
@@ -390,14 +280,3 @@ def _cut(
         )
     size = np.diff(csr.indptr).astype(np.float64)
     return found[:, :k], np.where(size > 0, size, np.nan)
-
-
-def _exposure(ranked: np.ndarray, n_items: int, k: int) -> np.ndarray:
-    """Number of lists, cut at k, that hold each item [n_items]."""
-    if not _is_whole(n_items) or n_items < 1:
-        raise ParameterError(
-            f"n_items must be 1 or more, got {n_items!r}; it counts the items that could be "
-            "recommended"
-        )
-    cut = _ranked(ranked, k, n_items)[:, :k]
-    return np.bincount(cut[cut >= 0], minlength=n_items)
