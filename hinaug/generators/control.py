@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
@@ -38,6 +39,9 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
         real, and no column depends on another.
     masks: as many observed pairs, uniform.
     values: the same cells, each with a value observed elsewhere in its column.
+    columns: the same cells with their values shuffled, so that a value says nothing of its row.
+        Values that fill such a column are drawn from it.
+    Cells of generated nodes and edges go to those that stand in their place.
 
     hin: the graph that `like` was made for.
     by: "popularity" (the harder control, hence the default) or "uniform".
@@ -64,11 +68,17 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
         for type, rows in like.edges.items()
     }
     masks = {type: _random_masks(hin, type, rows, rng) for type, rows in like.masks.items()}
+
+    def moved(key: Any, cells: pa.Table) -> pa.Table:
+        return _moved_cells(key[0], cells, like, edges, new_ids)
+
     values = {
-        (type, column): _random_values(hin, type, column, cells, rng)
-        for (type, column), cells in like.values.items()
+        key: _drawn_values(moved(key, cells), _values_to_draw(hin, *key, like), rng)
+        for key, cells in like.values.items()
     }
-    return Delta(nodes, edges, masks, values, origin=f"random({by})", fitted_on=[hin.fingerprint()])
+    columns = {key: _shuffled_values(moved(key, cells), rng) for key, cells in like.columns.items()}
+    fitted_on = [hin.fingerprint()]
+    return Delta(nodes, edges, masks, values, columns, origin=f"random({by})", fitted_on=fitted_on)
 
 
 def _new_ids(type: str, rows: pa.Table, like: Delta) -> pa.Array:
@@ -95,10 +105,16 @@ def _random_nodes(
 
 
 def _random_masks(hin: HIN, type: EdgeType, rows: pa.Table, rng: np.random.Generator) -> pa.Table:
-    """As many masks as `rows`, of observed pairs that are not masked yet."""
+    """As many masks as `rows`, of observed pairs that are not masked yet.
+
+    Where the type has generated edges alone, of pairs of those.
+    """
     observed = hin.observed()
     n_sources, n_targets = relation_shape(observed, type)
-    src, dst = hin.adjacency(type)[:n_sources, :n_targets].nonzero()
+    visible = hin.adjacency(type)[:n_sources, :n_targets]
+    if type in observed.edges:
+        visible = sp.csr_array(visible.multiply(observed.adjacency(type)))
+    src, dst = visible.nonzero()
     drawn = rng.choice(len(src), min(rows.num_rows, len(src)), replace=False)
     return pa.table(
         {
@@ -109,19 +125,90 @@ def _random_masks(hin: HIN, type: EdgeType, rows: pa.Table, rng: np.random.Gener
     )
 
 
-def _random_values(
-    hin: HIN, type: Any, column: str, cells: pa.Table, rng: np.random.Generator
-) -> pa.Table:
-    """The same cells, each with a value drawn from the observed ones of its column."""
-    observed = hin.observed().column(type, column).drop_null()
-    if not len(observed):
+def _values_to_draw(hin: HIN, type: Any, column: str, like: Delta) -> pa.Array:
+    """The values of a column that is filled: the observed ones; else those of deltas."""
+    if (type, column) in like.columns:
+        return tb.one_chunk(like.columns[type, column]["value"])
+    observed = hin.observed()
+    is_observed = type in (observed.edges if isinstance(type, tuple) else observed.nodes)
+    if is_observed and column in observed.table(type).column_names:
+        hin = observed
+    values = hin.column(type, column).drop_null()
+    if not len(values):
         raise ParameterError(
             f"random_delta: column {column!r} of {type!r} has no observed value to draw from; "
             "leave its values out of `like`",
             asked=(type, column),
         )
-    drawn = observed.take(pa.array(rng.integers(len(observed), size=cells.num_rows)))
-    return pa.table({"id": cells["id"], "value": drawn, "confidence": cells["confidence"]})
+    return values
+
+
+def _drawn_values(cells: pa.Table, values: pa.Array, rng: np.random.Generator) -> pa.Table:
+    """The cells, each with one of these values."""
+    drawn = values.take(pa.array(rng.integers(len(values), size=cells.num_rows)))
+    return cells.set_column(cells.column_names.index("value"), "value", drawn)
+
+
+def _shuffled_values(cells: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """The cells with their values in another order; the lineage of the column stays."""
+    at = cells.column_names.index("value")
+    values = tb.one_chunk(cells["value"]).take(pa.array(rng.permutation(cells.num_rows)))
+    return cells.set_column(at, cells.schema.field(at), values)
+
+
+def _moved_cells(
+    type: Any,
+    cells: pa.Table,
+    like: Delta,
+    edges: dict[EdgeType, pa.Table],
+    new_ids: dict[str, pa.Array],
+) -> pa.Table:
+    """Cells without their marks, of the new nodes and edges that stand for those of `like`."""
+    cells = cells.drop_columns(["origin", "key"])
+    if not isinstance(type, tuple):
+        return _with_ids(cells, {"id": _stand_in(cells["id"], type, like, new_ids)})
+    ends = {
+        side: _stand_in(cells[side], node, like, new_ids)
+        for side, node in (("src", type[0]), ("dst", type[2]))
+    }
+    if type in like.edges:
+        row = _row_of_pairs(like.edges[type], cells)
+        is_generated = pa.array(row >= 0)
+        for side, ids in ends.items():
+            drawn = tb.one_chunk(edges[type][side]).take(pa.array(np.maximum(row, 0)))
+            ends[side] = pc.if_else(is_generated, drawn, ids)
+    return _with_ids(cells, ends)
+
+
+def _stand_in(
+    ids: pa.ChunkedArray, node: str, like: Delta, new_ids: dict[str, pa.Array]
+) -> pa.Array:
+    """The ids, with the new node of the control for each one that `like` generated."""
+    ids = tb.one_chunk(ids)
+    if node not in like.nodes:
+        return ids
+    row = tb.lookup(tb.one_chunk(like.nodes[node]["id"]), ids)
+    made = new_ids[node].take(pa.array(np.maximum(row, 0)))
+    return pc.if_else(pa.array(row >= 0), made, ids)
+
+
+def _row_of_pairs(edges: pa.Table, pairs: pa.Table) -> np.ndarray:
+    """The first row of `edges` with each pair of ids, int64 [pairs]; -1 for none."""
+    n_edges = edges.num_rows
+    code = np.zeros(n_edges + pairs.num_rows, np.int64)
+    for side in ("src", "dst"):
+        ids = pa.concat_arrays([tb.one_chunk(edges[side]), tb.one_chunk(pairs[side])])
+        words = ids.dictionary_encode()
+        code = code * len(words.dictionary) + words.indices.to_numpy()
+    known, first = np.unique(code[:n_edges], return_index=True)
+    at = np.minimum(np.searchsorted(known, code[n_edges:]), len(known) - 1)
+    return np.where(known[at] == code[n_edges:], first[at], -1)
+
+
+def _with_ids(cells: pa.Table, ids: dict[str, pa.Array]) -> pa.Table:
+    for name, column in ids.items():
+        cells = cells.set_column(cells.column_names.index(name), name, column)
+    return cells
 
 
 def _random_edges(

@@ -9,7 +9,7 @@ every Arrow operation and on disk.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Number
 from typing import Any
 
@@ -409,6 +409,25 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=_with_first_metadata(joined.schema, tables))
 
 
+def common_type(kinds: Iterable[pa.DataType], where: str) -> pa.DataType:
+    """The type that values of all these types can have: int64 and double are double.
+
+    Raises SchemaError where there is none, as for numbers and text.
+    """
+    distinct = list(dict.fromkeys(kinds))
+    if len(distinct) == 1:
+        return distinct[0]
+    schemas = [pa.schema([("value", kind)]) for kind in distinct]
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SchemaError(
+            f"{where}: columns of one name but unlike types, {some(list(map(str, distinct)))}; "
+            "cast one of them before",
+            asked=distinct,
+        ) from error
+
+
 def _with_first_metadata(schema: pa.Schema, tables: Sequence[pa.Table]) -> pa.Schema:
     """The schema with the metadata of the first table that has each field."""
     fields = [field for table in reversed(tables) for field in table.schema]
@@ -434,6 +453,12 @@ def _canonical(column: pa.Array) -> pa.Array:
         return pa.array(column.to_numpy(zero_copy_only=False))  # bits past the end of a slice
     if not column.null_count or pa.types.is_null(column.type):
         return column
+    if pa.types.is_dictionary(column.type) and column.indices.null_count == len(column):
+        # taking from no row at all would lose the words
+        codes = pa.nulls(len(column), column.type.index_type)
+        return pa.DictionaryArray.from_arrays(
+            _canonical(codes), column.dictionary, ordered=column.type.ordered
+        )
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     dense = column.drop_null()
     if (

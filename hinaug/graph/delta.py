@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from numbers import Integral
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -151,6 +152,12 @@ class Delta:
         keys = [tb.one_chunk(table["key"]) for *_, table in self.tables()]
         return pa.concat_arrays(keys) if keys else pa.array([], pa.string())
 
+    @cached_property
+    def _key_stems(self) -> frozenset[str]:
+        """The keys without the numbers of their rows; deltas with a row in common share one."""
+        stems = pc.replace_substring_regex(self.keys(), r":[0-9]+$", "")
+        return frozenset(pc.unique(stems).to_pylist())
+
     def __len__(self) -> int:
         return sum(table.num_rows for *_, table in self.tables())
 
@@ -205,8 +212,9 @@ class Delta:
     ) -> Delta:
         """What is left of the delta once types or nodes have left the graph that it is on.
 
-        dropped: node and edge types that left. gone: {node type: ids that left}. The result keeps
-        its `identity`, so that `hin - delta` with the whole delta still takes it off.
+        dropped: node and edge types that left, and values (type, column) of columns that left.
+        gone: {node type: ids that left}. The result keeps its `identity`, so that `hin - delta`
+        with the whole delta still takes it off.
         """
         parts: Parts = {
             part: {t: rows for t, rows in tables.items() if not _touches(part, t, dropped)}
@@ -279,6 +287,8 @@ def _named(type: Any) -> str:
 
 def _touches(part: str, key: Any, dropped: Collection[Any]) -> bool:
     """Whether a table of a delta belongs to one of these node or edge types."""
+    if part == "values" and key in dropped:
+        return True
     type = key[0] if part in ("values", "columns") else key
     ends = (type[0], type[2]) if isinstance(type, tuple) else ()
     return type in dropped or any(end in dropped for end in ends)

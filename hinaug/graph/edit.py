@@ -6,7 +6,7 @@ that are not touched are not checked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from hinaug.errors import ParameterError, SchemaError, UnknownNameError, nearest, some
 from hinaug.graph import arrow as tb
-from hinaug.graph import validate
+from hinaug.graph import overlay, validate
 from hinaug.graph.delta import Delta
 from hinaug.graph.schema import PROVENANCE, EdgeType, Type
 
@@ -45,37 +45,53 @@ def with_column(state: State, type: Type, name: str, values: Any, lineage: str |
             asked=len(array),
             there=table.num_rows,
         )
-    _check_deltas_fit(state, type, name, array.type)
     field = tb.with_lineage(pa.field(name, array.type), lineage)
     at = table.column_names.index(name) if name in table.column_names else None
     changed = (
         table.append_column(field, array) if at is None else table.set_column(at, field, array)
     )
+    _check_deltas_fit(state, type, changed)
     return replaced(state, type, changed)
 
 
-def _check_deltas_fit(state: State, type: Type, name: str, kind: pa.DataType) -> None:
-    """The deltas that have a column of this name can have it in the new type too."""
-    part = "edges" if isinstance(type, tuple) else "nodes"
+def _check_deltas_fit(state: State, type: Type, table: pa.Table) -> None:
+    """The deltas fit the new observed table of a type.
+
+    None adds a column that the table has, and their rows and values can have the types of the
+    table's columns.
+    """
     for delta in state.deltas:
-        if (type, name) in delta.columns:
+        added = [name for of, name in delta.columns if of == type and name in table.column_names]
+        if added:
             raise SchemaError(
-                f"{type!r}, column {name!r}: {delta!r} adds a column of this name; take it off "
+                f"{type!r}, column {added[0]!r}: {delta!r} adds a column of this name; take it off "
                 "first, or choose another name",
-                asked=name,
+                asked=added[0],
                 there=delta,
             )
-        rows = delta._parts[part].get(type)
-        cells = delta.values.get((type, name))
-        for column in (
-            None if rows is None or name not in rows.column_names else rows[name],
-            None if cells is None else cells["value"],
-        ):
-            if column is not None:
-                _check_cast(column, kind, f"{type!r}, column {name!r}", delta)
+        for name, column in _columns_of(delta, type):
+            _check_cast(column, table, name, f"{type!r}, column {name!r}", delta)
+    overlay.check_columns_fit(table, state.deltas, type)
 
 
-def _check_cast(column: pa.ChunkedArray, kind: pa.DataType, where: str, delta: Delta) -> None:
+def _columns_of(delta: Delta, type: Type) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """(column, values) of the rows that a delta adds to a type, and of the cells that it fills."""
+    rows = delta._parts["edges" if isinstance(type, tuple) else "nodes"].get(type)
+    if rows is not None:
+        yield from zip(rows.column_names, rows.columns, strict=True)
+    yield from ((name, c["value"]) for (of, name), c in delta.values.items() if of == type)
+
+
+def _check_cast(
+    column: pa.ChunkedArray, table: pa.Table, name: str, where: str, delta: Delta
+) -> None:
+    """A column of a delta can have the type that the table's column of this name has."""
+    at = table.schema.get_field_index(name)
+    if at < 0 or name in ("id", "src", "dst"):
+        return
+    kind = table.schema.field(at).type
+    if kind == column.type or pa.types.is_null(kind):
+        return
     try:
         column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -101,17 +117,34 @@ def with_nodes(state: State, type: str, table: Any) -> State:
                     there=delta,
                 )
     if type in state.nodes:
-        old = state.nodes[type]
-        both = tb.concat([old, new])
-        kinds = {(t.schema.field("id").metadata or {}).get(tb.ID_TYPE) for t in (old, new)}
-        if len(kinds) > 1:  # integers and text together are text
-            at = both.column_names.index("id")
-            both = both.set_column(at, pa.field("id", pa.string()), both["id"])
+        both = tb.concat([state.nodes[type], new])
+        field = pa.field("id", pa.string(), metadata=_id_metadata(state.nodes[type], new))
+        both = both.set_column(both.column_names.index("id"), field, both["id"])
         new = validate.check_nodes(both, type)
-    for field in new.schema:
-        if field.name != "id":
-            _check_deltas_fit(state, type, field.name, field.type)
+    _check_deltas_fit(state, type, new)
     return replaced(state, type, new)
+
+
+def _id_metadata(*tables: pa.Table) -> dict[bytes, bytes] | None:
+    """The metadata of the ids of node tables together, from those that have rows.
+
+    Integers of two widths are those of the wider one; integers and text together are text.
+    """
+    said = [t.schema.field("id").metadata or {} for t in tables if t.num_rows]
+    metadata = {name: word for words in reversed(said) for name, word in words.items()}
+    metadata.pop(tb.ID_TYPE, None)
+    kind = _integer_type([words.get(tb.ID_TYPE, b"").decode() for words in said])
+    if kind:
+        metadata[tb.ID_TYPE] = kind.encode()
+    return metadata or None
+
+
+def _integer_type(kinds: Sequence[str]) -> str | None:
+    """The narrowest integer type that has all of these; None where one is text, or none has."""
+    if not kinds or "" in kinds:
+        return None
+    wide = np.result_type(*kinds)
+    return str(wide) if np.issubdtype(wide, np.integer) else None  # int64 with uint64 is float64
 
 
 def with_edges(state: State, type: EdgeType, table: Any, lineage: str | None) -> State:
@@ -123,6 +156,7 @@ def with_edges(state: State, type: EdgeType, table: Any, lineage: str | None) ->
     elif lineage:
         tb.with_lineage(pa.field("x", pa.int8()), lineage)  # is the word one?
         new = new.replace_schema_metadata({tb.LINEAGE: lineage.encode()})
+    _check_deltas_fit(state, type, new)
     return replaced(state, type, new)
 
 
@@ -163,9 +197,62 @@ def filter_nodes(state: State, type: str, mask: Any) -> State:
         edge: _without_nodes(rows, edge, type, mask, moved) for edge, rows in state.edges.items()
     }
     gone = tb.one_chunk(table["id"]).filter(pa.array(~mask))
-    deltas = tuple(d.restricted(gone={type: gone}) for d in state.deltas)
+    deltas = _deltas_without(state.deltas, type, gone)
     nodes = {**state.nodes, type: tb.single(table.filter(pa.array(mask)))}
-    return State(nodes, edges, deltas)
+    return _without_orphans(State(nodes, edges, deltas))
+
+
+def _deltas_without(deltas: Sequence[Delta], type: str, gone: pa.Array) -> tuple[Delta, ...]:
+    """The deltas without what touches these nodes; all ids are looked up at once."""
+    used = [_ids_used(delta, type) for delta in deltas]
+    ids = pa.concat_arrays([pa.array([], pa.string()), *used])
+    hit = pc.is_in(ids, value_set=gone)
+    restricted, start = [], 0
+    for delta, own in zip(deltas, used, strict=True):
+        of_delta = own.filter(hit.slice(start, len(own)))
+        start += len(own)
+        restricted.append(delta.restricted(gone={type: of_delta}) if len(of_delta) else delta)
+    return tuple(restricted)
+
+
+def _ids_used(delta: Delta, type: str) -> pa.Array:
+    """Ids of nodes of a type that a delta names, without those of its own nodes."""
+    columns = [
+        tb.one_chunk(rows[side])
+        for part, key, rows in delta.tables()
+        for side, node in (validate.ends_of(part, key) if part != "nodes" else ())
+        if node == type
+    ]
+    return pa.concat_arrays([pa.array([], pa.string()), *columns])
+
+
+def _without_orphans(state: State) -> State:
+    """Without what deltas say of edge types and columns that other deltas had, and have no longer.
+
+    A delta whose last edge of a type has left may have been the only one with that type; others
+    may mask or fill it. So it is with a column that has lost its last cell.
+    """
+    edge_types = {*state.edges, *(type for delta in state.deltas for type in delta.edges)}
+    columns = {cell for delta in state.deltas for cell in delta.columns}
+    deltas = tuple(
+        delta.restricted(dropped=_orphans(delta, state, edge_types, columns))
+        for delta in state.deltas
+    )
+    return state._replace(deltas=deltas)
+
+
+def _orphans(
+    delta: Delta, state: State, edge_types: Set[EdgeType], columns: Set[tuple[Any, str]]
+) -> list[Any]:
+    """Edge types that are gone, and cells (type, column) whose column is gone."""
+    types = [*delta.masks, *(type for type, _ in (*delta.values, *delta.columns))]
+    gone: list[Any] = [t for t in types if isinstance(t, tuple) and t not in edge_types]
+    observed: Mapping[Any, pa.Table] = {**state.nodes, **state.edges}
+    for type, column in delta.values:
+        is_observed = type in observed and column in observed[type].column_names
+        if not is_observed and (type, column) not in columns:
+            gone.append((type, column))
+    return gone
 
 
 def _without_nodes(
@@ -274,6 +361,8 @@ def nodes_of_edges(
     """Node tables with every id that the edges name; nodes that are added have no attributes."""
     out = dict(nodes)
     for type, table in edges.items():
+        if not (isinstance(type, tuple) and len(type) == 3):
+            validate.edge_type(type, out)  # raises, saying what an edge type is
         for side, node in (("src", type[0]), ("dst", type[2])):
             ids = pc.unique(tb.one_chunk(table[side])) if table.num_rows else pa.array([])
             if node not in out:

@@ -129,11 +129,8 @@ class HIN:
             )
             for t, table in edges.items()
         }
-        on: tuple[Delta, ...] = ()
-        for delta in deltas:
-            overlay.check_applicable(checked, placed, on, delta)
-            on = (*on, delta)
-        self._set(State(checked, placed, on))
+        overlay.check_together(checked, placed, deltas)
+        self._set(State(checked, placed, tuple(deltas)))
 
     def _set(self, state: State) -> None:
         nodes, edges, deltas = dict(state.nodes), dict(state.edges), tuple(state.deltas)

@@ -31,8 +31,8 @@ def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
         "intersection" those that all do; confidence is then the mean over the claims, and a column
         "votes" counts them.
 
-    Generated nodes, and the edges that touch them, are in one delta only and nothing to vote on:
-    they always stay.
+    Generated nodes, and whatever touches them, are in one delta only and nothing to vote on: they
+    always stay.
     """
     given = _listed(deltas)
     if how not in RULES:
@@ -82,9 +82,9 @@ def _generated_ids(deltas: Sequence[Delta]) -> dict[str, pa.Array]:
 
 
 def _unopposed(part: str, key: Any, rows: pa.Table, new_ids: dict[str, pa.Array]) -> np.ndarray:
-    """Rows that are in one delta only: generated nodes, and edges that touch them."""
+    """Rows that are in one delta only: generated nodes, and edges and cells that touch them."""
     free = np.full(rows.num_rows, part == "nodes")
-    for name, node in ends_of(part, key) if part == "edges" else ():
+    for name, node in ends_of(part, key) if part != "nodes" else ():
         if node in new_ids:
             touches = pc.is_in(rows[name], value_set=new_ids[node])
             free |= touches.to_numpy(zero_copy_only=False)

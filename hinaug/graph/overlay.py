@@ -42,7 +42,7 @@ def node_view(nodes: Nodes, deltas: Deltas, type: str) -> pa.Table:
     def rows_of(cells: pa.Table) -> np.ndarray:
         return tb.lookup(tb.one_chunk(cells["id"]), ids)
 
-    return _with_cells(table, deltas, type, rows_of)
+    return _with_cells(table, base, deltas, type, rows_of)
 
 
 def edge_view(nodes: Nodes, edges: Edges, deltas: Deltas, type: EdgeType) -> pa.Table:
@@ -65,10 +65,11 @@ def edge_view(nodes: Nodes, edges: Edges, deltas: Deltas, type: EdgeType) -> pa.
     observed = codes(tb.numbers(base["src"]), tb.numbers(base["dst"]))
     masks = [d.masks[type] for d in deltas if type in d.masks]
     masked = codes(*positions(masks))
-    parts = [base.filter(pa.array(~np.isin(observed, masked))) if len(masked) else base]
+    parts = [base.filter(pa.array(~_is_among(observed, masked))) if len(masked) else base]
     added = [d.edges[type] for d in deltas if type in d.edges]
     src, dst = positions(added)
-    new = ~np.isin(codes(src, dst), np.concatenate([observed, masked]))
+    added_codes = codes(src, dst)
+    new = ~(_is_among(added_codes, observed) | _is_among(added_codes, masked))
     start = 0
     for rows in added:
         these = slice(start, start + rows.num_rows)
@@ -86,51 +87,99 @@ def edge_view(nodes: Nodes, edges: Edges, deltas: Deltas, type: EdgeType) -> pa.
         at = np.minimum(np.searchsorted(code, pairs, sorter=order), len(code) - 1)
         return np.where(code[order[at]] == pairs, order[at], -1)
 
-    return _with_cells(table, deltas, type, rows_of)
+    return _with_cells(table, base, deltas, type, rows_of)
+
+
+def _is_among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """As `np.isin`, which hashes: codes of pairs collide, and that takes many times longer."""
+    if not len(others) or not len(codes):
+        return np.zeros(len(codes), bool)
+    ascending = np.sort(others)
+    at = np.minimum(np.searchsorted(ascending, codes), len(ascending) - 1)
+    return ascending[at] == codes
 
 
 def _joined(columns: Iterable[pa.ChunkedArray]) -> pa.Array:
     return pa.concat_arrays([pa.array([], pa.string()), *map(tb.one_chunk, columns)])
 
 
-def _with_cells(table: pa.Table, deltas: Deltas, type: Type, rows_of: Any) -> pa.Table:
-    """With the columns that deltas add and the values that they fill; rows_of: table of cells ->
-    the cell of each row of `table`, -1 for none.
+def _with_cells(
+    table: pa.Table, base: pa.Table, deltas: Deltas, type: Type, rows_of: Any
+) -> pa.Table:
+    """With the columns that deltas add and the values that they fill; base: the observed table;
+    rows_of: table of cells -> the cell of each row of `table`, -1 for none.
     """
-    for delta in deltas:
-        for (of, column), cells in delta.columns.items():
-            if of == type:
-                table = _add_column(table, column, cells, rows_of(cells))
-    for delta in deltas:
-        for (of, column), cells in delta.values.items():
-            if of == type:
-                table = _fill(table, column, cells, rows_of(cells))
+    for column, cells in _cells_of("columns", deltas, type).items():
+        table = _add_column(table, column, cells[0], rows_of(cells[0]))
+    for column, parts in _cells_of("values", deltas, type).items():
+        if not _has_values(base, column) and not _is_added(deltas, type, column):
+            table = _widened(table, column, [part.schema.field("value").type for part in parts])
+        kind = table.schema.field(column).type
+        names = [name for name in ("id", "src", "dst") if name in parts[0].column_names]
+        cells = pa.concat_tables([_cells_as(part, names, kind) for part in parts])
+        table = _fill(table, column, cells, rows_of(cells))
     return table
+
+
+def _cells_of(part: str, deltas: Deltas, type: Type) -> dict[str, list[pa.Table]]:
+    """{column: tables of cells} of a type, in the order of the deltas."""
+    found: dict[str, list[pa.Table]] = {}
+    for delta in deltas:
+        for (of, column), cells in delta._parts[part].items():
+            if of == type:
+                found.setdefault(column, []).append(cells)
+    return found
+
+
+def _cells_as(cells: pa.Table, names: Sequence[str], kind: pa.DataType) -> pa.Table:
+    """The ids and the value of cells, the value in the type of the column that it fills."""
+    value = tb.one_chunk(cells["value"]).cast(kind)
+    columns = [*(cells[name] for name in names), value]
+    return pa.Table.from_arrays(columns, names=[*names, "value"])
 
 
 def _add_column(table: pa.Table, column: str, cells: pa.Table, found: np.ndarray) -> pa.Table:
     """With a new column; generated nodes may have brought it already, then its nulls are filled."""
+    field = cells.schema.field("value")
     if column not in table.column_names:
-        field = cells.schema.field("value")
         origins = ", ".join(pc.unique(cells["origin"]).sort().to_pylist())
         metadata = {**(field.metadata or {}), ORIGIN: origins.encode()}
         new = pa.field(column, field.type, metadata=metadata)
         table = table.append_column(new, pa.nulls(table.num_rows, field.type))
-    return _fill(table, column, cells, found)
+    return _fill(_widened(table, column, [field.type]), column, cells, found)
+
+
+def _widened(table: pa.Table, column: str, kinds: Iterable[pa.DataType]) -> pa.Table:
+    """With a column in the type that it and these have in common."""
+    at = table.column_names.index(column)
+    field = table.schema.field(at)
+    kind = tb.common_type([field.type, *kinds], f"column {column!r}")
+    if kind == field.type:
+        return table
+    return table.set_column(at, field.with_type(kind), tb.one_chunk(table[column]).cast(kind))
 
 
 def _fill(table: pa.Table, column: str, cells: pa.Table, found: np.ndarray) -> pa.Table:
+    """With the nulls of a column filled; found: the cell of each row, -1 for none."""
     at = table.column_names.index(column)
     values = tb.one_chunk(table[column])
-    field = table.schema.field(at)
-    if pa.types.is_null(values.type):
-        values = values.cast(cells["value"].type)
-        field = field.with_type(values.type)
-    new = tb.one_chunk(cells["value"]).cast(values.type)
-    filled = new.take(pa.array(np.where(found < 0, 0, found), mask=found < 0))
-    hole = values.is_null().to_numpy(zero_copy_only=False) & (found >= 0)
-    pick = np.where(hole, np.arange(len(values)) + len(values), np.arange(len(values)))
-    return table.set_column(at, field, pa.concat_arrays([values, filled]).take(pa.array(pick)))
+    hole = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False) & (found >= 0))
+    if not len(hole):
+        return table
+    pick = np.arange(len(values))
+    pick[hole] = len(values) + found[hole]
+    both = pa.concat_arrays([values, tb.one_chunk(cells["value"]).cast(values.type)])
+    return table.set_column(at, table.schema.field(at), both.take(pa.array(pick)))
+
+
+def _has_values(table: pa.Table, column: str) -> bool:
+    """Whether a table has the column, and its type is known: not one of nulls alone."""
+    at = table.schema.get_field_index(column)
+    return at >= 0 and not pa.types.is_null(table.schema.field(at).type)
+
+
+def _is_added(deltas: Deltas, type: Type, column: str) -> bool:
+    return any((type, column) in delta.columns for delta in deltas)
 
 
 def _fit_types(new: pa.Table, base: pa.Table) -> pa.Table:
@@ -154,18 +203,41 @@ def check_applicable(nodes: Nodes, edges: Edges, deltas: Deltas, delta: Delta) -
     for part, tables in (("edges", delta.edges), ("masks", delta.masks)):
         for edge, table in tables.items():
             if part == "masks":
-                _known_edge_type(edges, deltas, edge)
+                _known_edge_type(edges, (*deltas, delta), edge)
             elif edge in edges:
                 _compatible(edges[edge], _without_ends(table), f"delta, edges {edge}")
             _check_ends(nodes, deltas, delta, part, edge, table)
     for cell, table in delta.columns.items():
-        _check_column(nodes, edges, deltas, cell)
+        _check_column(nodes, edges, deltas, delta, cell)
         _check_ends(nodes, deltas, delta, "columns", cell, table)
     for cell, table in delta.values.items():
         _check_values(nodes, edges, (*deltas, delta), cell, table)
         _check_ends(nodes, deltas, delta, "values", cell, table)
         _check_unfilled(deltas, cell, table)
     _check_types_together(nodes, edges, deltas, delta)
+
+
+def check_together(nodes: Nodes, edges: Edges, deltas: Deltas) -> None:
+    """Raises SchemaError where deltas do not fit a graph together.
+
+    Their order is that in which rows are seen. It need not be one in which they can be put on: a
+    delta may mask edges of a type that a later one adds, once an earlier one with that type is off.
+    """
+    on: tuple[Delta, ...] = ()
+    waiting = list(deltas)
+    while waiting:
+        errors: list[SchemaError] = []
+        later: list[Delta] = []
+        for delta in waiting:
+            try:
+                check_applicable(nodes, edges, on, delta)
+                on = (*on, delta)
+            except SchemaError as error:
+                errors.append(error)
+                later.append(delta)
+        if len(later) == len(waiting):
+            raise errors[0]
+        waiting = later
 
 
 def _check_not_applied(deltas: Deltas, delta: Delta) -> None:
@@ -177,6 +249,8 @@ def _check_not_applied(deltas: Deltas, delta: Delta) -> None:
         )
     keys = delta.keys() if len(delta) and deltas else pa.array([], pa.string())
     for other in deltas if len(keys) else ():
+        if other._key_stems.isdisjoint(delta._key_stems):
+            continue
         both = pc.sum(pc.is_in(keys, value_set=other.keys())).as_py() if len(other) else 0
         if both:
             raise SchemaError(
@@ -189,9 +263,9 @@ def _check_not_applied(deltas: Deltas, delta: Delta) -> None:
 
 def _check_new_nodes(nodes: Nodes, deltas: Deltas, type: str, table: pa.Table) -> None:
     _known_node_type(nodes, type)
-    there = node_ids(nodes, deltas, type)
-    taken = table["id"].filter(pc.is_in(table["id"], value_set=there))
-    if len(taken):
+    new = _absent(table["id"], _id_columns(nodes, deltas, type))
+    if len(new) < table.num_rows:
+        taken = table["id"].filter(pc.invert(pc.is_in(table["id"], value_set=new)))
         raise SchemaError(
             f"delta, nodes {type!r}: {len(taken)} ids are in the graph already: "
             f"{some(taken.slice(0, 1000).to_pylist())}; generated nodes need new ids",
@@ -206,20 +280,40 @@ def _check_ends(
     """Every id of a table is a node of the graph, or one that the delta itself adds."""
     for name, node in ends_of(part, key):
         _known_node_type(nodes, node)
-        known = node_ids(nodes, (*deltas, delta), node)
-        bad = table[name].filter(pc.invert(pc.is_in(table[name], value_set=known)))
+        bad = _absent(table[name], _id_columns(nodes, (*deltas, delta), node))
         if len(bad):
             of = f"{part} {key}" if part in ("edges", "masks") else f"{part} {key!r}"
             raise SchemaError(
                 f"delta, {of}, column {name!r}: {len(bad)} ids are no {node!r} nodes of this "
-                f"graph: {some(pc.unique(bad).slice(0, 1000).to_pylist())}; {FIRST}",
-                asked=pc.unique(bad).to_pylist(),
+                f"graph: {some(bad.slice(0, 1000).to_pylist())}; {FIRST}",
+                asked=bad.to_pylist(),
             )
 
 
-def _check_column(nodes: Nodes, edges: Edges, deltas: Deltas, cell: tuple[Any, str]) -> None:
+def _id_columns(nodes: Nodes, deltas: Deltas, type: str) -> list[pa.ChunkedArray]:
+    """The columns of ids of a node type: that of the observed nodes, and those of deltas."""
+    return [nodes[type]["id"], *(d.nodes[type]["id"] for d in deltas if type in d.nodes)]
+
+
+def _absent(asked: pa.ChunkedArray, known: Iterable[pa.ChunkedArray]) -> pa.Array:
+    """The distinct ids of `asked` that no column of `known` has.
+
+    Hashes what is asked, which is short, and reads the ids of the graph past it.
+    """
+    missing = pc.unique(asked)
+    for ids in known:
+        if not len(missing):
+            break
+        found = ids.filter(pc.is_in(ids, value_set=missing))
+        missing = missing.filter(pc.invert(pc.is_in(missing, value_set=tb.one_chunk(found))))
+    return missing
+
+
+def _check_column(
+    nodes: Nodes, edges: Edges, deltas: Deltas, delta: Delta, cell: tuple[Any, str]
+) -> None:
     type, column = cell
-    table = _table_of(nodes, edges, deltas, type)
+    table = _table_of(nodes, edges, (*deltas, delta), type)
     taken = ("id", "src", "dst", *PROVENANCE)
     if column in taken:
         raise SchemaError(
@@ -266,10 +360,15 @@ def _check_values(
 def _check_unfilled(deltas: Deltas, cell: tuple[Any, str], cells: pa.Table) -> None:
     """No other delta fills one of these cells."""
     names = list(id_columns("values", cell))
-    for other in deltas:
-        if cell not in other.values:
-            continue
-        both = cells.select(names).join(other.values[cell].select(names), names, join_type="inner")
+    filled = [(other, other.values[cell].select(names)) for other in deltas if cell in other.values]
+    if not filled:
+        return
+    every = pa.concat_tables([rows for _, rows in filled])
+    near = every.filter(pc.is_in(every[names[0]], value_set=tb.one_chunk(cells[names[0]])))
+    if not near.join(cells.select(names), names, join_type="inner").num_rows:
+        return
+    for other, rows in filled:  # which of them is it?
+        both = cells.select(names).join(rows, names, join_type="inner")
         if both.num_rows:
             listed = both["id"].to_pylist() if names == ["id"] else both.to_pylist()
             raise SchemaError(
@@ -282,12 +381,37 @@ def _check_unfilled(deltas: Deltas, cell: tuple[Any, str], cells: pa.Table) -> N
 
 def _check_types_together(nodes: Nodes, edges: Edges, deltas: Deltas, delta: Delta) -> None:
     """Columns of unlike types in two deltas raise here, not when a table is asked for."""
-    for part, there in (("nodes", nodes), ("edges", edges)):
-        for type, table in delta._parts[part].items():
-            before = [d._parts[part][type] for d in deltas if type in d._parts[part]]
-            base = _without_ends(there.get(type, pa.table({})))
-            empty = [_without_ends(t.slice(0, 0)) for t in (*before, table)]
-            tb.concat([_fit_types(t, base) for t in empty])
+    types = {key[0] if part in ("values", "columns") else key for part, key, _ in delta.tables()}
+    for type in types:
+        base = (edges if isinstance(type, tuple) else nodes).get(type, pa.table({}))
+        check_columns_fit(base, (*deltas, delta), type)
+
+
+def check_columns_fit(base: pa.Table, deltas: Deltas, type: Type) -> None:
+    """Raises SchemaError where a column of a type has no common type in the deltas.
+
+    base: the observed table. A column that has values there has its type; every other one has the
+    type that the rows and cells of all deltas have in common.
+    """
+    kinds = _kinds_of_rows(deltas, type)
+    for part in ("columns", "values"):
+        for column, tables in _cells_of(part, deltas, type).items():
+            if part == "columns" or not _is_added(deltas, type, column):
+                kinds.setdefault(column, []).extend(t.schema.field("value").type for t in tables)
+    for column, of in kinds.items():
+        if not _has_values(base, column):
+            tb.common_type(of, f"{type!r}, column {column!r}")
+
+
+def _kinds_of_rows(deltas: Deltas, type: Type) -> dict[str, list[pa.DataType]]:
+    """{column: its types} in the nodes or edges that deltas add."""
+    kinds: dict[str, list[pa.DataType]] = {}
+    part = "edges" if isinstance(type, tuple) else "nodes"
+    for delta in deltas:
+        rows = delta._parts[part].get(type)
+        for field in () if rows is None else rows.schema:
+            kinds.setdefault(field.name, []).append(field.type)
+    return kinds
 
 
 def _compatible(base: pa.Table, new: pa.Table, where: str) -> None:

@@ -8,6 +8,7 @@ from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
 from hinaug.generators import RelationGenerator, random_delta
 from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE
 
 
@@ -97,3 +98,67 @@ def test_bad_input():
     with pytest.raises(ValueError, match="fewer unobserved targets"):
         random_delta(hin, greedy, 0)
     assert len(random_delta(hin, Delta(), 0)) == 0
+
+
+def test_cells_of_edges_keep_their_pairs_and_take_values_of_their_column():
+    pairs = {"src": ["a", "b"], "dst": ["x", "y"]}
+    hin = HIN.from_tables(
+        {"user": {"id": ["a", "b", "c"]}, "item": {"id": ["x", "y"]}},
+        {RATES: {"src": ["a", "b", "c"], "dst": ["x", "y", "y"], "stars": [None, None, 7]}},
+    )
+    like = Delta(
+        values={(RATES, "stars"): {**pairs, "value": [1, 2]}},
+        columns={(RATES, "mood"): {**pairs, "value": ["p", "q"]}},
+    )
+    made = random_delta(hin, like, 0)
+    assert made.values[RATES, "stars"]["value"].to_pylist() == [7, 7]
+    assert sorted(made.columns[RATES, "mood"]["value"].to_pylist()) == ["p", "q"]
+    for cells in (made.values[RATES, "stars"], made.columns[RATES, "mood"]):
+        assert cells.select(["src", "dst"]).to_pydict() == pairs
+    assert (hin + made) - made == hin
+
+
+def test_columns_are_shuffled_and_what_fills_them_is_drawn_from_them():
+    n = 200
+    ids = [str(i) for i in range(n)]
+    hin = HIN.from_tables({"user": {"id": ids}}, {})
+    half = n // 2
+    like = Delta(
+        columns={("user", "c"): {"id": ids[:half], "value": list(range(half))}},
+        values={("user", "c"): {"id": ids[half:], "value": [-1] * half}},
+    )
+    made = random_delta(hin, like, 0)
+    shuffled = made.columns["user", "c"]["value"].to_pylist()
+    assert sorted(shuffled) == list(range(half))
+    assert abs(np.corrcoef(shuffled, range(half))[0, 1]) < 0.3
+    assert set(made.values["user", "c"]["value"].to_pylist()) <= set(range(half))
+    assert (hin + made).nodes["user"]["c"].null_count == 0
+
+
+def test_cells_of_generated_nodes_and_edges_move_to_those_of_the_control():
+    hin = HIN.from_tables(
+        {"user": {"id": ["a", "b"], "age": [1, 2]}, "item": {"id": ["x", "y", "z"]}},
+        {RATES: {"src": ["a", "b"], "dst": ["x", "y"]}},
+    )
+    like = Delta(
+        {"user": {"id": ["new"]}},
+        {RATES: {"src": ["new", "a"], "dst": ["x", "y"]}},
+        values={("user", "age"): {"id": ["new"], "value": [9]}},
+        columns={(RATES, "w"): {"src": ["new", "a"], "dst": ["x", "y"], "value": [1, 2]}},
+    )
+    made = random_delta(hin, like, 0)
+    new = made.nodes["user"]["id"].to_pylist()
+    assert made.values["user", "age"]["id"].to_pylist() == new
+    cells, edges = made.columns[RATES, "w"], made.edges[RATES]
+    assert cells.select(["src", "dst"]).to_pydict() == edges.select(["src", "dst"]).to_pydict()
+    assert sorted((hin + made).edges[RATES]["w"].drop_null().to_pylist()) == [1, 2]
+
+
+def test_masks_are_drawn_among_observed_pairs_alone():
+    ids = [str(i) for i in range(30)]
+    hin = HIN.from_tables(
+        {"user": {"id": ids}, "item": {"id": ["x", "y"]}}, {RATES: {"src": ids, "dst": ["x"] * 30}}
+    )
+    guessed = hin + Delta(edges={RATES: {"src": ids, "dst": ["y"] * 30}})
+    like = Delta(masks={RATES: {"src": ids, "dst": ["x"] * 30}})
+    assert set(random_delta(guessed, like, 0).masks[RATES]["dst"].to_pylist()) == {"x"}

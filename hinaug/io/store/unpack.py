@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from hinaug.errors import StoreError, some
 from hinaug.graph import arrow as tb
+from hinaug.graph import overlay
 from hinaug.graph.delta import PARTS, Delta
 from hinaug.graph.edit import State
 from hinaug.graph.hin import HIN
@@ -93,13 +94,11 @@ class Unpacker:
 
     def _hin(self, value: dict[str, Any]) -> HIN:
         parts = self._parts(value, ("nodes", "edges"))
+        deltas = tuple(self._delta(delta) for delta in value["deltas"])
         if self.verify:
-            hin = HIN(parts["nodes"], parts["edges"])
-        else:
-            hin = HIN._of(State(parts["nodes"], parts["edges"]))
-        for delta in value["deltas"]:
-            hin = hin + self._delta(delta)
-        return hin
+            return HIN(parts["nodes"], parts["edges"], deltas)
+        overlay.check_together(parts["nodes"], parts["edges"], deltas)
+        return HIN._of(State(parts["nodes"], parts["edges"], deltas))
 
     def _delta(self, value: dict[str, Any]) -> Delta:
         parts: dict[str, Any] = self._parts(value, PARTS)
