@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hinaug.errors import StoreError
 from hinaug.training.run import Run
 
-VERSION = 1
+VERSION = 2
 Randomness = np.random.Generator | torch.Generator
 Tensors = dict[str, Tensor]
 
@@ -75,43 +75,53 @@ class Checkpoint:
         """Write all of it; the file is the old one or the new one at any moment."""
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._write(self.path, progress)
+        except (OSError, SafetensorError) as error:  # safetensors has its own for a full disk
+            reason = getattr(error, "strerror", None) or error
+            raise OSError(
+                f"cannot write the checkpoint {self.path}: {reason}; what was there before is "
+                "unchanged; free the disk or name another folder"
+            ) from error
+
+    def _write(self, path: Path, progress: Progress) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         numbers = {"version": VERSION, "numpy": self._numpy_states()}
         for name in ("number", "best_epoch", "best_value", "curve", "losses"):
             numbers[name] = getattr(progress, name)
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        tensors, text = self._tensors(progress), json.dumps(numbers)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            save_file(self._tensors(progress), partial, {"progress": json.dumps(numbers)})
+            save_file(tensors, partial, {"progress": text, "sha256": _digest(tensors, text)})
             with open(partial, "rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(partial, self.path)
+            os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
 
     def load(self) -> Progress:
-        """Put everything back as it was saved; a new `Progress` where there is no file."""
+        """Put everything back as it was saved; a new `Progress` where there is no file.
+
+        Raises StoreError for a file that is damaged, or no checkpoint of this training.
+        """
         if self.path is None or not self.path.exists():
             return Progress()
         try:
-            with safe_open(self.path, "pt") as file:
-                numbers = json.loads(file.metadata()["progress"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return self._restore(*_read(self.path))
         except Exception as error:
             raise StoreError(
                 f"{self.path} is no checkpoint that can be read ({error}); delete it to train "
                 "from the start",
                 asked=str(self.path),
             ) from error
-        if numbers.pop("version") != VERSION:
-            raise StoreError(
-                f"{self.path} is a checkpoint of another version of hinaug; delete it to train "
-                "from the start",
-                asked=str(self.path),
-            )
+
+    def _restore(self, numbers: dict[str, Any], tensors: Tensors) -> Progress:
+        numpy_states = numbers.pop("numpy")
+        progress = Progress(best_state=_under("best", tensors) or None, **numbers)
         self.network.load_state_dict(_under("network", tensors))
         self._restore_optimizers(tensors)
-        self._restore_generators(numbers.pop("numpy"), tensors)
-        return Progress(best_state=_under("best", tensors) or None, **numbers)
+        self._restore_generators(numpy_states, tensors)
+        return progress
 
     # ---- parts -----------------------------------------------------------------------------------
 
@@ -167,6 +177,28 @@ class Checkpoint:
                 generator.set_state(tensors[f"generator/{number}"])
             else:
                 generator.bit_generator.state = next(remaining)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """The numbers and the tensors of a checkpoint of this version whose bytes are whole."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    numbers = json.loads(metadata["progress"])
+    if numbers.pop("version") != VERSION:
+        raise ValueError("it is of another version of hinaug")
+    if metadata["sha256"] != _digest(tensors, metadata["progress"]):
+        raise ValueError("it is damaged: its bytes do not have the sha256 they were saved with")
+    return numbers, tensors
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """sha256 of named tensors and a text."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:

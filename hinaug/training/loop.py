@@ -92,7 +92,7 @@ def train(
     threads, device
         Of torch. None leaves the threads as they are, and takes a GPU when there is one.
 
-    Raises DivergenceError when a loss or a parameter is not finite.
+    Raises DivergenceError when a loss, a parameter or the measure is not finite.
     """
     name = name or type(owner).__name__
     names = [name, repr(owner), str(getattr(owner, "fitted_on_", "")), *identity]
@@ -106,7 +106,7 @@ def train(
             network.train()
             losses = _finite(epoch(number), network, name, number)
             is_due = number % check_every == 0 or number == epochs
-            value = measure() if measure is not None and is_due else None
+            value = _finite_measure(measure, name, number) if measure and is_due else None
             _note(progress, network, number, losses, value)
             checkpoint.after_epoch(progress)
             for callback in owner._run.callbacks:
@@ -165,6 +165,19 @@ def _finite(losses: Losses, network: nn.Module, name: str, number: int) -> dict[
             there=wrong,
         )
     return values
+
+
+def _finite_measure(measure: Callable[[], float], name: str, number: int) -> float:
+    """The measure; DivergenceError where it is not finite: nothing is greater than NaN."""
+    value = measure()
+    if not math.isfinite(value):
+        raise DivergenceError(
+            f"{name}: training diverged at epoch {number} (the measure on held-out pairs is "
+            f"{value}); lower lr",
+            asked=number,
+            there=[value],
+        )
+    return value
 
 
 def _detached(loss: Any) -> Any:

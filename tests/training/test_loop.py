@@ -8,6 +8,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 import hinaug
 from hinaug.datasets import planted
@@ -306,6 +308,61 @@ def test_a_file_that_is_no_checkpoint_says_so(split, tmp_path):
         file.write_bytes(b"something else")
         with pytest.raises(StoreError, match="delete it to train from the start"):
             model.fit(split.train, rng=0)
+
+
+def flip_a_bit(file):
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 0x40
+    file.write_bytes(data)
+
+
+def write_checkpoint(tensors, metadata):
+    return lambda file: save_file(tensors, file, metadata)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_bit,
+        write_checkpoint({"a": torch.zeros(2)}, None),
+        write_checkpoint({"a": torch.zeros(2)}, {"progress": "{}"}),
+        write_checkpoint({"a": torch.zeros(2)}, {"progress": "[1]"}),
+        write_checkpoint({"network/y": torch.zeros(2)}, {"progress": '{"version": 2}'}),
+    ],
+)
+def test_a_checkpoint_that_is_damaged_or_foreign_is_not_resumed(damage, split, tmp_path):
+    model = MODELS["MF"].clone()
+    with model.training(checkpoint=tmp_path, every=5):
+        model.fit(split.train, rng=0)
+        before = state(model, split.train)
+        (file,) = tmp_path.iterdir()
+        damage(file)
+        with pytest.raises(StoreError, match="delete it to train from the start"):
+            model.fit(split.train, rng=0)
+    assert state(model, split.train) == before
+
+
+def test_a_full_disk_names_the_checkpoint(split, tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("hinaug.training.checkpoint.save_file", full)
+    model = MODELS["MF"].clone()
+    with (
+        pytest.raises(OSError, match=r"cannot write the checkpoint .* No space left"),
+        model.training(checkpoint=tmp_path),
+    ):
+        model.fit(split.train, rng=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_measure_that_is_not_finite_ends_the_training():
+    """NaN would stay the best for ever: nothing is greater."""
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(DivergenceError, match="epoch 2") as raised:
+            climb([0.1, wrong, 0.3], epochs=3)
+        assert raised.value.asked == 2
 
 
 def test_every_estimator_can_be_asked(split):
