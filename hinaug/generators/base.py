@@ -124,14 +124,17 @@ class Generator(Estimator):
 
 def resolve_size(size: int | float | None, there: int, what: str) -> int:
     """An int is a count, a float a share of what is observed."""
-    if size is None or not (checks.is_number(size) and 0 <= size < np.inf):
-        raise ParameterError(
-            f"size={size!r}: an int is a count of {what}, a float a share of the {there:,} "
-            "observed; both at least 0",
-            asked=size,
-            there=there,
-        )
-    return int(size) if isinstance(size, Integral) else round(float(size) * there)
+    if size is not None and checks.is_number(size) and 0 <= size < np.inf:
+        if isinstance(size, Integral):
+            return int(size)
+        if float(size) * there < np.inf:
+            return round(float(size) * there)
+    raise ParameterError(
+        f"size={size!r}: an int is a count of {what}, a float a share of the {there:,} "
+        "observed; both at least 0",
+        asked=size,
+        there=there,
+    )
 
 
 @dataclass
