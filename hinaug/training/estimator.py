@@ -53,7 +53,7 @@ class Estimator:
 
     def get_params(self) -> dict[str, Any]:
         """{name: value} of the hyperparameters; nested estimators as they are."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+        return {f.name: getattr(self, f.name) for f in _fields(self) if f.init}
 
     def clone(self, **changes: Any) -> Self:
         """An unfitted copy, with the named hyperparameters changed; nested estimators are cloned
@@ -118,7 +118,7 @@ class Estimator:
 
     def _check_numbers(self) -> None:
         """Fields that are annotated as numbers hold numbers."""
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in _fields(self):
             kinds = _annotated(field)
             if field.init and kinds & {"int", "float"} and kinds <= {"int", "float", "None"}:
                 self._check_number(field, kinds)
@@ -166,12 +166,12 @@ class Estimator:
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned and every cache; the hyperparameters stay."""
-        kept = {f.name for f in dataclasses.fields(self)} | {"_run", "searched"}  # type: ignore[arg-type]
+        kept = {f.name for f in _fields(self)} | {"_run", "searched"}
         for name in [n for n in vars(self) if n not in kept]:
             del self.__dict__[name]
 
     def __getstate__(self) -> dict[str, Any]:
-        fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = {f.name for f in _fields(self)}
         return {n: v for n, v in vars(self).items() if n in fields or not n.startswith("_")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -180,6 +180,11 @@ class Estimator:
     def _check_fitted(self) -> None:
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call .fit(hin) before")
+
+
+def _fields(estimator: Any) -> tuple[dataclasses.Field, ...]:
+    """The hyperparameters of an estimator, which is a dataclass."""
+    return dataclasses.fields(estimator)
 
 
 def _annotated(field: dataclasses.Field) -> set[str]:
