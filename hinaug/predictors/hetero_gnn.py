@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -19,15 +20,20 @@ from hinaug.errors import ParameterError
 from hinaug.features.columns import MOST_CATEGORIES, Features
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import interactions
+from hinaug.graph.schema import EdgeType
 from hinaug.nn.hetero import CONVS, HeteroNetwork
 from hinaug.nn.losses import softmax_loss
 from hinaug.predictors.base import LinkPredictor
+from hinaug.predictors.edge_columns import EdgeColumns
 from hinaug.predictors.embedding import SMALL
-from hinaug.predictors.hetero_graph import MessageGraph, Messages, both_ways
+from hinaug.predictors.hetero_graph import MessageGraph, Messages, both_ways, forward
 from hinaug.training.loop import train
 from hinaug.training.objectives import BPR, Gap
 from hinaug.training.threads import torch_threads
 from hinaug.training.validation import Validation
+
+SMALLEST = np.float32(1e-12)  # sum of confidences that are divided by, at least
 
 
 @dataclass(eq=False)
@@ -51,6 +57,11 @@ class HeteroGNN(LinkPredictor):
 
     conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable
         column of every type.
+    edge_columns: {edge type: its numeric columns}. "confidence" weighs messages, links in the loss
+        and degrees: a generated edge counts by what it says, an observed one as 1. Other columns,
+        such as ratings, enter the messages by a learned gate. None takes all numeric columns of
+        every type but times; {} reads none.
+    edge_weights: {edge type: columns of at least 0} that multiply messages, as confidence does.
     evidence: node types that witness a link, such as ("review",).
     ids: learned vectors for the nodes of the two ends beside all else, with l2 on them; nodes that
         came later have none.
@@ -63,7 +74,8 @@ class HeteroGNN(LinkPredictor):
         device: None takes a GPU, where sums are added up in any order: two fits with one seed then
         differ in the last digits.
 
-    Learned: `weights_`, the state of `hinaug.nn.HeteroNetwork`; `features_`, `epochs_`, `curve_`.
+    Learned: `weights_`, the state of `hinaug.nn.HeteroNetwork`; `features_`, `edge_columns_`,
+    `epochs_`, `curve_`.
     NaN for a source and a target that say nothing: no column and no edge.
     """
 
@@ -75,6 +87,8 @@ class HeteroGNN(LinkPredictor):
 
     conv: str = "sage"
     columns: Mapping[str, Sequence[Any]] | None = None
+    edge_columns: Mapping[EdgeType, Sequence[str]] | None = None
+    edge_weights: Mapping[EdgeType, Sequence[str]] | None = None
     evidence: Sequence[str] = ()
     ids: bool = False
     loss: str = "softmax"
@@ -124,10 +138,11 @@ class HeteroGNN(LinkPredictor):
             t: Features(t, list(c)).fit(hin) for t, c in self._usable(hin).items() if c
         }
         self.edges_ = both_ways(hin.edges)
+        self.edge_columns_ = [encoder.fit(hin) for encoder in self._edge_encoders(hin)]
         graph = self._graph(hin)
         self._learn_scales(graph)
         self.seed_ = int(rng.integers(2**62))
-        links = BPR(hin.adjacency(self.relation), rng)
+        links = BPR(self._links(hin), rng)
         network = self._network()
         adam = torch.optim.Adam(network.parameters(), lr=self.lr)
 
@@ -168,6 +183,28 @@ class HeteroGNN(LinkPredictor):
         self.epochs_, self.curve_ = trained.epochs, trained.curve
         self.weights_ = _arrays(network)
 
+    def _edge_encoders(self, hin: HIN) -> list[EdgeColumns]:
+        """An unfitted encoder for each edge type whose columns are read."""
+        named, weights = self.edge_columns, self.edge_weights or {}
+        for edge_type in [*(named or {}), *weights]:
+            hin.edges[edge_type]  # raises, naming what there is
+        return [
+            EdgeColumns(
+                edge_type,
+                None if named is None else list(named.get(edge_type, ())),
+                list(weights.get(edge_type, ())),
+            )
+            for edge_type in hin.edges
+            if named is None or edge_type in named or edge_type in weights
+        ]
+
+    def _links(self, hin: HIN) -> sp.csr_array:
+        """The links of the relation, weighed by their confidence where it is read."""
+        named = self.edge_columns
+        if named is None or "confidence" in named.get(self.relation, ()):
+            return interactions(hin, self.relation, "confidence")
+        return hin.adjacency(self.relation)
+
     def _learn_scales(self, graph: MessageGraph) -> None:
         """Mean and deviation of the degrees of each type, and the widths of the inputs."""
         degrees = {t: x for t, x in graph.degrees.items() if len(x)}
@@ -204,7 +241,7 @@ class HeteroGNN(LinkPredictor):
             messages = graph.batch(users, items, gone, self.fanout, rng)
         z_src, z_dst = self._forward(network, graph, messages, new)
         at = [torch.from_numpy(np.ascontiguousarray(a)).to(z_src.device) for a in (src, pos, neg)]
-        weight = torch.from_numpy(share / share.sum()).to(z_src.device)
+        weight = torch.from_numpy(share / max(share.sum(), SMALLEST)).to(z_src.device)
         if self.loss == "bpr":
             return weight @ softplus(-Gap.apply(z_src, z_dst, *at))
         return softmax_loss(z_src, z_dst, torch.stack(at[:2]), weight=weight)
@@ -232,7 +269,11 @@ class HeteroGNN(LinkPredictor):
             {edge: torch.from_numpy(index).to(device) for edge, index in layer.items()}
             for layer in messages.edges
         ]
-        out = network(x, layers, messages.n_out, known)
+        attributes, weights = (
+            [{e: torch.from_numpy(rows).to(device) for e, rows in layer.items()} for layer in given]
+            for given in (messages.edge_attr, messages.edge_weight)
+        )
+        out = network(x, layers, messages.n_out, known, attributes, weights)
         return out[self.relation[0]], out[self.relation[2]]
 
     def _inputs(self, graph: MessageGraph, messages: Messages) -> dict[str, np.ndarray]:
@@ -284,12 +325,25 @@ class HeteroGNN(LinkPredictor):
             self.dropout,
             n_ids=sizes if self.ids else {},
             generator=torch.Generator().manual_seed(self.seed_),
+            edge_dims=self._edge_dims(),
         )
+
+    def _edge_dims(self) -> dict[EdgeType, int]:
+        """How many attributes the edges of each type have, both ways."""
+        width = {c.edge_type: len(c.names_) for c in self.edge_columns_}
+        return {e: width.get(forward(e), 0) for e in self.edges_}
 
     def _graph(self, hin: HIN) -> MessageGraph:
         ends = {self.relation[0]: self.src_ids_, self.relation[2]: self.dst_ids_}
         return MessageGraph(
-            hin, self.relation, self.edges_, self.features_, ends, self.evidence, self.n_layers
+            hin,
+            self.relation,
+            self.edges_,
+            self.features_,
+            ends,
+            self.evidence,
+            self.n_layers,
+            {columns.edge_type: columns for columns in self.edge_columns_},
         )
 
     def _usable(self, hin: HIN) -> Mapping[str, Sequence[Any]]:

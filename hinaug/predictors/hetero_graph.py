@@ -16,6 +16,7 @@ from hinaug.graph.evidence import touching
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.nn.sampling import NeighborSampler
+from hinaug.predictors.edge_columns import EdgeColumns
 
 BACK = "back: "  # how the name of an edge type starts that is walked the other way
 
@@ -26,13 +27,16 @@ class Messages:
 
     nodes: {type: positions in the graph [n]}. degrees: {type: [n, edge types]}. edges: for each
     layer {edge type: [2, e] places in `nodes` of sender and receiver}. n_out: for each layer {type:
-    how many nodes it writes}, or None for all.
+    how many nodes it writes}, or None for all. edge_attr, edge_weight: for each layer {edge type:
+    attributes [e, width]} and {edge type: weights [e]}, of the edge types that have some.
     """
 
     nodes: dict[str, np.ndarray]
     degrees: dict[str, np.ndarray]
     edges: list[dict[EdgeType, np.ndarray]]
     n_out: list[dict[str, int]] | None
+    edge_attr: list[dict[EdgeType, np.ndarray]]
+    edge_weight: list[dict[EdgeType, np.ndarray]]
 
 
 class MessageGraph:
@@ -41,6 +45,7 @@ class MessageGraph:
     relation: the links that are predicted. edge_types: those that messages go along, see
     `both_ways`. features: {node type: fitted encoder}. fitted_ids: {type: ids at fit time} of the
     ends of the relation. evidence: node types that witness a link. n_layers: of the network.
+    columns: {edge type of the graph: fitted encoder of its columns}.
 
     n {type: nodes}; known {type: position at fit time or -1}; matrix {edge type: CSR [receivers,
     senders]}; link {edge type: [edges] number of the link that the edge gives away, or -1}, both in
@@ -56,6 +61,7 @@ class MessageGraph:
         fitted_ids: Mapping[str, pa.Array],
         evidence: Sequence[str],
         n_layers: int,
+        columns: Mapping[EdgeType, EdgeColumns],
     ) -> None:
         self.relation, self.n_layers = relation, n_layers
         self.n = {t: hin.n(t) for t in hin.nodes}
@@ -70,8 +76,10 @@ class MessageGraph:
         links = _Links(hin, relation, evidence)
         self.matrix: dict[EdgeType, sp.csr_array] = {}
         self.link: dict[EdgeType, np.ndarray] = {}
+        self.attributes: dict[EdgeType, np.ndarray] = {}
+        self.weight: dict[EdgeType, np.ndarray] = {}
         for edge_type in edge_types:
-            self.matrix[edge_type], self.link[edge_type] = self._edges(hin, edge_type, links)
+            self._add_edges(hin, edge_type, links, columns.get(forward(edge_type)))
         self.sampler = NeighborSampler(self.matrix)
         self.degrees = self._degrees(None)
 
@@ -85,31 +93,43 @@ class MessageGraph:
                 there=list(self.n),
             )
 
-    def _edges(
-        self, hin: HIN, edge_type: EdgeType, links: _Links
-    ) -> tuple[sp.csr_array, np.ndarray]:
-        """The edges of a type as CSR [receivers, senders], and the links that they give away."""
-        forward = _forward(edge_type)
+    def _add_edges(
+        self, hin: HIN, edge_type: EdgeType, links: _Links, columns: EdgeColumns | None
+    ) -> None:
+        """The edges of a type as CSR [receivers, senders], the links that they give away, and what
+        their columns say.
+        """
+        walked = forward(edge_type)
         nothing = np.zeros(0, np.int64)
-        src, dst = hin.links(forward) if forward in hin.edges else (nothing, nothing)
-        link = links.given_away(forward, src, dst)
-        sender, receiver = (src, dst) if edge_type == forward else (dst, src)
+        src, dst = hin.links(walked) if walked in hin.edges else (nothing, nothing)
+        link = links.given_away(walked, src, dst)
+        sender, receiver = (src, dst) if edge_type == walked else (dst, src)
         order = np.argsort(receiver, kind="stable")
         shape = (self.n[edge_type[2]], self.n[edge_type[0]])
         counts = np.bincount(receiver, minlength=shape[0])
         indptr = np.concatenate([[0], np.cumsum(counts)])
         ones = np.ones(len(sender), np.float32)
-        return sp.csr_array((ones, sender[order], indptr), shape=shape), link[order]
+        self.matrix[edge_type] = sp.csr_array((ones, sender[order], indptr), shape=shape)
+        self.link[edge_type] = link[order]
+        if columns is None or walked not in hin.edges:
+            return
+        weight, attributes = columns.encode(hin)
+        if weight is not None:
+            self.weight[edge_type] = weight[order]
+        if attributes.shape[1]:
+            self.attributes[edge_type] = attributes[order]
 
     def _degrees(self, gone: np.ndarray | None) -> dict[str, np.ndarray]:
         """log(1 + edges of each type that reach a node), without those that give away links that
-        are gone.
+        are gone. An edge counts by its weight.
         """
         out: dict[str, list[np.ndarray]] = {t: [] for t in self.n}
         for edge_type, matrix in self.matrix.items():
             receiver = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
             stay = slice(None) if gone is None else self._stays(edge_type, gone)
-            counts = np.bincount(receiver[stay], minlength=matrix.shape[0])
+            weight = self.weight.get(edge_type)
+            weight = None if weight is None else weight[stay]
+            counts = np.bincount(receiver[stay], weight, minlength=matrix.shape[0])
             out[edge_type[2]].append(np.log1p(counts))
         return {t: np.stack(c, 1) if c else np.zeros((self.n[t], 0)) for t, c in out.items()}
 
@@ -121,14 +141,17 @@ class MessageGraph:
 
     def messages(self, gone: np.ndarray | None) -> Messages:
         """The whole graph, without the edges that give away a link for which `gone` is true."""
-        edges = {}
+        edges, kept = {}, {}
         for edge_type, matrix in self.matrix.items():
             receiver = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
             index = np.stack([matrix.indices.astype(np.int64), receiver])
-            edges[edge_type] = index if gone is None else index[:, self._stays(edge_type, gone)]
+            kept[edge_type] = slice(None) if gone is None else self._stays(edge_type, gone)
+            edges[edge_type] = index[:, kept[edge_type]]
         nodes = {t: np.arange(n) for t, n in self.n.items()}
         degrees = self.degrees if gone is None else self._degrees(gone)
-        return Messages(nodes, degrees, [edges] * self.n_layers, None)
+        attributes, weights = _picked(self.attributes, kept), _picked(self.weight, kept)
+        n = self.n_layers
+        return Messages(nodes, degrees, [edges] * n, None, [attributes] * n, [weights] * n)
 
     def batch(
         self,
@@ -141,10 +164,13 @@ class MessageGraph:
         """As `messages`, for a mini-batch that writes these users and items."""
         seeds = {self.relation[0]: users, self.relation[2]: items}
         blocks = self.sampler.blocks(seeds, [fanout] * self.n_layers, rng)
-        edges = []
+        edges, attributes, weights = [], [], []
         for block in blocks:
             stay = {e: self._stays(e, gone, block.edge[e]) for e in block.edge_index}
             edges.append({e: index[:, stay[e]] for e, index in block.edge_index.items()})
+            kept = {e: block.edge[e][stay[e]] for e in block.edge_index}
+            attributes.append(_picked(self.attributes, kept))
+            weights.append(_picked(self.weight, kept))
         nodes = blocks[0].nodes
         degrees = self._degrees(gone)
         return Messages(
@@ -152,12 +178,21 @@ class MessageGraph:
             {t: degrees[t][at] for t, at in nodes.items()},
             edges,
             [block.n_out for block in blocks],
+            attributes,
+            weights,
         )
 
     def silent(self, type: str) -> np.ndarray:
         """bool [n]: nodes of which the graph says nothing."""
         is_bare = self.degrees[type].sum(axis=1) == 0
         return is_bare & ~self.described[type] if type in self.described else is_bare
+
+
+def _picked(
+    values: Mapping[EdgeType, np.ndarray], rows: Mapping[EdgeType, np.ndarray | slice]
+) -> dict[EdgeType, np.ndarray]:
+    """The values of some edges of each type."""
+    return {edge: x[rows[edge]] for edge, x in values.items() if edge in rows}
 
 
 class _Links:
@@ -211,7 +246,7 @@ def both_ways(edge_types: Iterable[EdgeType]) -> list[EdgeType]:
     return out
 
 
-def _forward(edge_type: EdgeType) -> EdgeType:
+def forward(edge_type: EdgeType) -> EdgeType:
     """The edge type of the graph that is walked, forward or back."""
     source, name, target = edge_type
     if name.startswith(BACK):
