@@ -44,9 +44,9 @@ MOVIE, PRODUCT = ("user", "rates", "movie"), ("user", "rates", "item")
 def gowalla() -> Iterator[dict]:
     split = lightgcn_split(Path(os.environ.get("HINAUG_DATA", ".")) / "gowalla", rng=0)
     models: list[LinkPredictor] = [
-        GFCF(INTERACTS),
-        BSPM(INTERACTS),
-        ALS(INTERACTS, l2=0.001, unobserved=0.03),
+        GFCF(INTERACTS, dim=256, alpha=0.3),
+        BSPM(INTERACTS, dim=448, beta=0.2),
+        ALS(INTERACTS, l2=0.001, unobserved_weight=0.03),
         UserKNN(INTERACTS, k=50),
         SLIM(INTERACTS, l2=30.0),
     ]

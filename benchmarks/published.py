@@ -98,15 +98,28 @@ L2: Any = (1.0, 3000.0, "log")
 MEANS = ["links", "sources"]
 SPACES: dict[str, tuple[LinkPredictor, dict[str, Any]]] = {
     "Popularity": (Popularity(INTERACTS), {}),
-    "ItemKNN": (ItemKNN(INTERACTS), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
+    "ItemKNN": (
+        ItemKNN(INTERACTS, shrinkage=20.0),
+        {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")},
+    ),
     "UserKNN": (UserKNN(INTERACTS), {"k": (10, 500, "log"), "shrinkage": (0.1, 100.0, "log")}),
-    "EASE": (EASE(INTERACTS), {"l2": L2, "constant": [0.0, 0.3, 1.0]}),
-    "SLIM": (SLIM(INTERACTS), {"l2": L2, "k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")}),
-    "GFCF": (GFCF(INTERACTS), {"dim": (16, 512, "log"), "alpha": (0.0, 1.0)}),
-    "BSPM": (BSPM(INTERACTS), {"dim": (16, 512, "log"), "beta": (0.0, 1.0), "sharpen": (0.5, 4.0)}),
+    "EASE": (EASE(INTERACTS, l2=300.0), {"l2": L2, "constant": [0.0, 0.3, 1.0]}),
+    "SLIM": (
+        SLIM(INTERACTS, l2=100.0),
+        {"l2": L2, "k": (20, 200, "log"), "shrinkage": (0.1, 100.0, "log")},
+    ),
+    "GFCF": (GFCF(INTERACTS, dim=256, alpha=0.3), {"dim": (16, 512, "log"), "alpha": (0.0, 1.0)}),
+    "BSPM": (
+        BSPM(INTERACTS, dim=448, beta=0.2),
+        {"dim": (16, 512, "log"), "beta": (0.0, 1.0), "sharpen": (0.5, 4.0)},
+    ),
     "ALS": (
-        ALS(INTERACTS),
-        {"dim": (16, 256, "log"), "l2": (1e-4, 0.1, "log"), "unobserved": (0.003, 0.5, "log")},
+        ALS(INTERACTS, l2=0.01, unobserved_weight=0.2),
+        {
+            "embedding_dim": (16, 256, "log"),
+            "l2": (1e-4, 0.1, "log"),
+            "unobserved_weight": (0.003, 0.5, "log"),
+        },
     ),
     "MF": (
         MF(INTERACTS, loss="softmax", lr=0.1, l2=2.0),

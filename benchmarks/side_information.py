@@ -153,7 +153,11 @@ def arms(how: dict[str, Any]) -> dict[str, tuple[LinkPredictor, dict[str, Any]]]
         "EASE +side": (EASE(at, side=how["side"], prior=how["prior"]), ease),
         "ALS": (
             ALS(at),
-            {"dim": (16, 128, "log"), "l2": (1e-4, 0.3, "log"), "unobserved": (0.003, 1.0, "log")},
+            {
+                "embedding_dim": (16, 128, "log"),
+                "l2": (1e-4, 0.3, "log"),
+                "unobserved_weight": (0.003, 1.0, "log"),
+            },
         ),
         "ItemKNN": (ItemKNN(at), {"k": (5, 500, "log"), "shrinkage": (0.1, 300.0, "log")}),
         "MultVAE +side": (

@@ -249,12 +249,12 @@ def propagation(data: str, options: argparse.Namespace, off: list[str]) -> None:
 # or, on gowalla, a tenth of train.txt. LensKit has the same objective.
 ALS_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "ml-1m-lightgcnpp": {
-        "hinaug": {"l2": 0.01, "unobserved": 0.2},
+        "hinaug": {"l2": 0.01, "unobserved_weight": 0.2},
         "implicit": {"alpha": 5.0, "l2": 60.0},
         "lenskit": {"alpha": 5.0, "l2": 60.0},
     },
     "gowalla": {
-        "hinaug": {"l2": 0.001, "unobserved": 0.03},
+        "hinaug": {"l2": 0.001, "unobserved_weight": 0.03},
         "implicit": {"alpha": 60.0, "l2": 30.0},
         "lenskit": {"alpha": 60.0, "l2": 30.0},
     },

@@ -344,9 +344,9 @@ CASES = [
     (
         lambda: EASE(RATES, l2="3"),
         TypeError,
-        ["EASE: l2='3'", "a number is needed, such as 300.0", "got str"],
+        ["EASE: l2='3'", "a number is needed, or None", "got str"],
     ),
-    (lambda: EASE(RATES, l2=None), TypeError, ["l2=None", "got NoneType"]),
+    (lambda: EASE(RATES, constant=None), TypeError, ["constant=None", "got NoneType"]),
     (lambda: EASE(RATES, l2=True), TypeError, ["l2=True", "got bool"]),
     (lambda: ItemKNN(RATES, k=2.5), TypeError, ["ItemKNN: k=2.5", "a whole number", "got float"]),
     (

@@ -30,16 +30,16 @@ class Watched(ALS):
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """asked: dim, rounds, l2, unobserved; save, a folder for the factors of each round, or null.
+    """asked: dim, rounds, l2, unobserved_weight; save, a folder for the factors of each round, or null.
 
     Factors of users are solved for from their history when they are scored, here as in `ALS.score`.
     """
     model = Watched(
         RELATION,
-        dim=asked["dim"],
-        rounds=asked["rounds"],
+        embedding_dim=asked["dim"],
+        epochs=asked["rounds"],
         l2=asked["l2"],
-        unobserved=asked["unobserved"],
+        unobserved_weight=asked["unobserved_weight"],
     )
     model.times, model.kept, model.save = [], [], asked["save"]
     model.clock = Clock()

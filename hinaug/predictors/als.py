@@ -13,6 +13,7 @@ from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
 from hinaug.predictors.base import FoldsIn, FoldsInItems
+from hinaug.predictors.noise import linked_ends, noise_edge
 
 BLOCK = 8192  # links whose factors are gathered at once: they stay in the cache for all steps
 
@@ -28,13 +29,13 @@ class ALS(FoldsIn, FoldsInItems):
     Factors w_u and h_i of the sources and items minimise
 
         sum over links (u, i) of c_ui (<w_u, h_i> - 1)^2
-        + unobserved * sum over all (u, i) of <w_u, h_i>^2
-        + l2 * sum over u of (n_u + unobserved * items) |w_u|^2
-        + l2 * sum over i of (n_i + unobserved * sources) |h_i|^2
+        + unobserved_weight * sum over all (u, i) of <w_u, h_i>^2
+        + l2 * sum over u of (n_u + unobserved_weight * items) |w_u|^2
+        + l2 * sum over i of (n_i + unobserved_weight * sources) |h_i|^2
 
     with n the (weighted) counts of links, and score(u, i) = <w_u, h_i>. The sides take turns, each
     by a few steps of conjugate gradients from where it was (Takacs et al., RecSys 2011): far
-    cheaper than exact solutions, and as good after some rounds. At the end the sources are solved
+    cheaper than exact solutions, and as good after some epochs. At the end the sources are solved
     exactly. (Hu et al., "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, as
     revisited by Rendle et al., "Revisiting the Performance of iALS on Item Recommendation
     Benchmarks", RecSys 2022.)
@@ -43,22 +44,28 @@ class ALS(FoldsIn, FoldsInItems):
     ----------
     relation
         The edge type whose links are scored.
-    dim
+    embedding_dim
         Width of the factors; the more the better, up to the rank that the data can bear.
-    l2, unobserved
-        What matters; tune them together by factors of three. The defaults were the best on
-        MovieLens 1M. The more items and the fewer links, the less of both (0.001 and 0.03 on
-        gowalla): the ridge counts every item.
-    rounds
+    l2, unobserved_weight
+        What matters; tune them together by factors of three. With n_s and n_t the mean links of a
+        source and of an item, None takes
+
+            unobserved_weight = n_s / (10 sqrt(items))
+            l2 = 1/2 (1 / sqrt(n_s) + 1 / sqrt(n_t)) n_s / (n_s + unobserved_weight * items)
+
+        so that the pairs without a link weigh sqrt(items) / 10 times the links, and the ridge of a
+        mean source is half the size that noise has beside its links (see `noise.py`). The two
+        numbers were set on validation pairs of five data sets of 7,000 to 120,000 links.
+    epochs
         Sweeps over both sides; 16 as in the paper.
     steps
-        Steps of conjugate gradients, a side and round.
+        Steps of conjugate gradients, a side and epoch.
     weight
         A numeric edge column as the c of a link, at least 0; "confidence" weighs generated edges
         by what they say.
 
-    Learned: `users_` [sources, dim] and `items_` [items, dim], float32, which `vectors` gives;
-    `known_`, bool [items].
+    Learned: `users_` [sources, embedding_dim] and `items_` [items, embedding_dim], float32, which
+    `vectors` gives; `known_`, bool [items]; `l2_` and `unobserved_weight_`, the values taken.
 
     `score` solves the factors of a source from its history in the graph that is scored on, so a new
     user with history is served; for the history it was fitted on that is its row of `users_`.
@@ -66,13 +73,14 @@ class ALS(FoldsIn, FoldsInItems):
     history among the fitted items, and for an item that nobody had.
 
     Raises ParameterError for parameters out of range, and for weights that are negative or not
-    finite. Time O(rounds x steps x links x dim), memory O((sources + items) x dim + links).
+    finite. With d the embedding_dim, time O(epochs x steps x links x d), memory O((sources + items)
+    x d + links).
 
     Example
     -------
     >>> from hinaug.datasets import planted
     >>> hin = planted(rng=0)
-    >>> model = ALS(("user", "rates", "item"), dim=8).fit(hin, rng=0)
+    >>> model = ALS(("user", "rates", "item"), embedding_dim=8).fit(hin, rng=0)
     >>> users, items = model.vectors()
     >>> bool(np.allclose(model.score(hin, [0]), users[:1] @ items.T, atol=1e-5))
     True
@@ -80,10 +88,10 @@ class ALS(FoldsIn, FoldsInItems):
     (1, 120)
     """
 
-    dim: int = 64
-    l2: float = 0.01
-    unobserved: float = 0.2
-    rounds: int = 16
+    embedding_dim: int = 64
+    l2: float | None = None
+    unobserved_weight: float | None = None
+    epochs: int = 16
     steps: int = 3
     weight: str | None = None
 
@@ -91,23 +99,24 @@ class ALS(FoldsIn, FoldsInItems):
         x = interactions(hin, self.relation, self.weight)
         self._check_parameters()
         self._check_weights(x, f"column {self.weight!r}")
+        self.unobserved_weight_, self.l2_ = self._chosen(x)
         xt = x.T.tocsr()
+        width = self.embedding_dim
         users, items = (
-            (rng.normal(size=(n, self.dim)) * 0.1 / np.sqrt(self.dim)).astype(np.float32)
-            for n in x.shape
+            (rng.normal(size=(n, width)) * 0.1 / np.sqrt(width)).astype(np.float32) for n in x.shape
         )
         self.known_ = linked_targets(x)
         items[~self.known_] = 0
         with threadpool_limits(1, "blas"):
-            for _ in range(self.rounds):
+            for _ in range(self.epochs):
                 self._improve(users, x, items, self.steps)
                 self._improve(items, xt, users, self.steps)
         self.items_ = items
         self.users_ = self._solved(x, items)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of the fitted sources [n, dim] and items [m, dim], float32, whose products are
-        the scores of the history that was fitted on; 0 for one without links.
+        """Vectors of the fitted sources [n, d] and items [m, d], float32, whose products are the
+        scores of the history that was fitted on; 0 for one without links.
         """
         self._check_fitted()
         return self.users_, self.items_
@@ -132,13 +141,28 @@ class ALS(FoldsIn, FoldsInItems):
         self.known_ = np.append(self.known_, linked_targets(links))
 
     def _check_parameters(self) -> None:
-        for name in ("dim", "rounds", "steps"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"ALS: {name}={getattr(self, name)!r}; at least 1")
-        if not (self.l2 > 0 and self.unobserved >= 0):
+        for name in ("embedding_dim", "epochs", "steps"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ParameterError(f"ALS: {name}={value!r}; at least 1", asked=value)
+        if self.l2 is not None and not self.l2 > 0:
+            raise ParameterError(f"ALS: l2 is above 0, or None; got {self.l2}", asked=self.l2)
+        weight = self.unobserved_weight
+        if weight is not None and not weight >= 0:
             raise ParameterError(
-                f"ALS: l2 is above 0 and unobserved at least 0; got {self.l2} and {self.unobserved}"
+                f"ALS: unobserved_weight is at least 0, or None; got {weight}", asked=weight
             )
+
+    def _chosen(self, x: sp.csr_array) -> tuple[float, float]:
+        """The `unobserved_weight` and `l2` that were given, or that the links suggest."""
+        per_source = max(float(x.sum()), 1e-6) / linked_ends(x)[0]
+        weight = self.unobserved_weight
+        if weight is None:
+            weight = per_source / (10 * np.sqrt(x.shape[1]))
+        if self.l2 is not None:
+            return weight, self.l2
+        ridge = 0.5 * noise_edge(x) * per_source  # of a source with the mean number of links
+        return weight, ridge / (per_source + weight * x.shape[1])
 
     def _check_weights(self, x: sp.csr_array, where: str) -> None:
         if (x.data < 0).any():
@@ -146,7 +170,7 @@ class ALS(FoldsIn, FoldsInItems):
 
     def _solved(self, x: sp.csr_array, columns: np.ndarray) -> np.ndarray:
         """The factors of the rows of x, given those of its columns, to about 1e-5."""
-        rows = np.zeros((x.shape[0], self.dim), np.float32)
+        rows = np.zeros((x.shape[0], self.embedding_dim), np.float32)
         self._improve(rows, x, columns, SOLVE_STEPS, TOLERANCE)
         return rows
 
@@ -164,13 +188,14 @@ class ALS(FoldsIn, FoldsInItems):
         Rows of about as many links are solved together, padded to the longest with links of weight
         0.
         """
-        shared = np.float32(self.unobserved) * (columns.T @ columns)
-        ridge = np.float32(self.l2) * (x.sum(axis=1) + np.float32(self.unobserved * x.shape[1]))
+        shared = np.float32(self.unobserved_weight_) * (columns.T @ columns)
+        spread = np.float32(self.unobserved_weight_ * x.shape[1])
+        ridge = np.float32(self.l2_) * (x.sum(axis=1) + spread)
         degree = np.diff(x.indptr)
         order = np.argsort(degree, kind="stable")
         order, rows[degree == 0] = order[degree[order] > 0], 0
         gathered = np.empty(
-            (max(BLOCK, int(degree.max(initial=0))), self.dim), np.float32
+            (max(BLOCK, int(degree.max(initial=0))), self.embedding_dim), np.float32
         )  # new memory costs more than the copy
         start = 0
         while start < len(order):
@@ -183,7 +208,7 @@ class ALS(FoldsIn, FoldsInItems):
             h = np.take(
                 columns, x.indices[at.ravel()], axis=0, out=gathered[: at.size], mode="clip"
             )
-            h, c = h.reshape(*at.shape, self.dim), x.data[at] * there
+            h, c = h.reshape(*at.shape, self.embedding_dim), x.data[at] * there
             rows[these] = conjugate_gradients(
                 rows[these], h, c, shared, ridge[these, None], steps, tolerance
             )

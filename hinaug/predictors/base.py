@@ -326,6 +326,18 @@ class FoldsInItems(LinkPredictor):
         return tb.lookup(ids, self.src_ids_).astype(np.int64)
 
 
+def check_positive(links: sp.csr_array, who: str) -> None:
+    """ParameterError where a weight is below 0, or where links have weights and all are 0."""
+    lowest = float(links.data.min(initial=0))
+    if lowest < 0 or (links.nnz and not links.data.any()):
+        raise ParameterError(
+            f"{who}: weights are at least 0, and some are above; the lowest is {lowest:g}: clip "
+            "them, or leave out what is disliked",
+            asked=lowest,
+            there=0,
+        )
+
+
 @runtime_checkable
 class HasVectors(Protocol):
     """A fitted predictor whose score is the product of a source's and a target's vector."""

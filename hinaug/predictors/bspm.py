@@ -18,6 +18,7 @@ from hinaug.predictors.gfcf import (
     BLOCK,
     FIXED_BASIS,
     HOLDS_GRAPH,
+    check_low_pass,
     columns,
     low_pass,
     normalised,
@@ -25,7 +26,9 @@ from hinaug.predictors.gfcf import (
     spreading,
     unlinked,
 )
+from hinaug.predictors.noise import links_of_a_source, noise_edge
 
+MOST_DIM = 448  # width of the low-pass filter where none is given
 ORDERS = {"euler": 1, "rk4": 4}
 
 
@@ -50,9 +53,9 @@ class BSPM(FoldsIn):
     relation
         The edge type whose links are scored.
     dim, beta
-        Of the low-pass filter, as `dim` and `alpha` of `GFCF`. With `sharpen`, these defaults were
-        the best on validation pairs of gowalla (30,000 sources, 41,000 items, 0.07 % linked); where
-        links are dense take fewer dimensions.
+        Of the low-pass filter, as `dim` and `alpha` of `GFCF`. None takes the singular vectors
+        above the noise, at most 448, and 10 / n_s. On validation pairs of gowalla (30,000
+        sources, 41,000 items, 0.07 % linked) 448 and 0.2 were the best.
     blur, sharpen
         Times. A sharpening of 0 leaves GF-CF.
     blur_steps, sharpen_steps
@@ -63,8 +66,9 @@ class BSPM(FoldsIn):
         A numeric edge column as the values of the links, at least 0; "confidence" weighs generated
         edges by what they say, at fit and in the history that is scored.
 
-    Learned: `graph_`, R as CSR [sources, items]; `degree_` [items]; `basis_`, V [items, dim]. **A
-    saved model holds every link it was fitted on**: R has an entry for each of them.
+    Learned: `graph_`, R as CSR [sources, items]; `degree_` [items]; `basis_`, V [items, dim];
+    `beta_`, the weight taken. **A saved model holds every link it was fitted on**: R has an entry
+    for each of them.
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
@@ -89,8 +93,8 @@ class BSPM(FoldsIn):
     HOLDS_DATA: ClassVar[str | None] = HOLDS_GRAPH
     NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
-    dim: int = 448
-    beta: float = 0.2
+    dim: int | None = None
+    beta: float | None = None
     blur: float = 1.0
     blur_steps: int = 1
     sharpen: float = 2.5
@@ -101,16 +105,13 @@ class BSPM(FoldsIn):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.solver not in ORDERS:
             raise ParameterError(f"BSPM: solver={self.solver!r}; expected one of {list(ORDERS)}")
-        if (
-            min(self.dim, self.blur_steps, self.sharpen_steps) < 1
-            or min(self.beta, self.blur, self.sharpen) < 0
-        ):
-            raise ParameterError(
-                f"BSPM: dim and steps are at least 1, beta and times at least 0; got {self!r}"
-            )
+        check_low_pass(self, self.dim, "beta", self.beta)
+        if min(self.blur_steps, self.sharpen_steps) < 1 or min(self.blur, self.sharpen) < 0:
+            raise ParameterError(f"BSPM: steps are at least 1 and times at least 0; got {self!r}")
         x = interactions(hin, self.relation, self.weight)
         self.graph_, self.degree_ = normalised(x)
-        self.basis_ = low_pass(self.graph_, self.dim, rng)
+        self.basis_ = low_pass(self.graph_, self.dim, noise_edge(x), MOST_DIM, rng)
+        self.beta_ = 10 / links_of_a_source(x) if self.beta is None else self.beta
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         return self._columns(hin, self._from(self._history(hin, src, self.weight)))
@@ -120,7 +121,7 @@ class BSPM(FoldsIn):
 
     def _from(self, history: sp.csr_array) -> np.ndarray:
         spread = spreading(self.graph_)
-        scores = np.float32(self.beta) * smooth(history, self.basis_, self.degree_)
+        scores = np.float32(self.beta_) * smooth(history, self.basis_, self.degree_)
         for at in range(0, len(scores), BLOCK):
             rows = slice(at, at + BLOCK)
             scores[rows] = self._filtered(history[rows], scores[rows], spread).T

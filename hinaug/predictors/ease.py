@@ -16,7 +16,8 @@ from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
-from hinaug.predictors.base import FoldsIn, FoldsInItems
+from hinaug.predictors.base import FoldsIn, FoldsInItems, LinkPredictor
+from hinaug.predictors.noise import noise_variance
 
 BLOCK = 1024
 
@@ -50,8 +51,9 @@ class EASE(FoldsIn, FoldsInItems):
     relation
         The edge type whose links are scored.
     l2
-        The ridge, and the parameter that matters: tune it by decades. The sparser the data, the
-        larger, relative to the counts.
+        The ridge, and the parameter that matters: tune it by factors of two. None takes
+        2 (sqrt(n_s) + sqrt(n_t))^2, with n_s and n_t the mean links of a source and of an item:
+        twice the largest eigenvalue that chance alone gives X^T X (see `noise.py`).
     weight
         A numeric edge column as the values of X; "confidence" weighs generated edges by what they
         say, at fit and in the history that is scored.
@@ -72,14 +74,15 @@ class EASE(FoldsIn, FoldsInItems):
         Neighbours of an item; ten to some dozens do.
 
     Learned: `weights_`, B [items + width, items], the rows of the side columns last; `known_`, bool
-    [items]; `side_`, the fitted encoder; `diagonal_`, P_jj [items], and `side_inverse_`, P between
-    the side columns [width, width], which `fold_in_items` needs.
+    [items]; `l2_`, the ridge taken; `side_`, the fitted encoder; `diagonal_`, P_jj [items], and
+    `side_inverse_`, P between the side columns [width, width], which `fold_in_items` needs.
 
     History and side columns are read from the graph that is scored on, so a new user with either is
     served. `fold_in` reads side columns from its table; without one they count as missing.
-    `fold_in_items` gives the weights of a refit on the new graph while the fitted users and their
-    other links stay. NaN for a source without history among the fitted items and without side
-    columns, and for an item that nobody had at fit time, unless it has neighbours in the prior.
+    `fold_in_items` gives the weights of a refit on the new graph with the same l2, while the fitted
+    users and their other links stay. NaN for a source without history among the fitted items and
+    without side columns, and for an item that nobody had at fit time, unless it has neighbours in
+    the prior.
 
     Raises ParameterError for l2 of 0 or less or weights that are not finite, MemoryError where the
     matrix does not fit, and FoldInError for side columns of neighbours in `fold_in` and for a model
@@ -101,7 +104,7 @@ class EASE(FoldsIn, FoldsInItems):
     """
 
     STOCHASTIC = False
-    l2: float = 300.0
+    l2: float | None = None
     weight: str | None = None
     side: Column | list[Column] | None = None
     side_weight: float = 1.0
@@ -111,11 +114,8 @@ class EASE(FoldsIn, FoldsInItems):
     prior_k: int = 20
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if not self.l2 > 0:
-            raise ParameterError(
-                f"EASE: l2 is above 0 (the matrix may not be invertible without it); got {self.l2}"
-            )
         x = interactions(hin, self.relation, self.weight)
+        self.l2_ = ridge_of(self, x)
         self.side_ = None if self.side is None else Features(self.relation[0], self.side).fit(hin)
         z, _ = self._side(hin)
         n = x.shape[1]
@@ -140,7 +140,7 @@ class EASE(FoldsIn, FoldsInItems):
             gram[:n, n:] = x.T @ z
             gram[n:, :n] = gram[:n, n:].T
             gram[n:, n:] = z.T @ z
-        gram[np.diag_indices_from(gram)] += np.float32(self.l2)
+        gram[np.diag_indices_from(gram)] += np.float32(self.l2_)
         with threadpool_limits(1 if len(gram) < SMALL else None, "blas"):
             invert_in_place(gram)
         return gram
@@ -220,7 +220,7 @@ class EASE(FoldsIn, FoldsInItems):
         beside = self._side_of_fitted(hin)
         outside = np.concatenate([(history.T @ links).toarray(), (links.T @ beside).T])
         inside = (links.T @ links).toarray().astype(np.float64)
-        inside[np.diag_indices_from(inside)] += self.l2
+        inside[np.diag_indices_from(inside)] += self.l2_
         u = self._times_inverse(outside.astype(np.float64))
         self._border(u, _inverted(inside - outside.T @ u))
         self.known_ = np.append(self.known_, linked_targets(links))
@@ -261,6 +261,20 @@ class EASE(FoldsIn, FoldsInItems):
         self.weights_ = weights
         self.diagonal_ = np.append(diagonal, corner.diagonal()).astype(np.float32)
         self.side_inverse_ = (self.side_inverse_ + turned[n:] @ u[n:].T).astype(np.float32)
+
+
+def ridge_of(model: LinkPredictor, links: sp.csr_array) -> float:
+    """The `l2` of EASE or SLIM: as given, or by default twice the variance of noise."""
+    l2 = model.l2  # type: ignore[attr-defined]
+    if l2 is None:
+        return max(2 * noise_variance(links), 1e-6)
+    if not l2 > 0:
+        raise ParameterError(
+            f"{type(model).__name__}: l2 is above 0 (the matrix may not be invertible without it), "
+            f"or None for one that the links suggest; got {l2}",
+            asked=l2,
+        )
+    return float(l2)
 
 
 def _inverted(schur: np.ndarray) -> np.ndarray:

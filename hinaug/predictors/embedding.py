@@ -19,7 +19,7 @@ from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.nn import Embeddings
-from hinaug.predictors.base import LinkPredictor
+from hinaug.predictors.base import LinkPredictor, check_positive
 from hinaug.training.loop import train
 from hinaug.training.objectives import (
     BPR,
@@ -177,6 +177,7 @@ class EmbeddingPredictor(LinkPredictor):
         self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
+        check_positive(links, type(self).__name__)
         network = self._network(hin, links, rng)
         counted = rows_alike(links) if self.mean_over == "sources" else links
         objective = self._objective(counted, rng)

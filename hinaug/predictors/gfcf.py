@@ -16,8 +16,10 @@ from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn
+from hinaug.predictors.noise import links_of_a_source, noise_edge
 
 BLOCK = 64  # sources whose dense columns are filtered at once: what is gathered stays in the cache
+MOST_DIM = 256  # width of the low-pass filter where none is given
 HOLDS_GRAPH = "the graph of all links is the filter that it scores by"
 FIXED_BASIS = "its low-pass filter comes from the singular vectors of all links, and they change"
 
@@ -40,17 +42,21 @@ class GFCF(FoldsIn):
     relation
         The edge type whose links are scored.
     dim
-        Singular vectors of the low-pass filter. 256 is the authors'; the smaller and sparser the
-        data, the fewer.
+        Singular vectors of the low-pass filter. 256 is the authors'. None takes those of at most
+        256 whose singular value is above 1 / sqrt(n_s) + 1 / sqrt(n_t), with n_s and n_t
+        the mean links of a source and of an item: links at random have none there but the first
+        (see `noise.py`).
     alpha
-        Weight of the low-pass filter. 0.3 is the authors', for sparse data; take more where links
-        are dense.
+        Weight of the low-pass filter. 0.3 is the authors'. None takes 10 / n_s: the shorter the
+        histories, the more they are read by what is common to all. 10 was set on validation pairs
+        of five data sets.
     weight
         A numeric edge column as the values of X, at least 0; "confidence" weighs generated edges
         by what they say, at fit and in the history that is scored.
 
-    Learned: `graph_`, R as CSR [sources, items]; `degree_` [items]; `basis_`, V [items, dim]. **A
-    saved model holds every link it was fitted on**: R has an entry for each of them.
+    Learned: `graph_`, R as CSR [sources, items]; `degree_` [items]; `basis_`, V [items, dim];
+    `alpha_`, the weight taken. **A saved model holds every link it was fitted on**: R has an entry
+    for each of them.
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
@@ -75,19 +81,16 @@ class GFCF(FoldsIn):
     HOLDS_DATA: ClassVar[str | None] = HOLDS_GRAPH
     NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
-    dim: int = 256
-    alpha: float = 0.3
+    dim: int | None = None
+    alpha: float | None = None
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.dim < 1 or self.alpha < 0:
-            raise ParameterError(
-                f"GFCF: dim is at least 1 and alpha at least 0; got dim={self.dim}, "
-                f"alpha={self.alpha}"
-            )
+        check_low_pass(self, self.dim, "alpha", self.alpha)
         x = interactions(hin, self.relation, self.weight)
         self.graph_, self.degree_ = normalised(x)
-        self.basis_ = low_pass(self.graph_, self.dim, rng)
+        self.basis_ = low_pass(self.graph_, self.dim, noise_edge(x), MOST_DIM, rng)
+        self.alpha_ = 10 / links_of_a_source(x) if self.alpha is None else self.alpha
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         return self._columns(hin, self._from(self._history(hin, src, self.weight)))
@@ -97,7 +100,7 @@ class GFCF(FoldsIn):
 
     def _from(self, history: sp.csr_array) -> np.ndarray:
         spread = spreading(self.graph_)
-        scores = np.float32(self.alpha) * smooth(history, self.basis_, self.degree_)
+        scores = np.float32(self.alpha_) * smooth(history, self.basis_, self.degree_)
         for at in range(0, len(scores), BLOCK):
             scores[at : at + BLOCK] += spread(columns(history[at : at + BLOCK])).T
         scores[:, self.degree_ == 0] = np.nan
@@ -139,22 +142,38 @@ def columns(history: sp.csr_array) -> np.ndarray:
     return np.ascontiguousarray(history.toarray().T, np.float32)
 
 
-def low_pass(graph: sp.csr_array, dim: int, rng: np.random.Generator) -> np.ndarray:
+def check_low_pass(model: FoldsIn, dim: int | None, name: str, weight: float | None) -> None:
+    """ParameterError for a width or a weight of the low-pass filter that is out of range."""
+    if (dim is not None and dim < 1) or (weight is not None and not weight >= 0):
+        raise ParameterError(
+            f"{type(model).__name__}: dim is at least 1 and {name} at least 0, or None; got "
+            f"dim={dim}, {name}={weight}",
+            asked=(dim, weight),
+        )
+
+
+def low_pass(
+    graph: sp.csr_array, dim: int | None, edge: float, most: int, rng: np.random.Generator
+) -> np.ndarray:
     """The right singular vectors [items, dim] of the largest singular values: the smoothest signals
     on the item graph.
+
+    dim None: those of at most `most` whose singular value is above `edge`, and at least one.
 
     Exact (Lanczos): a randomized SVD with its usual seven rounds finds another subspace, and with
     it other scores.
     """
-    short = min(graph.shape)
+    short, width = min(graph.shape), most if dim is None else dim
     if not graph.nnz:
-        return np.zeros((graph.shape[1], min(dim, short)), np.float32)
+        return np.zeros((graph.shape[1], min(width, short)), np.float32)
     with threadpool_limits(1, "blas"):  # so that the same rng gives the same bits
-        if dim < short - 1:
-            _, _, v = svds(graph, dim, v0=rng.normal(size=short).astype(np.float32))
+        if width < short - 1:
+            _, values, v = svds(graph, width, v0=rng.normal(size=short).astype(np.float32))
         else:
-            _, _, v = np.linalg.svd(graph.toarray(), full_matrices=False)
-            v = v[:dim]
+            _, values, v = np.linalg.svd(graph.toarray(), full_matrices=False)
+            values, v = values[:width], v[:width]
+    if dim is None:
+        v = v[values >= min(edge, values.max())]
     return np.ascontiguousarray(v.T, np.float32)
 
 

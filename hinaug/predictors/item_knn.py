@@ -13,6 +13,7 @@ from hinaug.features.similarity import best_of_rows, lengths, most_similar, shru
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn, FoldsInItems
+from hinaug.predictors.noise import noise_edge
 
 
 @dataclass(eq=False)
@@ -35,19 +36,21 @@ class ItemKNN(FoldsIn, FoldsInItems):
         Neighbours kept an item. More are steadier, fewer are sharper; past some hundred little
         changes.
     shrinkage
-        Pulls down similarities that rest on few common sources, in units of common sources. 20
-        where items have dozens of links, some hundred where they have a few.
+        Pulls down similarities that rest on few common sources, in units of common sources. None
+        takes 150 (1 / sqrt(n_s) + 1 / sqrt(n_t))^2, with n_s and n_t the mean links of a source
+        and of an item: proportional to the share of the similarities that noise explains (see
+        `noise.py`). 150 was set on validation pairs of five data sets.
     weight
         A numeric edge column as the values of x; "confidence" weighs generated edges by what they
         say, at fit and in the history that is scored.
 
     Learned: `similarity_`, CSR [items, items], row i the items that have i among their neighbours;
-    `lengths_`, |x_i| [items].
+    `lengths_`, |x_i| [items]; `shrinkage_`, the value taken.
 
     The history is read from the graph that is scored on, so a new user with history is served. A
-    new item (`fold_in_items`) gets neighbours and becomes one: the same as a refit while the fitted
-    users' other links stay. NaN for a source without history among the fitted items, and for an
-    item that nobody had at fit time.
+    new item (`fold_in_items`) gets neighbours and becomes one: the same as a refit with the same
+    shrinkage while the fitted users' other links stay. NaN for a source without history among the
+    fitted items, and for an item that nobody had at fit time.
 
     Raises ParameterError for k below 1, a negative shrinkage or weights that are not finite. Time
     O(sum over users of degree^2), in blocks; memory O(items x k).
@@ -65,17 +68,20 @@ class ItemKNN(FoldsIn, FoldsInItems):
 
     STOCHASTIC = False
     k: int = 100
-    shrinkage: float = 20.0
+    shrinkage: float | None = None
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.k < 1 or self.shrinkage < 0:
+        if self.k < 1 or (self.shrinkage is not None and self.shrinkage < 0):
             raise ParameterError(
-                f"ItemKNN: k is at least 1 and shrinkage at least 0; got k={self.k}, "
+                f"ItemKNN: k is at least 1 and shrinkage at least 0, or None; got k={self.k}, "
                 f"shrinkage={self.shrinkage}"
             )
-        by_item = interactions(hin, self.relation, self.weight).T.tocsr()
-        near = most_similar(by_item, by_item, self.k, self.shrinkage, np.arange(by_item.shape[0]))
+        links = interactions(hin, self.relation, self.weight)
+        by_item = links.T.tocsr()
+        by_noise = 150 * noise_edge(links) ** 2
+        self.shrinkage_ = by_noise if self.shrinkage is None else float(self.shrinkage)
+        near = most_similar(by_item, by_item, self.k, self.shrinkage_, np.arange(by_item.shape[0]))
         self.similarity_ = sp.csr_array(near.T)
         self.lengths_ = lengths(by_item)
 
@@ -98,7 +104,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
         history, links = self._fitted_links(hin, new, self.weight)
         size = lengths(links.T.tocsr())
         common = (links.T @ sp.hstack([history, links])).tocsr()
-        similar = shrunken(common, size, np.append(self.lengths_, size), self.shrinkage)
+        similar = shrunken(common, size, np.append(self.lengths_, size), self.shrinkage_)
         n, row = len(self.lengths_), np.repeat(np.arange(len(new)), np.diff(similar.indptr))
         similar.data[similar.indices == n + row] = 0  # an item is no neighbour of itself
         old = sp.hstack([self.similarity_.T, similar[:, :n].T])

@@ -34,12 +34,12 @@ class LightGCN(FoldedEmbeddings):
 
     loss: "bpr", "softmax" or "sampled", see `EmbeddingPredictor`. Tune them: none wins everywhere.
         "sampled" is for catalogues whose whole softmax costs too much.
-    n_layers, lr, l2, epochs: None takes 2, 0.014, 0.2, 240 for "bpr" and 3, 0.1, 2.0, 150 for the
-        softmaxes. For "bpr" a third layer helps where links are few and hurts where they are many.
-        l2 is the precision of a normal prior on E and matters most. As the prior counts each
-        embedding once, however many links it has, one value served MovieLens 100K, thinned or
-        whole; the larger the graph, the less of it: with "bpr" 0.03 on lastfm, 0.004 on gowalla,
-        and there three layers, lr 0.03 and a thousand epochs. Tune it by factors of three.
+    n_layers, lr, l2, epochs: None takes 3, 0.03, 0.1, 240 for "bpr" and 3, 0.05, 1.0, 150 for the
+        softmaxes. l2 is the precision of a normal prior on E and matters most. The prior counts
+        each embedding once, however many links it has. One value served data sets of 7,000 to
+        120,000 links, see `benchmarks/defaults.py`; the larger the graph, the less of it: with
+        "bpr" 0.03 on lastfm, 0.004 on gowalla, and there a thousand epochs. Tune it by factors of
+        three.
     mean_over, prior: with "bpr", "sources" lifted LightGCN and MF by 5 % on held-out links of
         MovieLens 1M, where some users have many times the links of others, and changed nothing on
         lastfm. On gowalla LightGCN passes its published figures with "sources", "draws", l2 1e-4,
@@ -70,9 +70,9 @@ class LightGCN(FoldedEmbeddings):
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "bpr": {"n_layers": 2, "lr": 0.014, "l2": 0.2, "epochs": 240},
-        "softmax": {"n_layers": 3, "lr": 0.1, "l2": 2.0, "epochs": 150},
-        "sampled": {"n_layers": 3, "lr": 0.1, "l2": 2.0, "epochs": 150},
+        "bpr": {"n_layers": 3, "lr": 0.03, "l2": 0.1, "epochs": 240},
+        "softmax": {"n_layers": 3, "lr": 0.05, "l2": 1.0, "epochs": 150},
+        "sampled": {"n_layers": 3, "lr": 0.05, "l2": 1.0, "epochs": 150},
     }
 
     n_layers: int | None = None

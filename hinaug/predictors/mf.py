@@ -24,15 +24,15 @@ class MF(FoldedEmbeddings):
     is LightGCN without a graph, and the control that says what the propagation brings. A popular
     item needs a long vector: there are no biases.
 
-    Fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.014, 0.3, 400 for "bpr", 0.1,
-    2.0, 150 for "softmax" and "sampled". Transductive: NaN for what had no link at fit time, unless
+    Fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.014, 0.6, 400 for "bpr", 0.1,
+    5.0, 150 for "softmax" and "sampled". Transductive: NaN for what had no link at fit time, unless
     it is folded in. An epoch costs O(links x d) for "bpr".
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "bpr": {"lr": 0.014, "l2": 0.3, "epochs": 400},
-        "softmax": {"lr": 0.1, "l2": 2.0, "epochs": 150},
-        "sampled": {"lr": 0.1, "l2": 2.0, "epochs": 150},
+        "bpr": {"lr": 0.014, "l2": 0.6, "epochs": 400},
+        "softmax": {"lr": 0.1, "l2": 5.0, "epochs": 150},
+        "sampled": {"lr": 0.1, "l2": 5.0, "epochs": 150},
     }
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:

@@ -15,7 +15,7 @@ from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.nn import MultVAENetwork
-from hinaug.predictors.base import FoldsIn
+from hinaug.predictors.base import FoldsIn, check_positive
 from hinaug.training.loop import train
 from hinaug.training.mult_vae import MultVAEEpochs, unit_rows
 from hinaug.training.validation import Validation
@@ -91,6 +91,7 @@ class MultVAE(FoldsIn):
         self, hin: HIN, rng: np.random.Generator, epochs: int, measure: Validation | None
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
+        check_positive(links, type(self).__name__)
         n_targets = links.shape[1]
         self.axes_ = PrincipalAxes(self.relation[0], tuple(self.features))
         features = self.axes_.fit_transform(hin)

@@ -15,6 +15,7 @@ from hinaug.features.similarity import most_similar
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
 from hinaug.predictors.base import FoldsIn
+from hinaug.predictors.ease import ridge_of
 
 BLOCK_NUMBERS = 2**21  # numbers in a block of Gram matrices
 
@@ -44,14 +45,15 @@ class SLIM(FoldsIn):
     k
         Neighbours of an item: the more, the better and the slower.
     l2
-        The ridge, as in `EASE`, and as worth tuning.
+        The ridge, as in `EASE`, with the same default and as worth tuning.
     shrinkage
         Of the cosine, as in `ItemKNN`.
     weight
         A numeric edge column as the values of X; "confidence" weighs generated edges by what they
         say, at fit and in the history that is scored.
 
-    Learned: `weights_`, CSR [items, items], column j the weights b_j; `known_`, bool [items].
+    Learned: `weights_`, CSR [items, items], column j the weights b_j; `known_`, bool [items];
+    `l2_`, the ridge that was taken.
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
@@ -79,13 +81,14 @@ class SLIM(FoldsIn):
 
     STOCHASTIC = False
     k: int = 100
-    l2: float = 100.0
+    l2: float | None = None
     shrinkage: float = 20.0
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         self._check()
         links = interactions(hin, self.relation, self.weight)
+        self.l2_ = ridge_of(self, links)
         by_item, n = links.T.tocsr(), links.shape[1]
         similar = most_similar(by_item, by_item, self.k, self.shrinkage, np.arange(n))
         self.known_ = linked_targets(links)
@@ -96,16 +99,11 @@ class SLIM(FoldsIn):
         with threadpool_limits(1, "blas"):
             for at in range(0, len(items), size):
                 block = slice(at, at + size)
-                weights[block] = ridge(by_item, items[block], near[block], self.l2)
+                weights[block] = ridge(by_item, items[block], near[block], self.l2_)
         to = np.repeat(items, near.shape[1])
         self.weights_ = sp.csr_array((weights.ravel(), (near.ravel(), to)), shape=(n, n))
 
     def _check(self) -> None:
-        if not self.l2 > 0:
-            raise ParameterError(
-                "SLIM: l2 is above 0 (the matrices may not be invertible without it); got "
-                f"{self.l2}"
-            )
         if self.k < 1 or self.shrinkage < 0:
             raise ParameterError(
                 f"SLIM: k is at least 1 and shrinkage at least 0; got k={self.k}, "

@@ -45,9 +45,9 @@ def test_rounds_of_many_steps_are_exact_alternating_least_squares(weight, block,
     monkeypatch.setattr(als, "BLOCK", block)
     hin, c = world()
     c = c if weight else (c > 0).astype(float)
-    model = ALS(RATES, dim=5, l2=0.02, unobserved=0.3, rounds=3, steps=40, weight=weight).fit(
-        hin, rng=1
-    )
+    model = ALS(
+        RATES, embedding_dim=5, l2=0.02, unobserved_weight=0.3, epochs=3, steps=40, weight=weight
+    ).fit(hin, rng=1)
     rng = np.random.default_rng(1)
     rng.normal(size=(30, 5))  # the sources' start, which the first round overwrites
     h = rng.normal(size=(20, 5)) * 0.1 / np.sqrt(5)
@@ -71,15 +71,17 @@ def test_few_steps_reach_the_same_objective():
         fit = (c * (w @ h.T - 1) ** 2).sum() + 0.1 * ((w @ h.T) ** 2).sum()
         return fit + 0.01 * ((n + 2) @ (w**2).sum(axis=1) + (m + 3) @ (h**2).sum(axis=1))
 
-    few, many = (ALS(RATES, dim=4, rounds=40, steps=s).fit(hin, rng=0) for s in (2, 40))
+    few, many = (ALS(RATES, embedding_dim=4, epochs=40, steps=s).fit(hin, rng=0) for s in (2, 40))
     assert objective(few) == pytest.approx(objective(many), rel=0.02)
-    assert objective(few) < objective(ALS(RATES, dim=4, rounds=1, steps=2).fit(hin, rng=0))
+    assert objective(few) < objective(
+        ALS(RATES, embedding_dim=4, epochs=1, steps=2).fit(hin, rng=0)
+    )
 
 
 def test_a_new_user_is_folded_in_and_what_nobody_had_is_nan():
     hin, _ = world()
     hin = hin.with_nodes("user", {"id": [100, 101]}).with_nodes("item", {"id": [200]})
-    model = ALS(RATES, dim=6).fit(hin, rng=0)
+    model = ALS(RATES, embedding_dim=6).fit(hin, rng=0)
     src, dst = hin.links(RATES)
     twin = {
         "src": [100] * int((src == 0).sum()),
@@ -102,7 +104,7 @@ def test_a_guess_of_confidence_zero_changes_nothing():
         edges={RATES: {"src": [str(row)], "dst": [str(col)], "confidence": [0.0]}}, origin="guess"
     )
     plain, guessed = (
-        ALS(RATES, dim=4, weight="confidence").fit(g, rng=0).score(hin, [0, 5])
+        ALS(RATES, embedding_dim=4, weight="confidence").fit(g, rng=0).score(hin, [0, 5])
         for g in (hin, hin + delta)
     )
     np.testing.assert_allclose(plain, guessed, rtol=1e-3)
@@ -112,7 +114,7 @@ def test_it_finds_what_was_planted():
     split = random_split(planted(rng=1), RATES, rng=0)
     ndcg = [
         evaluate(m.fit(split.train, rng=0), split.train, split)["NDCG@20"]
-        for m in (ALS(RATES, dim=8), Popularity(RATES))
+        for m in (ALS(RATES, embedding_dim=8), Popularity(RATES))
     ]
     assert ndcg[0] > 1.3 * ndcg[1]
 
@@ -120,10 +122,10 @@ def test_it_finds_what_was_planted():
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (ALS(RATES, dim=0), "dim=0; at least 1"),
-        (ALS(RATES, rounds=0), "rounds=0; at least 1"),
+        (ALS(RATES, embedding_dim=0), "embedding_dim=0; at least 1"),
+        (ALS(RATES, epochs=0), "epochs=0; at least 1"),
         (ALS(RATES, l2=0.0), "l2 is above 0"),
-        (ALS(RATES, unobserved=-1.0), "unobserved at least 0"),
+        (ALS(RATES, unobserved_weight=-1.0), "unobserved_weight is at least 0"),
     ],
 )
 def test_parameters_that_make_no_sense(model, says):
@@ -147,6 +149,8 @@ def test_a_graph_without_links_gives_nothing():
     assert np.isnan(ALS(RATES).fit(hin).score(hin, [0])).all()
 
 
-@pytest.mark.parametrize("model", [ALS(RATES, dim=8), ALS(RATES, dim=8, weight="confidence")])
+@pytest.mark.parametrize(
+    "model", [ALS(RATES, embedding_dim=8), ALS(RATES, embedding_dim=8, weight="confidence")]
+)
 def test_contract(model):
     check_predictor(model)

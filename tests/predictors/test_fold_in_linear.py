@@ -28,7 +28,7 @@ N_USERS, N_ITEMS, NEW_USERS, NEW_ITEMS = 40, 25, 6, 4
 MODELS = [
     Popularity(RATES),
     ItemKNN(RATES, k=5, shrinkage=2.0),
-    ItemKNN(RATES, k=100, weight="rating"),
+    ItemKNN(RATES, k=100, shrinkage=20.0, weight="rating"),
     UserKNN(RATES, k=5, shrinkage=2.0),
     SLIM(RATES, k=6, l2=2.0),
     EASE(RATES, l2=3.0),
@@ -36,8 +36,8 @@ MODELS = [
     EASE(RATES, l2=3.0, prior="x", prior_k=3),
     GFCF(RATES, dim=6),
     BSPM(RATES, dim=6),
-    ALS(RATES, dim=6),
-    ALS(RATES, dim=6, weight="rating"),
+    ALS(RATES, embedding_dim=6),
+    ALS(RATES, embedding_dim=6, weight="rating"),
     KernelRidge(RATES, columns="x"),
     KernelRidge(RATES, columns="x", kernel="cosine"),
 ]
@@ -150,7 +150,7 @@ def exact_rows(c, h, l2, unobserved):
 def test_als_solves_the_row_of_a_new_user(weight):
     hin, dense = world()
     c = dense.astype(float) if weight else (dense > 0).astype(float)
-    model = ALS(RATES, dim=6, l2=0.02, unobserved=0.3, weight=weight)
+    model = ALS(RATES, embedding_dim=6, l2=0.02, unobserved_weight=0.3, weight=weight)
     model.fit(without(hin, new_users=True), rng=0)
     h = model.items_.astype(float)
     rows = exact_rows(c[N_USERS:], h, 0.02, 0.3)
@@ -160,7 +160,7 @@ def test_als_solves_the_row_of_a_new_user(weight):
 def test_als_keeps_the_vectors_of_its_users_and_solves_them_again_to_the_same():
     hin, _ = world()
     hin = hin.with_nodes("user", {"id": ["bare"], "job": ["a"], "taste": [[0.0, 0.0]]})
-    model = ALS(RATES, dim=6).fit(hin, rng=0)
+    model = ALS(RATES, embedding_dim=6).fit(hin, rng=0)
     assert isinstance(model, HasVectors)
     users, items = model.vectors()
     assert users.shape == (hin.n("user"), 6)
@@ -251,7 +251,13 @@ def test_users_and_items_are_matched_by_id():
     links = {"src": hin.ids("user", src), "dst": hin.ids("item", dst)}
     moved = HIN.from_tables(nodes, {RATES: links})
     only_known = without(hin, new_users=True)
-    for model in (EASE(RATES, l2=3.0), ItemKNN(RATES, k=5), UserKNN(RATES, k=5), Popularity(RATES)):
+    models = (
+        EASE(RATES, l2=3.0),
+        ItemKNN(RATES, k=5, shrinkage=2.0),
+        UserKNN(RATES, k=5),
+        Popularity(RATES),
+    )
+    for model in models:
         grown = model.clone().fit(before).fold_in_items(moved)
         expected = model.clone().fit(only_known).score(only_known, [3, 4])
         at = moved.positions("user", ["u3", "u4"])
@@ -264,7 +270,9 @@ def test_als_solves_the_row_of_a_new_item_against_its_users(weight):
     hin, dense = world()
     c = dense.astype(float) if weight else (dense > 0).astype(float)
     before = without(hin, new_items=True)
-    fitted = ALS(RATES, dim=6, l2=0.02, unobserved=0.3, weight=weight).fit(before, rng=0)
+    fitted = ALS(RATES, embedding_dim=6, l2=0.02, unobserved_weight=0.3, weight=weight).fit(
+        before, rng=0
+    )
     grown = fitted.fold_in_items(hin)
     rows = exact_rows(c[:, N_ITEMS:].T, fitted.users_.astype(float), 0.02, 0.3)
     np.testing.assert_allclose(grown.items_[N_ITEMS:], rows, atol=1e-5)

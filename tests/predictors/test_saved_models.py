@@ -36,7 +36,7 @@ MODELS = [
     EASE(RATES, side=["age", ("review", "x")], prior="x", constant=1.0),
     GFCF(RATES, dim=6),
     BSPM(RATES, dim=6),
-    ALS(RATES, dim=6),
+    ALS(RATES, embedding_dim=6),
     KernelRidge(RATES, columns=["x", ("review", "x")]),
     NearestNeighbors(RATES, column="x"),
 ]
