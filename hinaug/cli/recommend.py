@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from hinaug import serving
 from hinaug.cli.folders import opened
 from hinaug.cli.options import Json
 from hinaug.cli.output import answer, counted, note, table, words
-from hinaug.errors import KindError, ParameterError, SchemaError
+from hinaug.errors import EmptyListWarning, KindError, ParameterError, SchemaError
 from hinaug.graph import HIN
 from hinaug.predictors.base import LinkPredictor
 
@@ -42,7 +43,9 @@ def recommend(
     hin = _opened_graph(store, predictor)
     names = _ids(users)
     try:
-        found = serving.recommend(predictor, hin, names, k)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EmptyListWarning)  # `note` below names the users
+            found = serving.recommend(predictor, hin, names, k)
     except SchemaError as error:
         hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE"
         raise ParameterError(f"{error}{hint if ',' in users else ''}") from error
@@ -59,7 +62,8 @@ def recommend(
     without = left_without(names, rows)
     if without:
         note(
-            f"nothing for {', '.join(without)}: the model cannot tell, or they have met everything"
+            f"nothing for {', '.join(without)}: the model cannot tell, or they have met "
+            "everything; --model Popularity beside it in hinaug evaluate serves everybody"
         )
     title = f"{target}s for {counted(len(names), source)}, by {type(predictor).__name__}"
     answer(as_json, rows, lambda console: _show(rows, title, column, console))
