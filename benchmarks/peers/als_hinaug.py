@@ -30,7 +30,8 @@ class Watched(ALS):
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """asked: dim, rounds, l2, unobserved_weight; save, a folder for the factors of each round, or null.
+    """asked: dim, rounds, l2, unobserved_weight; save, a folder for the factors of each round, or
+    null.
 
     Factors of users are solved for from their history when they are scored, here as in `ALS.score`.
     """
