@@ -107,8 +107,8 @@ def split(
     used_seed = seed if "rng" in options or thin is not None else None
     made = _with_choices(made, seed=used_seed, min_rating=min_rating, thin=thin)
     _check_not_empty(made, hin.n(relation), min_rating)
-    found = splits.audit(made)
     save(made, out)
+    found = splits.audit(made)
     document = {"store": out, **facts_of(made), "audit": _facts_of_audit(found)}
     answer(as_json, document, lambda console: _show(made, found, out, console))
     if strict and found.leaks:

@@ -15,19 +15,20 @@ that itself carries a time after the cut keeps its id alone; its attributes beco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hinaug.errors import KindError, ParameterError, SchemaError, some
+from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.evidence import as_types, before_cut, before_rows_of_user, times_of, without_pairs
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import PairIndex, relation_shape
-from hinaug.graph.schema import EdgeType
+from hinaug.graph.schema import EdgeType, Type
 
 TRAIN, VALID, TEST, DROPPED = range(4)
 
@@ -53,6 +54,27 @@ class Split:
     test: pa.Table
     evidence: tuple[str, ...] = ()
     how: dict[str, Any] = field(default_factory=dict)
+
+    def with_derived(self, type: Type, name: str, function: Callable[[HIN], Any]) -> Split:
+        """The split with a column that is computed from train alone, such as popularity.
+
+        The function is called twice: train gets what it makes of train, train_valid what it makes
+        of train_valid. The source does not get the column. Its lineage is "aggregate", and `how`
+        says of which values it was, so that `audit` knows where the column comes from.
+
+        type: a node type or an edge type of the graphs.
+        name: the name of the column.
+        function: takes a graph and returns one value for each row of `type`.
+        """
+        graphs, derived = {}, dict(self.how.get("derived", {}))
+        for part in ("train", "train_valid"):
+            graph = getattr(self, part)
+            graph = graph.with_column(type, name, function(graph), lineage="aggregate")
+            graphs[part] = graph
+            where = f"{' '.join(type) if isinstance(type, tuple) else type}.{name}"
+            content = tb.content_hash(graph.observed().table(type).select([name]))
+            derived[part] = {**derived.get(part, {}), where: content}
+        return replace(self, **graphs, how={**self.how, "derived": derived})
 
     def __repr__(self) -> str:
         n_train = self.train.adjacency(self.target).nnz

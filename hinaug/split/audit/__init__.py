@@ -1,54 +1,45 @@
-"""Audit a split: every way in which a held-out pair can be read off the graphs that a method may
-see.
+"""Audit a split: can what is held out still be read off the graphs that a method may see?
 
-`audit(split)` compares `split.train` (and `split.train_valid`) with `split.source`. What it looks
-for:
+A few general tests look at every column, order of rows and relation alike:
 
-    pair, reverse, twin     the pair itself, or a row of another relation between the same ends
-    path                    nodes between the two ends: a review, an order with its lines, a
-                            group of raters
-    mention                 a column that names the other end: ids in text, lists or numbers,
-                            titles, one-hot vectors
-    clone                   a copy of a user or item under another id
-    complement              everything but the held-out pairs
-    remnant                 a node that joined a held-out pair, left behind
-    aggregate               a column that follows a count, sum, mean, ... of held-out rows, on
-                            nodes or on their edges
-    derived edges           nearest neighbours or co-occurrences computed from the whole source
-    embedding               vectors of users and items that tell held-out pairs as surely as
-                            known ones
-    text                    the text of a held-out row inside another column
-    future                  rows later than the cut of a temporal split, or than a user's own
-                            held-out pair
-    generated               rows of a delta that was fitted on held-out pairs
+    pairs       edges, chains of nodes, copies and remnants that join held-out pairs
+    names       columns that name users or items
+    columns     columns that know counts, ratings or tastes with held-out rows included
+    edges       neighbours computed from who met whom, held-out pairs included
+    texts       the text of held-out rows, elsewhere or word for word in train
+    moments     rows after the cut, and columns that point at rows that are gone
+    generated   deltas that were fitted on held-out pairs
 
-Columns and edges are judged by what they hold, whatever their lineage says. What neither lineage
-nor content can settle (a column or edge type without lineage, rows that the source does not have,
-an aggregate that cannot be traced to this graph, a handful of matches that may be chance) is listed
-as unknown, never as clean.
+They judge what the data say, whatever lineage says. What neither can settle is "unknown", never
+clean: columns without lineage, aggregates of which nobody says from what graph they were made, a
+few matches that may be chance, and what the budget of time or memory left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from hinaug.checks import kind
 from hinaug.errors import KindError
 from hinaug.graph.delta import Delta
-from hinaug.split.audit import columns, derived, embeddings, rows, texts, ways
-from hinaug.split.audit.generated import generated
-from hinaug.split.audit.view import Finding, View
+from hinaug.progress import track
+from hinaug.split.audit import columns, edges, generated, moments, names, pairs, texts
+from hinaug.split.audit.view import Budget, Finding, Found, View
 from hinaug.split.base import Split
 
 __all__ = ["Audit", "Finding", "audit"]
 
+BYTES_A_PAIR = 300  # that the audit takes for each pair of the target, about
+BYTES_AN_EDGE = 60  # and for each other edge
+
 
 @dataclass
 class Audit:
-    """leaks: what gives held-out pairs away. unknown: what could, and cannot be told."""
+    """leaks: what gives held-out pairs away. unknown: what might, and cannot be told."""
 
     leaks: list[Finding] = field(default_factory=list)
     unknown: list[Finding] = field(default_factory=list)
@@ -66,12 +57,13 @@ class Audit:
     __repr__ = __str__
 
 
-def audit(split: Split, *deltas: Delta) -> Audit:
-    """Every leak and every unknown of a split; deltas: generated rows that shall be put on its
-    graphs.
+def audit(split: Split, *deltas: Delta, seconds: float = 120.0, memory: float = 4 * 2**30) -> Audit:
+    """Every leak and every unknown of a split, first of train, then of train_valid.
 
-    Row order of the findings: train first (held out: valid and test), then train_valid (held out:
-    test).
+    deltas: generated rows that shall be put on its graphs.
+    seconds, memory (bytes): what the audit may take. Checks that it does not get to are unknown.
+
+    Raises KindError for what is no Split or no Delta.
     """
     if not isinstance(split, Split):
         raise KindError(
@@ -83,36 +75,66 @@ def audit(split: Split, *deltas: Delta) -> Audit:
         raise KindError(
             f"audit(split, *deltas) takes deltas after the split, one by one; got {kind(wrong[0])}"
         )
-    out = Audit()
-    both = pa.concat_tables(
-        [split.valid.select(["src", "dst"]), split.test.select(["src", "dst"])],
-        promote_options="permissive",
-    )
-    kept: dict[str, Any] = {}
-    for name, graph, held in (
-        ("train", split.train, both),
-        ("train_valid", split.train_valid, split.test.select(["src", "dst"])),
-    ):
-        if held.num_rows == 0:
-            continue
-        view = View(name, graph, split, held.combine_chunks())
-        view.kept = kept
-        found: list[tuple[bool, Finding]] = []
-        for look in (
-            rows.direct,
-            ways.joins,
-            ways.clones,
-            rows.remnants,
-            texts.look,
-            derived.look,
-            embeddings.look,
-            rows.future,
-        ):
-            found += look(view)
-        leaking = {f.where for certain, f in found if certain}
-        found += columns.look(view, named=leaking)
-        found += rows.added(view)
-        found += generated(view, deltas, {f.where for certain, f in found if certain})
-        for certain, finding in found:
-            (out.leaks if certain else out.unknown).append(finding)
+    budget, out = Budget(seconds, memory), Audit()
+    steps = [(view, step) for view in _views(split, budget) for step in _steps(view, deltas)]
+    found: dict[str, list[tuple[bool, Finding]]] = {"train": [], "train_valid": []}
+    for view, (what, step) in track(steps, "audit"):
+        found[view.name] += _run(view, what, step, found[view.name])
+    for certain, finding in (*found["train"], *found["train_valid"]):
+        (out.leaks if certain else out.unknown).append(finding)
     return out
+
+
+def _views(split: Split, budget: Budget) -> list[View]:
+    tables = {"train": [split.valid, split.test], "train_valid": [split.test]}
+    views = []
+    for name, parts in tables.items():
+        ends = [part.select(["src", "dst"]) for part in parts]
+        held = pa.concat_tables(ends, promote_options="permissive").combine_chunks()
+        if held.num_rows:
+            views.append(View(name, getattr(split, name), split, held, budget))
+    return views
+
+
+Step = Callable[[list[tuple[bool, Finding]]], Found]
+
+
+def _steps(view: View, deltas: tuple[Delta, ...]) -> list[tuple[str, Step]]:
+    """The checks of one graph by name; each is given what was found before it."""
+    return [
+        ("edges between the ends", lambda _: pairs.direct(view)),
+        ("nodes between the ends", lambda _: pairs.chains(view)),
+        ("copies", lambda _: pairs.clones(view)),
+        ("remnants", lambda found: pairs.remnants(view, _told(view, found))),
+        ("later rows", lambda _: moments.future(view)),
+        ("pointers", lambda _: moments.pointers(view)),
+        ("names", lambda _: names.mentions(view)),
+        ("texts", lambda _: texts.look(view)),
+        ("derived edges", lambda _: edges.derived(view)),
+        ("columns", lambda found: columns.look(view, _leaking(found))),
+        ("added rows", lambda _: pairs.added(view)),
+        ("deltas", lambda found: generated.look(view, deltas, _leaking(found))),
+    ]
+
+
+def _run(view: View, what: str, step: Step, before: list) -> list[tuple[bool, Finding]]:
+    """What one check found; unknown where the budget ended before it did."""
+    n_edges = sum(view.observed.n(edge) for edge in view.observed.edges)
+    need = BYTES_A_PAIR * len(view.whole) + BYTES_AN_EDGE * n_edges
+    short = "time" if view.budget.over else "memory" if need > view.budget.memory else ""
+    found = [] if short else list(step(before))
+    short = short or ("time" if view.budget.over else "")
+    if short:
+        remedy = "call audit with more seconds=, or memory="
+        why = f"were not looked at, or not all, for lack of {short}"
+        found.append((False, Finding("budget", what, view.name, why, remedy)))
+    return found
+
+
+def _leaking(found: list[tuple[bool, Finding]]) -> set[str]:
+    return {finding.where for certain, finding in found if certain}
+
+
+def _told(view: View, found: list[tuple[bool, Finding]]) -> np.ndarray:
+    """The pairs that leak by a path over nodes already."""
+    return view.cache.get("told", np.zeros(0, np.int64))

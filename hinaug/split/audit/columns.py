@@ -1,223 +1,764 @@
-"""Columns: aggregates of held-out rows, and what lineage leaves unknown."""
+"""Columns: do they know what is held out? And what lineage leaves open.
+
+A count x of a node in the graph and its count y held out tell nothing of each other beyond the
+node's rate. An honest column, or one made from the graph alone, leaves it so: given the column,
+Cov(x, y) >= 0. A column made from x + y makes them repel: what is in the graph cannot be held out
+(a collider). The same holds for any sum over rows, such as ratings or directions of taste.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+from scipy import special, stats
 
 from hinaug.graph import arrow as tb
-from hinaug.graph.evidence import touching
-from hinaug.graph.schema import PROVENANCE, Type
-from hinaug.split.audit.aggregates import Sides, per_node
-from hinaug.split.audit.features import numbers_of, vectors_of
-from hinaug.split.audit.view import Finding, View, changed, title
+from hinaug.graph.evidence import times_of
+from hinaug.graph.schema import Type
+from hinaug.split.audit.moments import moments
+from hinaug.split.audit.sums import (
+    Rows,
+    Sum,
+    aggregates,
+    owners,
+    parts,
+    principal,
+    rows_of,
+    sums,
+    vectors_met,
+)
+from hinaug.split.audit.view import Finding, Found, View, changed, title
+
+LEAK_LEVEL = 3e-5  # probability of a false leak, over all tests of a graph together
+UNKNOWN_LEVEL = 3e-3  # the same for an unknown
+STRENGTH = 0.15  # by so much more than honest columns must a column make counts repel
+STRENGTH_IN_TIME = 0.5  # the same where trends in time make counts repel by themselves
+OVERLAP = 1.5  # neighbouring differences share a node: their sum varies so much more
+STEEP = 0.5  # of the noise may be trend between neighbours in the order of a column
+ROWS_A_DIM = 6  # nodes that a least-squares fit needs for each column
+DENSE = 0.4  # probability of pairs from which an honest vector may look like a leak
+FEWEST = 6  # neighbours that differ, for a correlation
+EXPLAINED = 0.9  # of the time of held-out rows, beyond train, that no honest column explains
+PERHAPS = 0.7  # the same, from which it is unknown
+MATCHED = 8  # nodes at least whose values equal an aggregate, for a proof
+MOVED = 2  # of which so many would be others without the held-out rows
+UNEVEN = 0.8  # spread of held-out counts below which they are not free to vary
+SAME, LEFT = 1e-6, 1e-4  # share of a vector left unexplained: none, and clearly some
+MOST_SPANS = 2_000  # nodes whose vectors are compared with the span of those they meet
+CERTAIN = 0.97  # of held-out pairs rank above others by the product of two vectors
+FEW_VALUES = 12  # levels of a category or flag
+TELLING = ("mean", "avg", "average", "count", "num", "n_", "sum", "total", "popularity", "degree")
 
 
-def look(
-    view: View, only: Collection[tuple[Any, str]] | None = None, named: Collection[str] = ()
-) -> Iterator[tuple[bool, Finding]]:
-    """(certain, finding) for every column; only: (type, column) to look at. named: columns that
-    leak by other means.
+Measure = Callable[[Sum], tuple[float, float]]  # correlation, and of how many differences
+
+
+@dataclass
+class Reading:
+    """A column as numbers for the nodes of the source: [n], or vectors [n, d]; NaN for none.
+
+    ordered: whether the order of the numbers says something; otherwise they are codes.
     """
-    graph = view.observed
-    sides = _All(view)
-    for type in [*graph.nodes, *graph.edges]:
-        table = graph.table(type)
-        unknown = []
-        for field in table.schema:
-            if field.name in ("id", "src", "dst", *PROVENANCE) or (
-                only is not None and (type, field.name) not in only
-            ):
-                continue
-            where = f"{title(type)}.{field.name}"
-            if where in named or not table.num_rows:
-                continue
-            lineage = tb.lineage_of(field)
-            found, of_train = _aggregate(
-                view, sides, type, field.name, trace=lineage == "aggregate"
-            )
-            if found is not None:
-                yield found[0], Finding("aggregate", where, view.name, found[1])
-                if found[0]:
-                    continue
-            if lineage == "aggregate" and not of_train:
-                if _as_before(view, type, field.name):
-                    why = "it is declared an aggregate, and was computed before the split"
-                    yield True, Finding("aggregate", where, view.name, why)
-                else:
-                    why = (
-                        "it is declared an aggregate; that it was computed from this graph "
-                        "alone cannot be confirmed"
-                    )
-                    yield False, Finding("column", where, view.name, why)
-            elif lineage is None:
-                unknown.append(field.name)
-            elif lineage == "row" and (n := changed(view, type, field.name)):
-                why = (
-                    f"{n} of its values are not those of the source; where they come from is "
-                    "unknown"
-                )
-                yield False, Finding("column", where, view.name, why, n)
-        if unknown and only is None:
-            why = (
-                "lineage unknown; declare it with from_tables(..., lineage=...) or "
-                "with_column(..., lineage=...)"
-            )
-            yield (
-                False,
-                Finding(
-                    "column", f"{title(type)}: {', '.join(unknown)}", view.name, why, len(unknown)
-                ),
-            )
+
+    where: str
+    rows: Rows
+    values: np.ndarray
+    ordered: bool = True
 
 
-class _All:
-    """Aggregates per node type, computed when first asked for."""
-
-    def __init__(self, view: View) -> None:
-        self.view, self._sides = view, dict[str, Sides]()
-
-    def __getitem__(self, end: str) -> Sides:
-        if end not in self._sides:
-            self._sides[end] = Sides(self.view, end)
-        return self._sides[end]
-
-
-def _aggregate(
-    view: View, sides: _All, type: Type, name: str, trace: bool
-) -> tuple[tuple[bool, str] | None, bool]:
-    """(what aggregate a column follows, if `trace` whether it is one of this graph's own)."""
-    column = tb.one_chunk(view.observed.table(type)[name])
-    if column.null_count == len(column):
-        return None, False
-    of_train, doubt = False, None
-    for values in _readings(column):
-        for end, positions in _owners(view, type):
-            n = view.source.n(end)
-            own = per_node(view, type, end, positions, values, n)
-            candidates = [] if own is None else [own]
-            if own is None and values.ndim == 1:
-                candidates = list(_centred(view, type, name, end, positions, values, n))
-            for candidate in candidates:
-                if not _varies(candidate):
-                    continue
-                found = sides[end].match(candidate, name)
-                if found is not None and found[0]:
-                    return found, False
-                doubt = doubt or found
-                of_train = of_train or (
-                    trace and own is not None and sides[end].of_train(candidate)
-                )
-    return doubt, of_train
+def look(view: View, leaking: set[str]) -> Found:
+    """Every column, and the order of rows; leaking: the columns that leak by other means."""
+    types: list[Type] = [*view.observed.nodes, *view.observed.edges]
+    readings = [r for type in types for r in _readings(view, type) if r.where not in leaking]
+    level = 1 / max(sum(len(sums(view, r.rows)) + 2 for r in readings), 1)
+    done: set[str] = set()
+    joint: dict[int, list[Reading]] = {}
+    for reading in readings:
+        if view.budget.over:
+            break
+        if reading.where in done:
+            continue
+        found = _examined(view, reading, level)
+        if found is not None:
+            done.add(reading.where)
+            yield found
+        elif reading.ordered and reading.values.ndim == 1 and "(" not in reading.where:
+            joint.setdefault(id(reading.rows), []).append(reading)
+    yield from _embeddings(view, readings, done)
+    for several in joint.values():
+        yield from _together(view, several, level)
+    yield from lineage(view, leaking | done, readings)
 
 
-def _readings(column: pa.Array) -> Iterator[np.ndarray]:
-    """A column as numbers or vectors; a word of few as a mark for each."""
+def _together(view: View, several: list[Reading], level: float) -> Found:
+    """All numeric columns of a type at once, such as two that sum to a count."""
+    names = list(dict.fromkeys(r.where for r in several))
+    if len(names) > 1:
+        values = np.stack([r.values for r in several], axis=1)
+        both = replace(several[0], where=" and ".join(names), values=values)
+        found = _examined(view, both, level)
+        if found is not None:
+            yield found
+
+
+def _examined(view: View, reading: Reading, level: float) -> tuple[bool, Finding] | None:
+    """The verdict of the first test that finds something; a certain one before an unknown."""
+    tests = (_equals, _mixes, _repels, _foretells, _cuts, _dates)
+    unknown = None
+    for test in tests:
+        verdict = test(view, reading, level)
+        if verdict is None:
+            continue
+        certain, why = verdict
+        remedy = "compute it with Split.with_derived, or drop it"
+        found = certain, Finding("aggregate", reading.where, view.name, why, remedy)
+        if certain:
+            return found
+        unknown = unknown or found
+    return unknown
+
+
+# ---- readings ------------------------------------------------------------------------------------
+
+
+def _readings(view: View, type: Type) -> Iterator[Reading]:
+    """Every way in which the columns of a table say something of nodes that have rows."""
+    table = view.observed.table(type)
+    columns = [(f.name, tb.one_chunk(table[f.name])) for f in view.columns(type)]
+    for owner, position in owners(view, type) if table.num_rows else []:
+        for rows in rows_of(view, owner):
+            for name, column in columns:
+                where = f"{title(type)}.{name}"
+                for values, ordered in _numbers(column):
+                    values = _at_nodes(values, position, rows.n, own=type == owner)
+                    if values is not None:
+                        yield Reading(where, rows, values, ordered)
+                if type != owner:
+                    for values in _centred_on(view, type, name, position, rows.n):
+                        yield Reading(where, rows, values)
+            if type == owner and rows.side >= 0:
+                order = np.full(rows.n, np.nan)
+                order[position[position >= 0]] = np.flatnonzero(position >= 0)
+                yield Reading(f"{title(type)} (order of rows)", rows, order)
+
+
+def _numbers(column: pa.Array) -> Iterator[tuple[np.ndarray, bool]]:
+    """(values, whether ordered): numbers, times, vectors, lengths of lists, codes, what is null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    null = column.is_null().to_numpy(zero_copy_only=False)
+    if 0 < null.sum() < len(null):
+        yield null.astype(float), False
     if tb.is_vector(column.type):
-        yield vectors_of(column)
+        flat = np.full((len(column), column.type.list_size), np.nan)
+        flat[~null] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, flat.shape[1])
+        yield flat, True
+    elif pa.types.is_nested(column.type):
+        yield pc.list_value_length(column).cast(pa.float64()).to_numpy(zero_copy_only=False), True
+    elif tb.is_text(column.type):
+        yield from _of_text(column)
+    elif pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        yield _seconds(column), True
+    elif tb.is_number(column.type) or pa.types.is_boolean(column.type):
+        yield column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), True
+
+
+def _of_text(column: pa.Array) -> Iterator[tuple[np.ndarray, bool]]:
+    """A text as a time, a number, or the code of a category; else how many parts it has."""
+    known = column.drop_null()
+    for kind in (pa.timestamp("us"), pa.float64()):
+        try:
+            pc.cast(known.slice(0, 100), kind)  # most texts fail here, at no cost
+            values = pc.cast(column, kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+        is_time = pa.types.is_timestamp(kind)
+        yield _seconds(values) if is_time else values.to_numpy(zero_copy_only=False), True
         return
-    numbers = numbers_of(column)
-    if numbers is not None:
-        yield numbers
-    elif tb.is_text(column.type) or pa.types.is_dictionary(column.type):
-        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        if 2 <= len(coded.dictionary) <= 5:
-            codes = coded.indices.cast(pa.float64()).to_numpy(zero_copy_only=False)
-            for k in range(len(coded.dictionary)):
-                yield np.where(np.isnan(codes), np.nan, codes == k).astype(np.float64)
+    coded = column.dictionary_encode()
+    if 2 * len(coded.dictionary) <= len(known):
+        yield coded.indices.cast(pa.float64()).to_numpy(zero_copy_only=False), False
+    else:
+        parts = pc.count_substring_regex(column, r"[|,;]+|\s+")
+        yield parts.cast(pa.float64()).to_numpy(zero_copy_only=False), True
 
 
-def _owners(view: View, type: Type) -> Iterator[tuple[str, np.ndarray]]:
-    """The nodes that a row belongs to: itself, an edge's ends, or the one user or item that a node
-    touches.
-    """
-    graph = view.observed
-    if isinstance(type, tuple):
-        for end, positions in zip((type[0], type[2]), graph.links(type), strict=True):
-            if end in (view.a, view.b):
-                yield end, positions
-        return
-    if type in (view.a, view.b):
-        yield type, np.arange(graph.n(type))
-        return
-    shared = False
-    for end in dict.fromkeys((view.a, view.b)):
-        touch = touching(graph, type, end)
-        degree = np.diff(touch.indptr)
-        if touch.nnz and degree.max() == 1 and (degree == 1).mean() > 0.5:
-            positions = np.full(graph.n(type), -1)
-            positions[degree == 1] = touch.indices
-            yield end, positions
-        shared = shared or bool(touch.nnz and degree.max() > 1)
-    if shared and type in view.source.nodes:
-        yield type, np.arange(graph.n(type))
+def _seconds(column: pa.Array) -> np.ndarray:
+    micro = column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64())
+    return micro.to_numpy(zero_copy_only=False) / 1e6
 
 
-def _varies(values: np.ndarray) -> bool:
-    if values.ndim == 2:
-        return bool(np.isfinite(values).all(axis=1).any())
-    there = values[np.isfinite(values)]
-    return len(there) > 1
+def _at_nodes(values: np.ndarray, position: np.ndarray, n: int, own: bool) -> np.ndarray | None:
+    """Values of rows as values of nodes; None where the rows of a node differ, or all are equal."""
+    ok = position >= 0
+    out = np.full((n, *values.shape[1:]), np.nan)
+    out[position[ok]] = values[ok]
+    if not own:
+        same = np.isclose(out[position[ok]], values[ok], rtol=1e-5, atol=1e-6, equal_nan=True)
+        several = np.bincount(position[ok], minlength=n).max(initial=0) > 1
+        if not same.all() or not several:
+            return None
+    known = out[np.isfinite(out)] if out.ndim == 1 else out[np.isfinite(out).all(axis=1)]
+    return out if len(known) > 1 else None
 
 
-def _centred(
-    view: View, type: Type, name: str, end: str, positions: np.ndarray, values: np.ndarray, n: int
+def _centred_on(
+    view: View, type: Type, name: str, position: np.ndarray, n: int
 ) -> Iterator[np.ndarray]:
-    """Where a column is, within the rows of each node, a line in another column: the node's zero
-    point and its scale.
+    """Zero and scale of each node where a column is a line in another one within its rows.
 
-    A rating less its user's mean, or divided by it, or standardised, gives the mean and the
-    deviation away.
+    A rating less its user's mean, or standardised, gives the mean and the deviation away.
     """
     table = view.observed.table(type)
-    owner = view.move(end)[np.maximum(positions, 0)].astype(np.int64)
-    owner[np.asarray(positions) < 0] = -1
-    for field in table.schema:
-        if field.name in ("id", "src", "dst", name, *PROVENANCE) or tb.is_vector(field.type):
-            continue
-        base = numbers_of(tb.one_chunk(table[field.name]))
-        if base is None:
-            continue
-        ok = (owner >= 0) & np.isfinite(values) & np.isfinite(base)
-        o, x, y = owner[ok], base[ok], values[ok]
-        size = np.maximum(np.bincount(o, minlength=n), 1)
-        mx, my = np.bincount(o, x, minlength=n) / size, np.bincount(o, y, minlength=n) / size
-        dx, dy = x - mx[o], y - my[o]
-        sxx, sxy, syy = (np.bincount(o, v, minlength=n) for v in (dx * dx, dx * dy, dy * dy))
+    numeric = [f.name for f in view.columns(type) if tb.is_number(f.type)]
+    if name not in numeric or tb.one_chunk(table[name]).null_count:
+        return
+    values = times_of(view.observed, type, name)
+    for other in (o for o in numeric if o != name and not table[o].null_count):
+        base = times_of(view.observed, type, other)
+        ok = position >= 0
+        at = sp.csr_array(
+            (np.ones(ok.sum()), (position[ok], np.flatnonzero(ok))), shape=(n, len(values))
+        )
+        size = np.maximum(at.sum(axis=1), 1)
+        mean = [(at @ v) / size for v in (base, values)]
+        dx, dy = (v - m[np.maximum(position, 0)] for v, m in zip((base, values), mean, strict=True))
+        sxx, sxy, syy = (at @ v for v in (dx * dx, dx * dy, dy * dy))
         usable = (sxx > 1e-9) & (syy > 1e-12)
-        proof = usable & (size >= 3)  # two points always lie on a line
-        if proof.sum() < 3:
-            continue
         slope = np.where(usable, sxy / np.maximum(sxx, 1e-12), 1.0)
-        left = np.bincount(o, (dy - slope[o] * dx) ** 2, minlength=n)
-        if left[proof].sum() > 1e-6 * syy[proof].sum():
-            continue
-        middle = float(np.median(slope[usable]))
-        same = np.allclose(slope[usable], middle, rtol=1e-3)
-        known = (usable if same else proof) | (same & (np.bincount(o, minlength=n) > 0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = np.where(known, middle if same else slope, np.nan)
-            zero = mx - my / scale
-            yield zero
+        left = at @ (dy - slope[np.maximum(position, 0)] * dx) ** 2
+        proof = usable & (size >= 3)  # two points always lie on a line
+        if proof.sum() >= 3 and left[proof].sum() < 1e-6 * syy[proof].sum():
+            same = np.allclose(slope[usable], np.median(slope[usable]), rtol=1e-3)
+            known = (at.sum(axis=1) > 0) if same else proof
+            yield np.where(known, mean[0] - mean[1] / np.where(slope == 0, 1, slope), np.nan)
             if not same:
-                yield 1 / scale
+                yield np.where(proof, 1 / np.where(slope == 0, 1, slope), np.nan)
 
 
-def _as_before(view: View, type: Type, name: str) -> bool:
-    """Whether a column came over from the source: its values there, as far as they stand."""
-    source = view.source
-    if (
-        type not in (source.edges if isinstance(type, tuple) else source.nodes)
-        or name not in source.table(type).column_names
-    ):
+# ---- equality with an aggregate ------------------------------------------------------------------
+
+
+def _equals(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether a column equals, or follows in order, an aggregate with held-out rows.
+
+    It must not follow that of the graph alone. Short of a proof, a telling name decides.
+    """
+    c = reading.values
+    few = reading.rows.n < MATCHED
+    if c.ndim > 1 or not reading.ordered or (few and "(" in reading.where):
+        return None
+    doubt = None
+    wholes = [p for p in ("train_valid", "source", "held") if p in aggregates_parts(view)]
+    for part in wholes:
+        for what, whole in _candidates(view, reading, part):
+            known = np.isfinite(c) & np.isfinite(whole)
+            equal = known.sum() > 1 and np.allclose(c[known], whole[known], rtol=1e-5)
+            if not equal and not follows(c[known], whole[known]):
+                continue
+            own = dict(_candidates(view, reading, "graph")).get(what)
+            if own is None:
+                continue
+            moved = _misplaced(c, own, equal)
+            if not moved or (not equal and follows(c, own)):
+                continue
+            rows = {"train_valid": "validation", "source": "held-out", "held": "held-out"}[part]
+            alone = "of held-out rows alone" if part == "held" else f"with {rows} rows included"
+            proof = moved >= (MOVED if equal else 2 * MOVED)
+            proof = proof and _unlikely(c[known], c[known][:0] if equal else whole[known])
+            if proof or (few and _telling(reading.where)):
+                return True, f"follows the {what} of a node's rows, {alone}"
+            if not few and not proof:
+                continue
+            doubt = doubt or (False, f"may follow the {what} of a node's rows, {alone}")
+    return doubt
+
+
+def aggregates_parts(view: View) -> list[str]:
+    from_valid = ["train_valid"] if view.name == "train" and view.split.valid.num_rows else []
+    return [*from_valid, "source", "held"]
+
+
+def _telling(where: str) -> bool:
+    return any(word in where.rsplit(".", 1)[-1].lower() for word in TELLING)
+
+
+def _candidates(view: View, reading: Reading, part: str) -> Iterator[tuple[str, np.ndarray]]:
+    found = aggregates(view, reading.rows, part)
+    yield from found.items()
+    for what, total in found.items():
+        if what.startswith("sum of"):
+            drawn = _shrunk(reading.values, total, found["count"])
+            if drawn is not None:
+                yield f"mean {what[4:]} drawn to a middle", drawn
+
+
+def _shrunk(c: np.ndarray, total: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+    """(sum + m p) / (n + m) with the m and p that fit a column best."""
+    ok = np.isfinite(c) & (count > 0)
+    if ok.sum() < 4:
+        return None
+    design = np.stack([np.ones(ok.sum()), c[ok]], axis=1)
+    middle, weight = np.linalg.lstsq(design, (c * count - total)[ok], rcond=None)[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(count > 0, (total + middle) / (count - weight), np.nan)
+
+
+def follows(c: np.ndarray, f: np.ndarray) -> bool:
+    """Whether a column is a monotone function of another, ties in either allowed."""
+    known = np.isfinite(c) & np.isfinite(f)
+    if known.sum() < 2:
         return False
-    if not isinstance(type, tuple):
-        there = int((view.move(type) >= 0).sum())
-        return changed(view, type, name) <= 0.5 * there
-    here, before = (numbers_of(tb.one_chunk(g.table(type)[name])) for g in (view.observed, source))
-    if here is None or before is None:
-        return True
-    return bool(np.isin(here, before).mean() > 0.9)
+    c, f = c[known], f[known]
+    scale = max(np.ptp(c), 1e-12)
+    if np.ptp(f) == 0:
+        return False
+    f = np.round((f - f.min()) / np.ptp(f), 9)
+    rising = c[np.lexsort((c, f))]
+    falling = c[np.lexsort((-c, f))]
+    tolerance = 1e-6 * scale
+    return bool((np.diff(rising) >= -tolerance).all() or (np.diff(falling) <= tolerance).all())
+
+
+def _misplaced(c: np.ndarray, own: np.ndarray, equal: bool) -> int:
+    """How many nodes the graph's own aggregate puts elsewhere."""
+    known = np.isfinite(c) & np.isfinite(own)
+    if equal:
+        lost = int((np.isfinite(c) & ~np.isfinite(own)).sum())
+        return lost + int((~np.isclose(c[known], own[known], rtol=1e-5)).sum())
+    if known.sum() < 2:
+        return int(np.isfinite(c).sum())
+    c, own = c[known], own[known]
+    rising, falling = c[np.lexsort((c, own))], c[np.lexsort((-c, own))]
+    least = 1e-6 * np.ptp(c)
+    return int(min((np.diff(rising) < -least).sum(), (np.diff(falling) > least).sum()))
+
+
+def _unlikely(c: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether a column in random order would follow an aggregate this rarely.
+
+    Of n! orders, at most as many follow it as there are orders within the ties of either.
+    """
+    ties = sum(special.gammaln(np.unique(v, return_counts=True)[1] + 1).sum() for v in (c, whole))
+    return bool(ties - special.gammaln(len(c) + 1) < np.log(LEAK_LEVEL / 100))
+
+
+# ---- mixtures of vectors -------------------------------------------------------------------------
+
+
+def _mixes(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether vectors are pooled, or mixed, from those of what a node meets, held-out included."""
+    c, rows = reading.values, reading.rows
+    if c.ndim == 1 or rows.side < 0:
+        return None
+    known = np.isfinite(c).all(axis=1)
+    for name, vectors, at in vectors_met(view, rows):
+        wholes = [p for p in ("train_valid", "source") if p in aggregates_parts(view)]
+        for part in wholes:
+            pooled = [_pooled(view, rows, p, vectors, at) for p in (part, "graph")]
+            for whole, own in zip(*pooled, strict=True):
+                left = [_unexplained(c, f, known) for f in (whole, own)]
+                if left[0] < SAME < LEFT < left[1]:
+                    return True, f"pools {name}, with held-out rows included"
+            if c.shape[1] == vectors.shape[1]:
+                left = [_outside(view, rows, p, vectors, at, c) for p in (part, "graph")]
+                if left[0][1] >= MATCHED and left[0][0] == 0 and left[1][0] >= MATCHED:
+                    return True, f"is mixed from {name}, with held-out rows included"
+    return None
+
+
+def _pooled(view: View, rows: Rows, part: str, vectors: np.ndarray, at: np.ndarray):
+    """Sum, mean, unit mean and maximum of the vectors of the rows of a part, each [n, d]."""
+    use = parts(view)[part] & (at >= 0)
+    node, own = rows.node[use], at[use]
+    link = sp.csr_array((np.ones(len(node)), (node, own)), shape=(rows.n, len(vectors)))
+    total = link @ vectors
+    mean = total / np.maximum(link.sum(axis=1), 1)[:, None]
+    highest = np.full((rows.n, vectors.shape[1]), -np.inf)
+    order = np.argsort(node, kind="stable")
+    there, first = np.unique(node[order], return_index=True)
+    highest[there] = np.maximum.reduceat(vectors[own[order]], first, axis=0)
+    return total, mean, _unit(mean), np.where(np.isfinite(highest), highest, np.nan)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _unexplained(c: np.ndarray, pooled: np.ndarray, known: np.ndarray) -> float:
+    """The share of a column that no linear map of pooled vectors explains; also up to length."""
+    use = known & np.isfinite(pooled).all(axis=1)
+    if use.sum() < 2 * pooled.shape[1]:
+        return 1.0
+    design = np.column_stack([np.ones(use.sum()), pooled[use]])
+    left = []
+    for values in (c[use], _unit(c[use])):
+        fit = np.linalg.lstsq(design, values, rcond=None)[0]
+        spread = ((values - values.mean(axis=0)) ** 2).sum()
+        left.append(((values - design @ fit) ** 2).sum() / max(spread, 1e-12))
+    return float(min(left))
+
+
+def _outside(
+    view: View, rows: Rows, part: str, vectors: np.ndarray, at: np.ndarray, c: np.ndarray
+) -> tuple[int, int]:
+    """How many nodes have a vector outside of the span of those they meet, and of how many."""
+    use = parts(view)[part] & (at >= 0)
+    node, own = rows.node[use], at[use]
+    order = np.argsort(node, kind="stable")
+    node, own = node[order], own[order]
+    count = np.bincount(node, minlength=rows.n)
+    few = np.isfinite(c).all(axis=1) & (count > 0) & (count < c.shape[1] - 1)
+    few &= np.cumsum(few) <= MOST_SPANS
+    place = np.arange(len(node)) - (np.cumsum(count) - count)[node]
+    here = few[node]
+    span = np.zeros((int(few.sum()), max(c.shape[1] - 1, 1), c.shape[1]))
+    span[(np.cumsum(few) - 1)[node[here]], place[here]] = vectors[own[here]]
+    target = c[few][:, None, :]
+    fitted = target @ np.linalg.pinv(span) @ span if len(span) else target
+    left = ((target - fitted) ** 2).sum(axis=(1, 2)) > SAME * (target**2).sum(axis=(1, 2))
+    return int(left.sum()), len(left)
+
+
+# ---- repulsion -----------------------------------------------------------------------------------
+
+
+def _repels(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether sums inside and held out repel, given the column."""
+    if not reading.rows.apart:
+        return None
+    every = sums(view, reading.rows)
+    total = (every[0].x + every[0].y)[:, 0]
+    if reading.values.ndim == 1:
+        measure = _by_neighbours(reading, total)
+    else:
+        measure = _by_fit(reading, every[0])
+    side = reading.rows.side
+    drawn = view.drawn(side) if side >= 0 else view.drawn(0) or view.drawn(1)
+    found = [_against_honest(view, reading, one, measure, drawn) for one in every if measure]
+    p, r, one = min(found, key=lambda f: f[0], default=(1.0, 0.0, None))
+    if one is None or p > UNKNOWN_LEVEL * level:
+        return None
+    full = one is not every[0] and view.density > DENSE  # exclusion is not known well enough
+    why = f"knows {one.name} with held-out rows included: given it, what is in the graph"
+    why += f" and what is held out exclude each other (correlation {r:.2f})"
+    return bool(drawn and not full and p < LEAK_LEVEL * level), why
+
+
+def _against_honest(
+    view: View, reading: Reading, one: Sum, measure: Measure, drawn: bool
+) -> tuple[float, float, Sum]:
+    """(p, correlation, sum) of a sum, against what it would be with no column, or an honest one."""
+    r, n = measure(one)
+    r0 = min(view.floor, _without(view, reading.rows, one), 0.0)
+    if n < FEWEST or r - r0 > -(STRENGTH if drawn else STRENGTH_IN_TIME):
+        return 1.0, r, one
+    shift = np.clip((r - r0) / max(1 - r * r0, 1e-9), -0.999999, 0.999999)
+    p = stats.t.cdf(shift * np.sqrt((n - 2) / (1 - shift**2)), n - 2)
+    return float(p), r, one
+
+
+def _without(view: View, rows: Rows, one: Sum) -> float:
+    """The correlation between nodes in random order."""
+    key = ("without", id(rows), one.name)
+    if key not in view.cache:
+        order = np.random.default_rng(2).permutation(rows.n).astype(float)
+        total = (sums(view, rows)[0].x + sums(view, rows)[0].y)[:, 0]
+        measure = _by_neighbours(Reading("", rows, order, False), total, any_two=True)
+        view.cache[key] = measure(one)[0] if measure else 0.0
+    return view.cache[key]
+
+
+def _by_neighbours(reading: Reading, total: np.ndarray, any_two: bool = False) -> Measure | None:
+    """A measure of a sum: correlation of the differences between neighbours in the column."""
+    i, j = neighbours(reading.values, reading.ordered, total)
+    if any_two:
+        order = np.argsort(reading.values)
+        i, j = order[:-1], order[1:]
+    weight = total[i] + total[j]
+    use = weight > 0
+    i, j, scale = i[use], j[use], np.sqrt(weight[use])[:, None]
+
+    def measure(one: Sum) -> tuple[float, float]:
+        best = (0.0, 0.0)
+        u, v = ((part[i] - part[j]) / scale for part in (one.x, one.y))
+        for k in range(u.shape[1]):
+            r, n = _correlation(u[:, k], v[:, k]), _independent(u[:, k], v[:, k]) / OVERLAP
+            if r * np.sqrt(n) < best[0] * np.sqrt(best[1]):
+                best = r, n
+        return best
+
+    return measure if len(i) >= FEWEST else None
+
+
+def neighbours(c: np.ndarray, ordered: bool, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes that stand side by side in the order of a column; of one value, at random.
+
+    Pairs where the counts of the nodes around them show a steep trend are left out: there,
+    neighbours differ by more than noise.
+    """
+    known = np.flatnonzero(np.isfinite(c))
+    order = known[np.lexsort((np.random.default_rng(0).random(len(known)), c[known]))]
+    i, j = order[:-1], order[1:]
+    if not ordered:
+        same = c[i] == c[j]
+        return i[same], j[same]
+    t = np.pad(total[order], 2, mode="edge")
+    before, after = t[:-5] + t[1:-4], t[4:-1] + t[5:]  # two on either side of each pair
+    slope = (after - before) / 2 / 4
+    flat = slope**2 <= STEEP * (before + after) / 4
+    flat[[0, -1]] = flat[[0, -1]] if len(flat) < 3 else flat[[1, -2]]
+    return i[flat], j[flat]
+
+
+def _independent(u: np.ndarray, v: np.ndarray) -> float:
+    """How many differences bear a correlation, where a few large ones may outweigh the rest."""
+    largest = (u * u).sum() * (v * v).sum() / max((u * u * v * v).sum(), 1e-12)
+    return min(float(np.count_nonzero(v)), float(largest))
+
+
+def _correlation(u: np.ndarray, v: np.ndarray) -> float:
+    size = np.sqrt((u * u).sum() * (v * v).sum())
+    return float((u * v).sum() / size) if size > 1e-12 else 0.0
+
+
+def _by_fit(reading: Reading, count: Sum) -> Measure | None:
+    """A measure of a sum: correlation of what weighted least squares on the columns leave."""
+    values, x, total = reading.values, count.x[:, 0], (count.x + count.y)[:, 0]
+    use = np.isfinite(values).all(axis=1) & (total > 0)
+    n = int(use.sum())
+    if n < 4 * ROWS_A_DIM:
+        return None
+    c = values[use] / np.maximum(np.nanstd(values[use], axis=0), 1e-12)
+    c = principal(c, max(n // 4 - 1, 1))
+    plain = np.column_stack([np.ones(n), c])
+    fitted = plain @ np.linalg.lstsq(plain, total[use], rcond=None)[0]
+    weight = 1 / np.sqrt(np.maximum(fitted, 1.0))[:, None]
+    known = np.column_stack([plain, x[use], c * x[use][:, None]])
+
+    def measure(one: Sum) -> tuple[float, float]:
+        design = plain if one is count or one.name == count.name else known
+        basis = np.linalg.qr(design * weight)[0]
+        left = [part[use] * weight for part in (one.x, one.y)]
+        u, v = (part - basis @ (basis.T @ part) for part in left)
+        size = np.linalg.eigvalsh(u.T @ u)
+        n_dims = size.sum() ** 2 / max((size**2).sum(), 1e-12)
+        return _correlation(u.ravel(), v.ravel()), max((n - design.shape[1]) * n_dims, 0.0)
+
+    return measure
+
+
+def _embeddings(view: View, readings: list[Reading], leaking: set[str]) -> Found:
+    """Vectors of users and items whose products tell held-out pairs as surely as known ones."""
+    sides = [[r for r in readings if r.rows.side == k and r.values.ndim == 2] for k in (0, 1)]
+    rng, n = np.random.default_rng(0), MOST_SPANS
+    for one, two in [(p, q) for p in sides[0] for q in sides[1]]:
+        if one.values.shape != (len(one.values), two.values.shape[1]) or one.where in leaking:
+            continue
+        others = np.stack([rng.integers(0, size, n) for size in view.shape])
+        others = others[:, ~view.whole.contains(*others)]
+        some = rng.permutation(len(view.held))[:n]
+        ends = ((view.held.src[some], view.held.dst[some]), others)
+        held, other = (np.einsum("nd,nd->n", one.values[u], two.values[i]) for u, i in ends)
+        if not len(held) or not np.isfinite([held.sum(), other.sum()]).all():
+            continue
+        rank = stats.mannwhitneyu(held, other).statistic / (len(held) * len(other))
+        if rank > CERTAIN:
+            why = f"tell held-out pairs from others in {100 * rank:.0f} % of cases, as tastes may"
+            where = f"{one.where} and {two.where}"
+            remedy = "compute them with Split.with_derived"
+            yield False, Finding("embedding", where, view.name, why, remedy, len(held))
+
+
+# ---- better than noise ---------------------------------------------------------------------------
+
+
+def _foretells(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether a column, with what the graph knows, predicts counts better than noise allows.
+
+    The held-out counts of nodes with equal rates differ as Poisson counts do, whatever an honest
+    column knows of the rates: Var(y_i - y_j) is at least E(y_i + y_j), less what exclusion takes.
+    """
+    if not reading.rows.apart or not reading.ordered:
+        return None
+    held = sums(view, reading.rows)[0].y[:, 0]
+    even = held.var() < UNEVEN * held.mean()
+    if even or (reading.rows.side >= 0 and view.spread(reading.rows.side) < UNEVEN):
+        return None  # even by design, as with a fixed share, or number, of each user
+    for one in sums(view, reading.rows)[:2]:
+        if "rows" not in one.name:
+            continue
+        for k in range(one.x.shape[1]):
+            x, y = one.x[:, k], one.y[:, k]
+            for order in _predictions(reading.values, x, y):
+                z = _evenness(order, y, view.density)
+                if stats.norm.cdf(z) < LEAK_LEVEL * level / 3:
+                    return True, f"tells {one.name} that are held out better than chance allows"
+    return None
+
+
+def _predictions(c: np.ndarray, x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
+    """Orders of the nodes by a column alone, and by what it and the graph's counts predict."""
+    if c.ndim == 1:
+        yield c
+    c = c.reshape(len(c), -1)
+    known = np.isfinite(c).all(axis=1)
+    if known.sum() < 4 * ROWS_A_DIM:
+        return
+    c = principal(
+        c[known] / np.maximum(c[known].std(axis=0), 1e-12), int(known.sum() // ROWS_A_DIM)
+    )
+    design = np.column_stack([np.ones(len(c)), x[known], c])
+    weight = 1 / np.sqrt(np.maximum(x[known], 1))[:, None]
+    fit = np.linalg.lstsq(design * weight, y[known] * weight[:, 0], rcond=None)[0]
+    order = np.full(len(known), np.nan)
+    order[known] = design @ fit
+    yield order
+
+
+def _evenness(order: np.ndarray, y: np.ndarray, density: float) -> float:
+    """z of the squared differences of neighbours in an order against Poisson noise."""
+    known = np.flatnonzero(np.isfinite(order))
+    at = known[np.lexsort((np.random.default_rng(0).random(len(known)), order[known]))]
+    pairs = at[: len(at) // 2 * 2].reshape(-1, 2)
+    both = y[pairs].sum(axis=1)
+    squared = (y[pairs[:, 0]] - y[pairs[:, 1]]) ** 2
+    excess = (squared - both * (1 - density)).sum()
+    return float(excess / np.sqrt(max((2 * both * np.maximum(both - 1, 0)).sum(), 1e-9)))
+
+
+def _cuts(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether a flag or a category cuts the full counts more sharply than noise allows.
+
+    Counts near the cut lie on either side by chance, if the flag knows only rates: for a count t
+    and a cut at c, the right side has probability Phi(|t - c| / sqrt(c)) at most.
+    """
+    c = reading.values
+    if c.ndim > 1 or not reading.rows.apart:
+        return None
+    count = sums(view, reading.rows)[0]
+    known = np.isfinite(c)
+    levels = np.unique(c[known])
+    if not 2 <= len(levels) <= FEW_VALUES:
+        return None
+    x, total = count.x[known, 0], (count.x + count.y)[known, 0]
+    for low, high in _steps(levels, c[known], total):
+        below, above = c[known] == low, c[known] == high
+        cut = (total[below].max() + total[above].min()) / 2
+        if total[below].max() > total[above].min() or cut <= 0:
+            continue
+        if x[below].max() <= x[above].min():
+            continue  # the graph's own counts are cut as well
+        near = below | above
+        chance = special.log_ndtr(np.abs(total[near] - cut) / np.sqrt(cut)).sum()
+        if chance < np.log(LEAK_LEVEL * level):
+            return True, "cuts the number of rows, held-out rows included, too sharply for chance"
+    return None
+
+
+def _steps(levels: np.ndarray, c: np.ndarray, total: np.ndarray) -> Iterator[tuple[float, float]]:
+    """Neighbouring levels, in the order of their mean counts."""
+    means = np.array([total[c == value].mean() for value in levels])
+    by_mean = levels[np.argsort(means)]
+    yield from pairwise(by_mean)
+
+
+def _dates(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether a column explains when the held-out rows of a node came, beyond what train says."""
+    if reading.values.ndim > 1 or not reading.ordered or reading.rows.side < 0:
+        return None
+    held, own = (aggregates(view, reading.rows, part) for part in ("held", "graph"))
+    names = [w for w in held if w.startswith(("minimum", "maximum"))]
+    for name in [n for n in names if any(m in n for m in _moment_names(view))]:
+        y, base = (
+            held[name],
+            [
+                v
+                for k, v in own.items()
+                if k.split(" of ")[1:] == name.split(" of ")[1:]
+                and k.startswith(("minimum", "maximum"))
+            ],
+        )
+        design = np.column_stack([np.ones(len(y)), *base])
+        use = np.isfinite(y) & np.isfinite(design).all(axis=1) & np.isfinite(reading.values)
+        if use.sum() < 4 * ROWS_A_DIM:
+            continue
+        left = [_left(design[use], v[use]) for v in (y, reading.values)]
+        r = _correlation(*left)
+        p = stats.t.sf(abs(r) * np.sqrt((use.sum() - 5) / max(1 - r * r, 1e-12)), use.sum() - 5)
+        if r * r > PERHAPS and p < LEAK_LEVEL * level:
+            why = f"explains {100 * r * r:.0f} % of the {name} of held-out rows"
+            return r * r > EXPLAINED and (view.drawn(0) or view.drawn(1)), why
+    return None
+
+
+def _moment_names(view: View) -> list[str]:
+    return [repr(name) for name in moments(view, view.target)]
+
+
+def _left(design: np.ndarray, values: np.ndarray) -> np.ndarray:
+    centred = (design - design.mean(axis=0)) / np.maximum(design.std(axis=0), 1e-12)
+    basis = np.linalg.qr(np.column_stack([np.ones(len(design)), centred[:, 1:]]))[0]
+    values = values - values.mean()
+    return values - basis @ (basis.T @ values)
+
+
+# ---- lineage -------------------------------------------------------------------------------------
+
+
+def lineage(view: View, leaking: set[str], readings: list[Reading]) -> Found:
+    """What the declared lineage of columns leaves open."""
+    own = {r.where for r in readings if _of_graph(view, r)}
+    for type in [*view.observed.nodes, *view.observed.edges]:
+        unsaid = []
+        for field in view.columns(type) if view.observed.n(type) else []:
+            where, said = f"{title(type)}.{field.name}", tb.lineage_of(field)
+            if where in leaking:
+                continue
+            if said == "aggregate" and where not in own and not _derived(view, type, field.name):
+                yield _aggregate(view, type, field.name, where)
+            elif said is None:
+                unsaid.append(field.name)
+            elif said == "row" and isinstance(type, str) and (n := changed(view, type, field.name)):
+                why = f"has {n:,} values that are not those of the source"
+                remedy = "say where they come from: fill values with a Delta"
+                yield False, Finding("column", where, view.name, why, remedy, n)
+        if unsaid:
+            where = f"{title(type)}: {', '.join(unsaid)}"
+            why = "have no lineage" if len(unsaid) > 1 else "has no lineage"
+            remedy = 'declare it with with_column(..., lineage="row") if each value is of its row'
+            yield False, Finding("column", where, view.name, why, remedy, len(unsaid))
+
+
+def _of_graph(view: View, reading: Reading) -> bool:
+    """Whether a column is an aggregate of the graph alone."""
+    if reading.values.ndim > 1 or not reading.ordered:
+        return False
+    return any(follows(reading.values, f) for _, f in _candidates(view, reading, "graph"))
+
+
+def _derived(view: View, type: Type, name: str) -> bool:
+    """Whether Split.with_derived made the column of this graph, and it is still the same."""
+    kept = view.split.how.get("derived", {}).get(view.name, {}).get(f"{title(type)}.{name}")
+    return kept == tb.content_hash(view.observed.table(type).select([name]))
+
+
+def _aggregate(view: View, type: Type, name: str, where: str) -> tuple[bool, Finding]:
+    tables = view.source.edges if isinstance(type, tuple) else view.source.nodes
+    remedy = "compute it with Split.with_derived, or drop it"
+    if type in tables and name in tables[type].column_names and not _recomputed(view, type, name):
+        why = "is declared an aggregate, and was computed before the split"
+        return True, Finding("aggregate", where, view.name, why, remedy)
+    why = "is declared an aggregate; whether it was computed from this graph alone cannot be known"
+    return False, Finding("column", where, view.name, why, remedy)
+
+
+def _recomputed(view: View, type: Type, name: str) -> bool:
+    """Whether most values of a node column are not those of the source."""
+    return isinstance(type, str) and 2 * changed(view, type, name) > view.observed.n(type)

@@ -1,265 +1,227 @@
-"""The text of held-out rows inside other columns, found by runs of words, so also cut, joined or
-cleaned.
-"""
+"""The text of held-out rows inside other columns, and its twins in train."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import stats
 
 from hinaug.graph import arrow as tb
-from hinaug.graph.schema import PROVENANCE, Type
-from hinaug.split.audit.view import Finding, View, _member, title
-from hinaug.split.audit.ways import ways_of_source
+from hinaug.graph.pairs import distinct
+from hinaug.graph.schema import Type
+from hinaug.split.audit.pairs import witnessed
+from hinaug.split.audit.view import Found, View, title
 
-RUN = 5  # words in a run; three runs that stand in one held-out text alone are no accident
-MULTIPLIERS = np.random.default_rng(20).integers(1, 2**63, size=RUN, dtype=np.uint64) | np.uint64(1)
+RUN = 5  # words that stand in a row in two texts, which is no accident where words vary
+CONTAINED = 0.3  # of the runs of a text: it stands in another, or a part of it does
+CHANCE = 1e-6  # that so many texts stand in the cells of their own nodes and not in others
+LEAST = 3  # texts that prove something
+ALL = 0.9  # of the held-out texts: then short ones prove something as well
+N_OTHERS = 4  # cells of other nodes in which each text is looked for, to know chance
+MOST_TEXTS = 20_000  # held-out texts that are looked for
+MOST_CELLS = 100_000  # cells of a column that are searched
+ODD = np.random.default_rng(20).integers(1, 2**62, size=RUN, dtype=np.uint64) | np.uint64(1)
 
 
 @dataclass
-class _Texts:
-    """Texts of the source that belong to one pair each: of its rows, or of nodes that join it."""
+class Evidence:
+    """Texts of the source that belong to one pair each."""
 
     type: Type
     column: str
-    texts: pa.Array
+    text: pa.Array
     codes: np.ndarray
 
 
-def look(view: View) -> Iterator[tuple[bool, Finding]]:
-    there = [t for t in _owned(view) if _member(t.codes, view.held).any()]
-    targets = list(_candidates(view, there)) if there else []
-    if not targets:
+def look(view: View) -> Found:
+    """Texts of held-out rows in the columns of the graph."""
+    for evidence in _evidence(view):
+        yield from twins(view, evidence)
+        held = np.flatnonzero(view.held.contains_codes(evidence.codes))
+        held = np.random.default_rng(0).permutation(held)[:MOST_TEXTS]
+        text, codes = evidence.text.take(pa.array(held)), evidence.codes[held]
+        for type in [*view.observed.nodes, *view.observed.edges]:
+            for field in view.columns(type):
+                if view.budget.over:
+                    return
+                is_own = type == evidence.type
+                if not is_own and (tb.is_text(field.type) or pa.types.is_list(field.type)):
+                    yield from _inside(view, text, codes, type, field.name)
+
+
+def _evidence(view: View) -> Iterator[Evidence]:
+    for type in [view.target, *(t for t in view.source.nodes if t not in (view.a, view.b))]:
+        table = view.source.table(type)
+        texts = [f.name for f in table.schema if f.name not in ("id", "src") and _is_text(f)]
+        if not texts:
+            continue
+        if type == view.target:
+            codes = view.whole.codes(*view.source.links(view.target))
+        else:
+            codes = witnessed(view, type)
+        for name in texts:
+            column = tb.one_chunk(table[name])
+            known = np.flatnonzero((codes >= 0) & column.is_valid().to_numpy(zero_copy_only=False))
+            yield Evidence(type, name, column.take(pa.array(known)), codes[known])
+
+
+def _is_text(field: pa.Field) -> bool:
+    return tb.is_text(field.type)
+
+
+# ---- twins ---------------------------------------------------------------------------------------
+
+
+def twins(view: View, evidence: Evidence) -> Found:
+    """Held-out texts that stand word for word in train, by the same user or on the same item.
+
+    Texts that many write (as often as they stand anywhere) are no news.
+    """
+    text = pc.utf8_trim_whitespace(pc.utf8_lower(evidence.text))
+    coded = text.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    is_held = view.held.contains_codes(evidence.codes)
+    is_inside = view.inside.contains_codes(evidence.codes)
+    inside = np.flatnonzero(is_inside)
+    if evidence.type in view.observed.nodes:
+        inside = inside[_still_there(view, evidence, inside)]
+    n_words = pc.count_substring_regex(text, r"\w+").to_numpy(zero_copy_only=False)
+    frequency = np.bincount(coded[inside], minlength=coded.max(initial=0) + 1)
+    found, expected = np.zeros(len(coded), bool), np.zeros(len(coded))
+    for side in (0, 1):
+        node = view.whole.ends(evidence.codes)[side]
+        mine = node * (coded.max(initial=0) + 1) + coded
+        found |= np.isin(mine, mine[inside]) & is_held
+        size = np.bincount(node[inside], minlength=view.shape[side])
+        expected += size[node] * frequency[coded] / max(len(inside), 1)
+    rare = is_held & (expected < 0.1)
+    hits = {long: found & rare & ((n_words >= RUN) == long) for long in (True, False)}
+    where = f"{title(evidence.type)}.{evidence.column}"
+    for long, rows in hits.items():
+        codes = distinct(evidence.codes[rows])
+        surprise = stats.poisson.sf(len(codes) - 1, float(expected[rare].sum()))
+        if len(codes) and surprise < 1e-3:
+            why = f"repeats {len(codes):,} held-out texts word for word, by the same "
+            why += f"{view.a!r} or on the same {view.b!r}"
+            why += "" if long else "; they are short, and may be habits"
+            remedy = "merge the duplicates before the split, or hold them out together"
+            yield long, view.finding("twin text", where, why, remedy, codes)
+
+
+def _still_there(view: View, evidence: Evidence, rows: np.ndarray) -> np.ndarray:
+    return np.ones(len(rows), bool)
+
+
+# ---- texts inside others -------------------------------------------------------------------------
+
+
+def _inside(view: View, text: pa.Array, codes: np.ndarray, type: Type, name: str) -> Found:
+    """Whether the cells of nodes hold the held-out texts of those very nodes."""
+    column = tb.one_chunk(view.observed.table(type)[name])
+    row, cells = _flat(column.slice(0, MOST_CELLS))
+    word, n_words = _coded(pa.concat_arrays([text, cells]))
+    size = n_words[: len(text)]
+    cell_row = np.repeat(row, n_words[len(text) :])
+    own_words, cell_words = np.split(word, [int(size.sum())])
+    nodes = _nodes_of(view, type, codes)
+    for rows_of_text, n_nodes in nodes:
+        hits, by_chance, asked = _contained(own_words, size, cell_words, cell_row, rows_of_text)
+        if asked.any():
+            yield from _verdict(
+                view, type, name, codes, hits & asked, by_chance * asked, asked, size
+            )
+
+
+def _verdict(view, type, name, codes, hits, by_chance, asked, size) -> Found:
+    n, n_asked = len(distinct(codes[hits])), int(asked.sum())
+    if not n:
         return
-    every = pa.concat_arrays([t.texts for t in there])
-    codes = np.concatenate([t.codes for t in there])
-    words = _Words(pa.concat_arrays([every, *(values for _, _, values, _ in targets)]))
-    own = words.part(0, len(every))
-    held = _member(codes, view.held)
-    start = len(every)
-    for type, column, values, new in targets:
-        cells = words.part(start, len(values))
-        start += len(values)
-        rows = _contained(own, cells, codes)
-        at, hits = _touching(view, type, codes, rows, new)
-        if not len(hits):
-            continue
-        text, long = hits[:, 0], hits[:, 1] > 0
-        found = np.unique(codes[text[held[text]]])
-        if not len(found):
-            continue
-        sure = np.unique(codes[text[held[text] & long]])
-        shares = [
-            len(np.unique(text[held[text] == h])) / max(int((held == h)[at].sum()), 1)
-            for h in (True, False)
-        ]
-        if not len(sure) and max(shares) < 0.2:
-            continue  # a few words that happen to agree
-        certain = len(sure) > 0 or shares[1] >= 0.5 or (shares[0] >= 0.5 and len(found) >= 3)
-        why = f"it contains the texts of {len(found)} held-out rows"
-        yield certain, view.finding("text", f"{title(type)}.{column}", why, found)
+    by_chance = by_chance.sum() / N_OTHERS
+    rate = min((by_chance * N_OTHERS + 1) / (N_OTHERS * n_asked + 1), 1.0)
+    surprise = stats.binom.sf(int(hits.sum()) - 1, n_asked, rate)
+    long = int((hits & (size >= RUN)).sum())
+    nearly_all = n >= LEAST and hits.sum() >= ALL * n_asked and 2 * by_chance <= hits.sum()
+    sure = nearly_all or (long >= LEAST and surprise < CHANCE and long > by_chance)
+    if sure or (surprise < 0.05 or (n_asked <= LEAST and not by_chance)):
+        why = f"holds the text of {n:,} held-out rows"
+        why += "" if sure else "; so few may be quotations"
+        remedy = f"make {name!r} of split.train alone, or drop it"
+        where = f"{title(type)}.{name}"
+        yield bool(sure), view.finding("text", where, why, remedy, distinct(codes[hits]))
 
 
-def _owned(view: View) -> Iterator[_Texts]:
-    source = view.source
-    for edge in source.edges:
-        if {edge[0], edge[2]} == {view.a, view.b}:
-            src, dst = source.links(edge)
-            if (edge[0], edge[2]) != (view.a, view.b):
-                src, dst = dst, src
-            codes = view.pair_codes(src, dst)
-            for field in source.edges[edge].schema:
-                if tb.is_text(field.type):
-                    yield _Texts(
-                        edge,
-                        field.name,
-                        tb.one_chunk(source.edges[edge][field.name]).cast(pa.string()),
-                        codes,
-                    )
-    ways = ways_of_source(view)
-    for node in source.nodes:
-        if node in (view.a, view.b):
-            continue
-        fields = [
-            f.name for f in source.nodes[node].schema if f.name != "id" and tb.is_text(f.type)
-        ]
-        codes = np.full(source.n(node), -1, np.int64)
-        for one in ways[view.a].get(node, []):
-            for two in ways[view.b].get(node, []):
-                a, b = one.matrix, two.matrix
-                single = np.flatnonzero(
-                    (np.diff(a.indptr) == 1) & (np.diff(b.indptr) == 1) & (codes < 0)
-                )
-                named = view.pair_codes(a.indices[a.indptr[single]], b.indices[b.indptr[single]])
-                good = _member(named, view.known) | _member(named, view.held)
-                if good.mean() > 0.5 if len(good) else False:
-                    codes[single[good]] = named[good]
-        rows = np.flatnonzero(codes >= 0)
-        for name in fields:
-            if len(rows):
-                yield _Texts(
-                    node,
-                    name,
-                    tb.one_chunk(source.nodes[node][name]).take(pa.array(rows)).cast(pa.string()),
-                    codes[rows],
-                )
+def _flat(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """(row, text) of a column of texts or lists of texts."""
+    if not pa.types.is_list(column.type):
+        return np.arange(len(column)), pc.fill_null(column, "")
+    if not tb.is_text(column.type.value_type):
+        return np.zeros(0, int), pa.array([], pa.string())
+    size = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    return np.repeat(np.arange(len(column)), size), pc.fill_null(column.flatten(), "")
 
 
-def _candidates(
-    view: View, there: list[_Texts]
-) -> Iterator[tuple[Type, str, pa.Array, np.ndarray]]:
-    """(type, column, texts, rows) of this graph that may hold other rows' texts: not the rows' own,
-    as in the source.
-    """
-    graph = view.observed
-    own = {(t.type, t.column) for t in there}
-    for type in [*graph.nodes, *graph.edges]:
-        table = graph.table(type)
-        for field in table.schema:
-            if field.name in ("id", "src", "dst", *PROVENANCE):
-                continue
-            values = tb.one_chunk(table[field.name])
-            if pa.types.is_dictionary(values.type):
-                values = values.dictionary_decode()
-            if pa.types.is_list(values.type) and tb.is_text(values.type.value_type):
-                values = pc.binary_join(values.cast(pa.list_(pa.string())), " ")
-            if not tb.is_text(values.type):
-                continue
-            values = values.cast(pa.string())
-            rows = np.arange(len(values))
-            if (type, field.name) in own:
-                rows = _not_as_before(view, type, field.name, values)
-            if len(rows):
-                yield type, field.name, values.take(pa.array(rows)), rows
+def _coded(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The words of texts as codes, one after another, and how many each text has."""
+    clean = pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(texts), r"\W+", " "))
+    split = pc.split_pattern(clean, " ")
+    size = pc.list_value_length(split).to_numpy(zero_copy_only=False)
+    words = split.flatten().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    return words.astype(np.int64), np.where(
+        pc.equal(clean, "").to_numpy(zero_copy_only=False), 1, size
+    )
 
 
-def _not_as_before(view: View, type: Type, name: str, values: pa.Array) -> np.ndarray:
-    """Rows whose text is not the source's; an edge's text counts as the source's where it stands
-    there at all.
-    """
-    there = tb.one_chunk(view.source.table(type)[name]).cast(pa.string())
-    if isinstance(type, tuple):
-        return np.flatnonzero(
-            ~pc.is_in(values, value_set=pc.unique(there)).to_numpy(zero_copy_only=False)
-        )
-    move = view.move(type)
-    before = there.take(pa.array(np.maximum(move, 0), mask=move < 0))
-    same = pc.fill_null(pc.equal(values, before), False).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(~same & values.is_valid().to_numpy(zero_copy_only=False))
+def _nodes_of(view: View, type: Type, codes: np.ndarray):
+    """For each text the row of the table that it belongs to; -1 for any row."""
+    if isinstance(type, str) and type in (view.a, view.b):
+        side = 0 if type == view.a else 1
+        row = np.full(view.shape[side], -2)
+        move = view.move(type)
+        row[move[move >= 0]] = np.flatnonzero(move >= 0)
+        yield row[view.whole.ends(codes)[side]], len(move)
+    else:
+        yield np.full(len(codes), -1), view.observed.n(type)
 
 
-class _Words:
-    """Texts as numbers, one a word."""
-
-    def __init__(self, texts: pa.Array) -> None:
-        clean = pc.replace_substring_regex(pc.utf8_lower(texts.fill_null("")), r"[^\w\s]|_", " ")
-        lists = pc.split_pattern_regex(clean, r"\s+")
-        row, flat = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
-        full = pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
-        self.row = row[full].astype(np.int64)
-        self.word = flat.filter(pa.array(full)).dictionary_encode().indices.to_numpy().astype(
-            np.uint64
-        ) + np.uint64(1)
-
-    def part(self, start: int, n: int) -> tuple[np.ndarray, np.ndarray, int]:
-        low, high = np.searchsorted(self.row, [start, start + n])
-        return self.row[low:high] - start, self.word[low:high], n
-
-
-def _runs(row: np.ndarray, word: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """(text, hash) of every run of `length` words."""
-    n = len(row) - length + 1
-    if n <= 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
-    mark = np.full(n, length, np.uint64)
-    for k in range(length):
-        mark = (mark ^ (mark >> np.uint64(29))) * MULTIPLIERS[k] + word[k : k + n]
-    inside = row[:n] == row[length - 1 :]
-    return row[:n][inside], mark[inside]
+def _contained(own, size, cells, cell_row, text_row):
+    """(in the own cell, in the cell of another text, whether there is a cell) for each text."""
+    start = np.cumsum(size) - size
+    length = np.minimum(size, RUN)
+    share = np.zeros((1 + N_OTHERS, len(size)))
+    steps = [max(len(text_row) * k // (N_OTHERS + 1), k) for k in range(1, N_OTHERS + 1)]
+    others = [np.roll(text_row, step) for step in steps]
+    others = [np.where(other == text_row, -2, other) for other in others]
+    for n in np.unique(length):
+        use = length == n
+        text_of = np.repeat(np.arange(len(size)), size)
+        runs, last = _runs(own, n), np.arange(len(own)) - start[text_of] + n <= size[text_of]
+        here = np.flatnonzero(last[: len(runs)] & use[text_of[: len(runs)]])
+        of_cell = _runs(cells, n)
+        inside = cell_row[: len(of_cell)] == cell_row[n - 1 :] if len(of_cell) else cell_row[:0] > 0
+        for k, row in enumerate((text_row, *others)):
+            rows = np.where(row == -1, 0, row)[text_of[here]]
+            cell_rows = np.where(text_row[0] == -1, 0, cell_row[: len(of_cell)][inside])
+            keys = _mixed(runs[here], rows)
+            hit = np.isin(keys, _mixed(of_cell[inside], cell_rows))
+            share[k] += np.bincount(text_of[here], hit, minlength=len(size)) * use
+    n_runs = np.maximum(size - length + 1, 1)
+    asked = np.isin(text_row, cell_row) | (text_row == -1)
+    contained = share / n_runs >= CONTAINED
+    by_chance = contained[1:].sum(axis=0) * (text_row >= 0).any()
+    return contained[0], by_chance, asked & (text_row != -2)
 
 
-def _contained(
-    own: tuple[np.ndarray, np.ndarray, int],
-    cells: tuple[np.ndarray, np.ndarray, int],
-    codes: np.ndarray,
-) -> np.ndarray:
-    """[(text, cell, runs shared)]: long texts by their own runs (counted), short ones as a whole
-    (0).
-    """
-    row, word, n = own
-    size = np.bincount(row, minlength=n)
-    found = []
-    text, mark = _telling(*_runs(row, word, RUN), codes)
-    cell, there = _runs(cells[0], cells[1], RUN)
-    at = np.minimum(np.searchsorted(mark, there), max(len(mark) - 1, 0))
-    ok = mark[at] == there if len(mark) else np.zeros(len(there), bool)
-    pairs, count = np.unique(np.stack([text[at[ok]], cell[ok]]), axis=1, return_counts=True)
-    enough = count >= np.minimum(3, np.maximum(size[pairs[0]] - RUN + 1, 1))
-    found.append(np.column_stack([pairs[0][enough], pairs[1][enough], count[enough]]))
-    for length in range(1, RUN):  # texts too short for a run count as a whole
-        short = np.flatnonzero(size[row] == length)
-        text, mark = _runs(row[short], word[short], length)
-        text, mark = _telling(text, mark, codes)
-        if not len(mark):
-            continue
-        cell, there = _runs(cells[0], cells[1], length)
-        at = np.minimum(np.searchsorted(mark, there), len(mark) - 1)
-        ok = mark[at] == there
-        pairs = np.unique(np.stack([text[at[ok]], cell[ok]]), axis=1)
-        found.append(np.column_stack([pairs[0], pairs[1], np.zeros(pairs.shape[1], np.int64)]))
-    return np.concatenate(found)
+def _runs(words: np.ndarray, n: int) -> np.ndarray:
+    """A number for each run of n words."""
+    out = np.zeros(max(len(words) - n + 1, 0), np.uint64)
+    for k in range(n):
+        out += (words[k : k + len(out)].astype(np.uint64) + np.uint64(1)) * ODD[k]
+    return out
 
 
-def _telling(
-    text: np.ndarray, mark: np.ndarray, codes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each run once, in order, with a text that has it; without those that stand in texts of two
-    pairs.
-    """
-    order = np.lexsort((text, mark))
-    text, mark = text[order], mark[order]
-    first = np.flatnonzero(np.r_[True, mark[1:] != mark[:-1]] if len(mark) else np.zeros(0, bool))
-    if not len(first):
-        return text[:0], mark[:0]
-    lowest, highest = (f.reduceat(codes[text], first) for f in (np.minimum, np.maximum))
-    same = lowest == highest
-    return text[first][same], mark[first][same]
-
-
-def _touching(
-    view: View, type: Any, codes: np.ndarray, rows: np.ndarray, new: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(texts whose pair has an end in this table, [(text, certain)] found in a cell that belongs to
-    the text's pair).
-
-    In tables that lead to neither end, any cell counts, and only long texts do.
-    """
-    graph = view.observed
-    text, cell, count = rows.T if len(rows) else np.zeros((3, 0), np.int64)
-    sure = count > 0
-    ends = [(e, view.move(e), np.arange(graph.n(type))) for e in (view.a, view.b) if type == e]
-    if isinstance(type, tuple):
-        ends = [
-            (node, view.move(node), positions)
-            for node, positions in zip((type[0], type[2]), graph.links(type), strict=True)
-            if node in (view.a, view.b)
-        ]
-    if not ends:
-        everywhere = np.ones(len(codes), bool)
-        return everywhere, np.unique(
-            np.column_stack([text[sure], sure[sure].astype(np.int64)]), axis=0
-        )
-    mine = np.zeros(len(text), bool)
-    for end, move, positions in ends:
-        node = move[positions[new[cell]]] if len(cell) else np.zeros(0, np.int64)
-        if end == view.a:
-            mine |= view.ends(codes[text])[0] == node
-        if end == view.b:
-            mine |= view.ends(codes[text])[1] == node
-    hits = np.unique(np.column_stack([text[mine], sure[mine].astype(np.int64)]), axis=0)
-    return np.ones(len(codes), bool), hits
+def _mixed(runs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    mixed = runs ^ (rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return mixed * np.uint64(0xBF58476D1CE4E5B9)

@@ -215,11 +215,9 @@ def test_a_mixture_with_any_weights_and_one_with_none_but_the_last():
     x = hin.vectors("item")[hin.links(RATES)[1]]
     weighted = pooled(hin, "user", x, lambda rows: (rows * rng.random((len(rows), 1))).sum(axis=0))
     last = pooled(hin, "user", x, lambda rows: rows[-1])
-    for values in (weighted, last):
-        assert (
-            "mixed from"
-            in named(split_of(hin.with_column("user", "taste", values, "row")), "user.taste").why
-        )
+    split = split_of(hin.with_column("user", "taste", weighted, "row"))
+    assert "mixed from" in named(split, "user.taste", "aggregate").why
+    named(split_of(hin.with_column("user", "taste", last, "row")), "user.taste", "mention")
 
 
 def test_a_histogram_of_the_tags_of_own_items():
@@ -229,14 +227,15 @@ def test_a_histogram_of_the_tags_of_own_items():
     named(split_of(hin.with_column("user", "taste", share, "row")), "user.taste", "aggregate")
 
 
-def test_factors_of_the_whole_source_cannot_be_told_from_tastes():
+def test_factors_of_the_whole_source_are_sums_of_each_other():
+    """They were unknown before; a factor of a user is a sum over its items, all of them."""
     hin = world()
     u, s, vt = np.linalg.svd(hin.adjacency(RATES).toarray(), full_matrices=False)
     k = 24
     for lineage in ("row", None):
         both = hin.with_column("user", "f", u[:, :k] * np.sqrt(s[:k]), lineage)
         both = both.with_column("item", "f", vt[:k].T * np.sqrt(s[:k]), lineage)
-        undecided(split_of(both), "user")
+        assert "held-out rows included" in named(split_of(both), "user.f", "aggregate").why
 
 
 # ---- computed from train: no leak ----------------------------------------------------------------

@@ -1,0 +1,273 @@
+"""Columns that name users or items: ids, titles, positions, vectors, codes that stand for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from hinaug.graph import arrow as tb
+from hinaug.graph.schema import Type
+from hinaug.split.audit.pairs import Verdict, judge
+from hinaug.split.audit.view import Found, View, binary, title
+
+CUTS = (r"[|,;\t\n\[\]{}\"'()<>]+", r"[^\w\-]+", r"[\W_]+")  # where names end: wide, then narrow
+SAMPLE = 2_000  # texts of a column that are read first; where none names a node, the rest is not
+SHORT = 6  # digits; ids that are numbers of no more may equal any number by accident
+PROSE = 0.3  # a text of which a smaller share are names is no list of names
+SAME_TITLE = 3  # nodes, on average, that may share a title which is still a name
+STANDS_FOR = 0.5  # of the rows of a value have one user or item in common: it stands for that one
+VARIED = 0.9  # distinct values a row: so many that no value stands for anything
+FILLED = 0.9  # of the places of a vector that has a mark for each node
+POSITIONS = 0.9  # of the numbers of a column lie within the table: they may be positions
+
+
+@dataclass
+class Named:
+    """rows: which nodes of an end each row names. weak: it may be by accident."""
+
+    rows: sp.csr_array
+    weak: bool
+    how: str
+    guessed: bool = False
+
+
+def mentions(view: View) -> Found:
+    """Columns of any table which, with the table's edges, name pairs."""
+    types: list[Type] = [*view.observed.nodes, *view.observed.edges]
+    for type in types:
+        own = ["id"] if isinstance(type, str) and type not in (view.a, view.b) else []
+        columns = own + [f.name for f in view.columns(type)]
+        for name in columns:
+            if view.budget.over:
+                return
+            where, remedy = f"{title(type)}.{name}", f"drop the column {name!r} of {type!r}"
+            yield from _best(view, where, remedy, _verdicts(view, type, name, [name]))
+        for name in columns if type not in (view.a, view.b) else []:
+            others = [other for other in columns if other != name]
+            for other in others:
+                where = f"{title(type)}.{name} and {title(type)}.{other}"
+                remedy = f"drop the columns {name!r} and {other!r} of {type!r}"
+                found = _verdicts(view, type, name, [other], columns_alone=True)
+                yield from _best(view, where, remedy, found)
+
+
+def _best(view: View, where: str, remedy: str, verdicts: Iterator[Verdict]) -> Found:
+    """A certain verdict before others, then the one with most pairs."""
+    best = max(verdicts, key=lambda v: (v.certain, len(v.codes)), default=None)
+    if best is not None:
+        kind = best.kind or "mention"
+        yield best.certain, view.finding(kind, where, best.why, remedy, best.codes)
+
+
+def _verdicts(
+    view: View, type: Type, name: str, others: list[str], columns_alone: bool = False
+) -> Iterator[Verdict]:
+    """What a column says of the one end, beside what the row touches, or a column, of the other."""
+    users, items = names_in(view, type, name, view.a), names_in(view, type, name, view.b)
+    others_items = [n for other in others for n in names_in(view, type, other, view.b)]
+    pairs = [(m, n) for m in users for n in others_items]
+    if not columns_alone:
+        pairs += [(m, n) for m in users for n in _owners(view, type, view.b)]
+        pairs += [(m, n) for m in _owners(view, type, view.a) for n in items]
+    for left, right in pairs:
+        guessed = left.guessed or right.guessed
+        verdict = judge(view, left.rows, right.rows, left.weak or right.weak, guessed)
+        if verdict is not None:
+            how = " and ".join(n.how for n in (left, right) if n.how)
+            verdict.why = f"holds {how}, and so {verdict.why}"
+            yield verdict
+
+
+def _owners(view: View, type: Type, end: str) -> list[Named]:
+    """The users or items that each row of a table belongs to."""
+    if isinstance(type, tuple):
+        ends = zip((type[0], type[2]), view.observed.links(type), strict=True)
+        every = [(at, owner) for node, at in ends for owner in _owners(view, node, end)]
+        return [Named(owner.rows[at], False, "") for at, owner in every]
+    if type == end:
+        return [Named(view.itself(end), False, "")]
+    touch = view.touch(type, end)
+    return [Named(touch, False, "")] if touch.nnz and type not in (view.a, view.b) else []
+
+
+# ---- what a column names -------------------------------------------------------------------------
+
+
+def names_in(view: View, type: Type, name: str, end: str) -> list[Named]:
+    """The nodes of `end` that each row names, in each way in which the column can be read."""
+    key = ("names", type, name, end)
+    if key not in view.cache:
+        view.cache[key] = [n for n in _names_in(view, type, name, end) if n.rows.nnz]
+    return view.cache[key]
+
+
+def _names_in(view: View, type: Type, name: str, end: str) -> Iterator[Named]:
+    column = tb.one_chunk(view.observed.table(type)[name])
+    if pa.types.is_dictionary(column.type) or pa.types.is_binary(column.type):
+        column = column.cast(pa.string(), safe=False)
+    if column.null_count == len(column) or not view.source.n(end):
+        return
+    if tb.is_vector(column.type) and type != end:
+        yield from _in_vectors(view, column, end)
+    words = _words(view, column, end)
+    if words is not None:
+        yield from _by_id(view, words, len(column), end, name)
+        if type != end:
+            yield from _by_title(view, words, len(column), end)
+    if type != end and isinstance(type, str) and not pa.types.is_nested(column.type):
+        yield from _by_value(view, type, column, end)
+
+
+@dataclass
+class _Words:
+    """Words of a column, the row of each, and how many words a row has on average."""
+
+    row: np.ndarray
+    word: pa.Array
+    per_row: float
+
+
+def _words(view: View, column: pa.Array, end: str) -> _Words | None:
+    """All that may be names in a column; None where a sample of its texts names nothing."""
+    if pa.types.is_nested(column.type):
+        size = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        row = np.repeat(np.arange(len(column)), size)
+        return _Words(row, _lower(column.flatten()), 1.0)
+    if not tb.is_text(column.type):
+        return _Words(np.arange(len(column)), _lower(column), 1.0)
+    if len(column) > SAMPLE:
+        rows = np.random.default_rng(0).choice(len(column), SAMPLE, replace=False)
+        some = _split(column.take(pa.array(rows)))
+        if not any((tb.lookup(list_, some.word) >= 0).any() for list_ in _name_lists(view, end)):
+            return None
+    return _split(column)
+
+
+def _split(texts: pa.Array) -> _Words:
+    """Texts whole and cut at marks, at spaces and at all that is no letter or digit."""
+    lower = pc.utf8_lower(pc.fill_null(texts, ""))
+    rows, words = [np.arange(len(lower))], [pc.utf8_trim_whitespace(lower)]
+    for cut in CUTS:
+        split = pc.split_pattern_regex(lower, cut)
+        size = pc.list_value_length(split).to_numpy(zero_copy_only=False)
+        rows.append(np.repeat(np.arange(len(lower)), size))
+        words.append(pc.utf8_trim_whitespace(split.flatten()))
+    return _Words(
+        np.concatenate(rows), pa.concat_arrays(words), len(words[-1]) / max(len(lower), 1)
+    )
+
+
+def _lower(values: pa.Array) -> pa.Array:
+    """Whole numbers and texts as lower-case text, all else as null."""
+    if tb.is_text(values.type):
+        return pc.utf8_lower(values)
+    if not tb.is_number(values.type) or pa.types.is_boolean(values.type):
+        return pa.nulls(len(values), pa.string())
+    numbers = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    whole = np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) < 2**53)
+    return pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~whole).cast(pa.string())
+
+
+def _ids(view: View, end: str) -> pa.Array:
+    return pc.utf8_lower(tb.one_chunk(view.source.nodes[end]["id"]))
+
+
+def _titles(view: View, end: str) -> list[tuple[str, pa.DictionaryArray]]:
+    """The text columns of an end whose values tell its nodes apart, as codes."""
+    key = ("titles", end)
+    if key not in view.cache:
+        table = view.source.nodes[end]
+        texts = [f.name for f in table.schema if f.name != "id" and tb.is_text(f.type)]
+        lower = [(t, pc.utf8_trim_whitespace(pc.utf8_lower(tb.one_chunk(table[t])))) for t in texts]
+        coded = [(name, column.dictionary_encode()) for name, column in lower]
+        telling = [(n, c) for n, c in coded if SAME_TITLE * len(c.dictionary) >= len(c)]
+        view.cache[key] = telling
+    return view.cache[key]
+
+
+def _name_lists(view: View, end: str) -> list[pa.Array]:
+    return [_ids(view, end), *(coded.dictionary for _, coded in _titles(view, end))]
+
+
+def _by_id(view: View, words: _Words, n_rows: int, end: str, name: str) -> Iterator[Named]:
+    ids = _ids(view, end)
+    at = tb.lookup(ids, words.word)
+    there = np.flatnonzero(at >= 0)
+    numbered = bool(pc.all(pc.match_substring_regex(ids, rf"^\d{{1,{SHORT}}}$")).as_py())
+    if len(there):
+        rows = binary(words.row[there], at[there], (n_rows, len(ids)))
+        prose = rows.nnz < PROSE * words.per_row * np.count_nonzero(np.diff(rows.indptr))
+        weak = prose or (numbered and end.lower() not in name.lower())
+        yield Named(rows, bool(weak), f"ids of {end!r}")
+    if words.per_row == 1:
+        digits = pc.if_else(pc.match_substring_regex(words.word, r"^\d{1,9}$"), words.word, None)
+        numbers = digits.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        there = np.flatnonzero(numbers < len(ids))
+        if len(there) > POSITIONS * (len(words.word) - words.word.null_count):
+            rows = binary(words.row[there], numbers[there].astype(int), (n_rows, len(ids)))
+            yield Named(rows, True, f"positions of {end!r}")
+
+
+def _by_title(view: View, words: _Words, n_rows: int, end: str) -> Iterator[Named]:
+    for name, titles in _titles(view, end):
+        at = tb.lookup(titles.dictionary, words.word)
+        there = np.flatnonzero(at >= 0)
+        of = pc.fill_null(titles.indices, -1).to_numpy(zero_copy_only=False)
+        known, n_titles = np.flatnonzero(of >= 0), len(titles.dictionary)
+        rows = binary(words.row[there], at[there], (n_rows, n_titles))
+        nodes = binary(of[known], known, (n_titles, len(of)))
+        yield Named((rows @ nodes).tocsr(), True, f"the {name!r} of {end!r}")
+
+
+def _in_vectors(view: View, column: pa.Array, end: str) -> Iterator[Named]:
+    """Vectors with a place for each node, and vectors that equal that of a node."""
+    width, n, n_rows = column.type.list_size, view.source.n(end), len(column)
+    rows, flat = _vectors(column)
+    if width == n and (flat != 0).mean() < FILLED:
+        row, place = np.nonzero(flat)
+        yield Named(binary(rows[row], place, (n_rows, n)), True, f"a place for each {end!r}")
+    table = view.source.nodes[end]
+    for field in table.schema:
+        if tb.is_vector(field.type) and field.type.list_size == width:
+            owners, other = _vectors(tb.one_chunk(table[field.name]))
+            _, key = np.unique(np.concatenate([flat, other]), axis=0, return_inverse=True)
+            n_keys = int(key.max(initial=0)) + 1
+            mine = binary(rows, key[: len(flat)], (n_rows, n_keys))
+            theirs = binary(key[len(flat) :], owners, (n_keys, n))
+            yield Named((mine @ theirs).tocsr(), True, f"the {field.name!r} of {end!r}")
+
+
+def _vectors(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that have a vector, and the vectors [rows, width]."""
+    rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return rows, flat.reshape(-1, column.type.list_size)
+
+
+def _by_value(view: View, type: str, column: pa.Array, end: str) -> Iterator[Named]:
+    """A value stands for the one user or item that most of its rows have in common in train."""
+    coded = column.dictionary_encode()
+    n_values, n_rows = len(coded.dictionary), len(column)
+    if not 2 <= n_values <= VARIED * n_rows:
+        return
+    is_end = type in (view.a, view.b)
+    if is_end:
+        touch = view.itself(type) @ (view.x if type == view.a else view.x.T.tocsr())
+    else:
+        touch = view.touch(type, end)
+    code = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+    known = np.flatnonzero(code >= 0)
+    value = binary(code[known], known, (n_values, n_rows))
+    share = (value @ touch).tocsr()
+    best = np.asarray(share.argmax(axis=1)).ravel()
+    most = np.asarray(share.max(axis=1).todense()).ravel()
+    with_touch = value @ (np.diff(touch.tocsr().indptr) > 0)
+    stands = (most > STANDS_FOR * with_touch) & (most >= 2)
+    rows = known[stands[code[known]]]
+    named = binary(rows, best[code[rows]], (n_rows, view.source.n(end)))
+    yield Named(named, True, f"codes that stand for {end!r}", guessed=True)
