@@ -1,9 +1,9 @@
+from .base import Entities as Entities
+from .base import EntityGenerator as EntityGenerator
+from .base import Generator as Generator
 from .control import random_delta as random_delta
 from .entities import VAE as VAE
 from .entities import WGAN as WGAN
 from .entities import Aggregation as Aggregation
 from .entities import Synthesis as Synthesis
 from .relations import RelationGenerator as RelationGenerator
-from .base import Entities as Entities
-from .base import EntityGenerator as EntityGenerator
-from .base import Generator as Generator

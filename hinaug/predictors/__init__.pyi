@@ -1,6 +1,11 @@
 from .als import ALS as ALS
+from .base import FoldsIn as FoldsIn
+from .base import FoldsInItems as FoldsInItems
+from .base import HasVectors as HasVectors
+from .base import LinkPredictor as LinkPredictor
 from .bspm import BSPM as BSPM
 from .ease import EASE as EASE
+from .fold_in import choose_fold_in_l2 as choose_fold_in_l2
 from .gfcf import GFCF as GFCF
 from .hetero_gnn import HeteroGNN as HeteroGNN
 from .item_knn import ItemKNN as ItemKNN
@@ -14,8 +19,3 @@ from .popularity import Popularity as Popularity
 from .slim import SLIM as SLIM
 from .user_knn import UserKNN as UserKNN
 from .xsimgcl import XSimGCL as XSimGCL
-from .base import FoldsIn as FoldsIn
-from .base import FoldsInItems as FoldsInItems
-from .base import HasVectors as HasVectors
-from .base import LinkPredictor as LinkPredictor
-from .fold_in import choose_fold_in_l2 as choose_fold_in_l2
