@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pyarrow as pa
@@ -41,9 +41,16 @@ STRENGTH = 0.15  # by so much more than honest columns must a column make counts
 STRENGTH_IN_TIME = 0.5  # the same where trends in time make counts repel by themselves
 OVERLAP = 1.5  # neighbouring differences share a node: their sum varies so much more
 STEEP = 0.5  # of the noise may be trend between neighbours in the order of a column
+ROWS_A_GUESS = 30  # the same, where the fit is compared with noise
 ROWS_A_DIM = 6  # nodes that a least-squares fit needs for each column
 DENSE = 0.4  # probability of pairs from which an honest vector may look like a leak
 FEWEST = 6  # neighbours that differ, for a correlation
+SAYS = {
+    "train_valid": "with validation rows included",
+    "source": "with held-out rows included",
+    "held": "of held-out rows alone",
+}
+EXTREMES = ("minimum", "maximum")
 EXPLAINED = 0.9  # of the time of held-out rows, beyond train, that no honest column explains
 PERHAPS = 0.7  # the same, from which it is unknown
 MATCHED = 8  # nodes at least whose values equal an aggregate, for a proof
@@ -71,29 +78,38 @@ class Reading:
     values: np.ndarray
     ordered: bool = True
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a column of numbers, and not the order of rows."""
+        return self.ordered and self.values.ndim == 1 and "(" not in self.where
+
 
 def look(view: View, leaking: set[str]) -> Found:
     """Every column, and the order of rows; leaking: the columns that leak by other means."""
-    types: list[Type] = [*view.observed.nodes, *view.observed.edges]
-    readings = [r for type in types for r in _readings(view, type) if r.where not in leaking]
+    readings = _all_readings(view, leaking)
     level = 1 / max(sum(len(sums(view, r.rows)) + 2 for r in readings), 1)
-    done: set[str] = set()
-    joint: dict[int, list[Reading]] = {}
+    found: dict[str, tuple[bool, Finding]] = {}
     for reading in readings:
-        if view.budget.over:
-            break
-        if reading.where in done:
-            continue
-        found = _examined(view, reading, level)
-        if found is not None:
-            done.add(reading.where)
-            yield found
-        elif reading.ordered and reading.values.ndim == 1 and "(" not in reading.where:
-            joint.setdefault(id(reading.rows), []).append(reading)
-    yield from _embeddings(view, readings, done)
-    for several in joint.values():
-        yield from _together(view, several, level)
-    yield from lineage(view, leaking | done, readings)
+        if not view.budget.over and reading.where not in found:
+            verdict = _examined(view, reading, level)
+            found |= {} if verdict is None else {reading.where: verdict}
+    yield from found.values()
+    yield from _embeddings(view, readings, set(found))
+    quiet = [r for r in readings if r.where not in found and r.is_number]
+    for of_rows in _by_rows(quiet):
+        yield from _together(view, of_rows, level)
+    yield from lineage(view, leaking | set(found), readings)
+
+
+def _all_readings(view: View, leaking: set[str]) -> list[Reading]:
+    types: list[Type] = [*view.observed.nodes, *view.observed.edges]
+    return [r for type in types for r in _readings(view, type) if r.where not in leaking]
+
+
+def _by_rows(readings: list[Reading]) -> list[list[Reading]]:
+    """Readings that speak of the same nodes, together."""
+    every = {id(r.rows): r.rows for r in readings}.values()
+    return [[r for r in readings if r.rows is rows] for rows in every]
 
 
 def _together(view: View, several: list[Reading], level: float) -> Found:
@@ -129,23 +145,29 @@ def _examined(view: View, reading: Reading, level: float) -> tuple[bool, Finding
 
 def _readings(view: View, type: Type) -> Iterator[Reading]:
     """Every way in which the columns of a table say something of nodes that have rows."""
-    table = view.observed.table(type)
-    columns = [(f.name, tb.one_chunk(table[f.name])) for f in view.columns(type)]
-    for owner, position in owners(view, type) if table.num_rows else []:
+    if not view.observed.n(type):
+        return
+    for owner, position in owners(view, type):
         for rows in rows_of(view, owner):
-            for name, column in columns:
-                where = f"{title(type)}.{name}"
-                for values, ordered in _numbers(column):
-                    values = _at_nodes(values, position, rows.n, own=type == owner)
-                    if values is not None:
-                        yield Reading(where, rows, values, ordered)
-                if type != owner:
-                    for values in _centred_on(view, type, name, position, rows.n):
-                        yield Reading(where, rows, values)
+            for field in view.columns(type):
+                yield from _of_column(view, type, field.name, position, rows, type == owner)
             if type == owner and rows.side >= 0:
                 order = np.full(rows.n, np.nan)
                 order[position[position >= 0]] = np.flatnonzero(position >= 0)
                 yield Reading(f"{title(type)} (order of rows)", rows, order)
+
+
+def _of_column(
+    view: View, type: Type, name: str, position: np.ndarray, rows: Rows, own: bool
+) -> Iterator[Reading]:
+    """The readings of one column for the nodes that its rows belong to, or are."""
+    where = f"{title(type)}.{name}"
+    for values, ordered in _numbers(tb.one_chunk(view.observed.table(type)[name])):
+        at_nodes = _at_nodes(values, position, rows.n, own)
+        if at_nodes is not None:
+            yield Reading(where, rows, at_nodes, ordered)
+    for line in () if own else _centred_on(view, type, name, position, rows.n):
+        yield Reading(where, rows, line)
 
 
 def _numbers(column: pa.Array) -> Iterator[tuple[np.ndarray, bool]]:
@@ -217,29 +239,35 @@ def _centred_on(
     """
     table = view.observed.table(type)
     numeric = [f.name for f in view.columns(type) if tb.is_number(f.type)]
-    if name not in numeric or tb.one_chunk(table[name]).null_count:
+    numeric = [name for name in numeric if not table[name].null_count]
+    if name in numeric:
+        values = times_of(view.observed, type, name)
+        for other in (o for o in numeric if o != name):
+            base = times_of(view.observed, type, other)
+            yield from _lines(base, values, position, n)
+
+
+def _lines(
+    base: np.ndarray, values: np.ndarray, position: np.ndarray, n: int
+) -> Iterator[np.ndarray]:
+    """The zero and the scale of each node's line of `values` over `base`, if its rows lie on it."""
+    ok = np.flatnonzero(position >= 0)
+    at = sp.csr_array((np.ones(len(ok)), (position[ok], ok)), shape=(n, len(values)))
+    size, node = np.maximum(at.sum(axis=1), 1), np.maximum(position, 0)
+    means = [(at @ v) / size for v in (base, values)]
+    dx, dy = base - means[0][node], values - means[1][node]
+    sxx, sxy, syy = (at @ v for v in (dx * dx, dx * dy, dy * dy))
+    usable = (sxx > 1e-9) & (syy > 1e-12)
+    slope = np.where(usable & (sxy != 0), sxy / np.maximum(sxx, 1e-12), 1.0)
+    proof = usable & (size >= 3)  # two points always lie on a line
+    left = at @ (dy - slope[node] * dx) ** 2
+    if proof.sum() < 3 or left[proof].sum() > 1e-6 * syy[proof].sum():
         return
-    values = times_of(view.observed, type, name)
-    for other in (o for o in numeric if o != name and not table[o].null_count):
-        base = times_of(view.observed, type, other)
-        ok = position >= 0
-        at = sp.csr_array(
-            (np.ones(ok.sum()), (position[ok], np.flatnonzero(ok))), shape=(n, len(values))
-        )
-        size = np.maximum(at.sum(axis=1), 1)
-        mean = [(at @ v) / size for v in (base, values)]
-        dx, dy = (v - m[np.maximum(position, 0)] for v, m in zip((base, values), mean, strict=True))
-        sxx, sxy, syy = (at @ v for v in (dx * dx, dx * dy, dy * dy))
-        usable = (sxx > 1e-9) & (syy > 1e-12)
-        slope = np.where(usable, sxy / np.maximum(sxx, 1e-12), 1.0)
-        left = at @ (dy - slope[np.maximum(position, 0)] * dx) ** 2
-        proof = usable & (size >= 3)  # two points always lie on a line
-        if proof.sum() >= 3 and left[proof].sum() < 1e-6 * syy[proof].sum():
-            same = np.allclose(slope[usable], np.median(slope[usable]), rtol=1e-3)
-            known = (at.sum(axis=1) > 0) if same else proof
-            yield np.where(known, mean[0] - mean[1] / np.where(slope == 0, 1, slope), np.nan)
-            if not same:
-                yield np.where(proof, 1 / np.where(slope == 0, 1, slope), np.nan)
+    same = np.allclose(slope[usable], np.median(slope[usable]), rtol=1e-3)
+    known = (at.sum(axis=1) > 0) if same else proof
+    yield np.where(known, means[0] - means[1] / slope, np.nan)
+    if not same:
+        yield np.where(proof, 1 / slope, np.nan)
 
 
 # ---- equality with an aggregate ------------------------------------------------------------------
@@ -250,34 +278,34 @@ def _equals(view: View, reading: Reading, level: float) -> tuple[bool, str] | No
 
     It must not follow that of the graph alone. Short of a proof, a telling name decides.
     """
-    c = reading.values
     few = reading.rows.n < MATCHED
-    if c.ndim > 1 or not reading.ordered or (few and "(" in reading.where):
+    if reading.values.ndim > 1 or not reading.ordered or (few and "(" in reading.where):
         return None
+    own = dict(_candidates(view, reading, "graph"))
     doubt = None
-    wholes = [p for p in ("train_valid", "source", "held") if p in aggregates_parts(view)]
-    for part in wholes:
+    for part in aggregates_parts(view):
         for what, whole in _candidates(view, reading, part):
-            known = np.isfinite(c) & np.isfinite(whole)
-            equal = known.sum() > 1 and np.allclose(c[known], whole[known], rtol=1e-5)
-            if not equal and not follows(c[known], whole[known]):
-                continue
-            own = dict(_candidates(view, reading, "graph")).get(what)
-            if own is None:
-                continue
-            moved = _misplaced(c, own, equal)
-            if not moved or (not equal and follows(c, own)):
-                continue
-            rows = {"train_valid": "validation", "source": "held-out", "held": "held-out"}[part]
-            alone = "of held-out rows alone" if part == "held" else f"with {rows} rows included"
-            proof = moved >= (MOVED if equal else 2 * MOVED)
-            proof = proof and _unlikely(c[known], c[known][:0] if equal else whole[known])
-            if proof or (few and _telling(reading.where)):
-                return True, f"follows the {what} of a node's rows, {alone}"
-            if not few and not proof:
-                continue
-            doubt = doubt or (False, f"may follow the {what} of a node's rows, {alone}")
+            proof = _proof(reading.values, whole, own.get(what))
+            why = f"the {what} of a node's rows, {SAYS[part]}"
+            if proof or (proof is False and few and _telling(reading.where)):
+                return True, f"follows {why}"
+            doubt = doubt or ((False, f"may follow {why}") if few and proof is False else None)
     return doubt
+
+
+def _proof(c: np.ndarray, whole: np.ndarray, own: np.ndarray | None) -> bool | None:
+    """Whether a column follows an aggregate, and not the graph's own, beyond chance; None: no."""
+    known = np.isfinite(c) & np.isfinite(whole)
+    if own is None or known.sum() < 2:
+        return None
+    equal = bool(np.allclose(c[known], whole[known], rtol=1e-5))
+    if not equal and (not follows(c[known], whole[known]) or follows(c, own)):
+        return None
+    moved = _misplaced(c, own, equal)
+    if not moved:
+        return None
+    enough = moved >= (MOVED if equal else 2 * MOVED)
+    return enough and _unlikely(c[known], c[known][:0] if equal else whole[known])
 
 
 def aggregates_parts(view: View) -> list[str]:
@@ -354,23 +382,34 @@ def _unlikely(c: np.ndarray, whole: np.ndarray) -> bool:
 
 def _mixes(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
     """Whether vectors are pooled, or mixed, from those of what a node meets, held-out included."""
-    c, rows = reading.values, reading.rows
-    if c.ndim == 1 or rows.side < 0:
+    if reading.values.ndim == 1 or reading.rows.side < 0:
         return None
-    known = np.isfinite(c).all(axis=1)
-    for name, vectors, at in vectors_met(view, rows):
-        wholes = [p for p in ("train_valid", "source") if p in aggregates_parts(view)]
-        for part in wholes:
-            pooled = [_pooled(view, rows, p, vectors, at) for p in (part, "graph")]
-            for whole, own in zip(*pooled, strict=True):
-                left = [_unexplained(c, f, known) for f in (whole, own)]
-                if left[0] < SAME < LEFT < left[1]:
-                    return True, f"pools {name}, with held-out rows included"
-            if c.shape[1] == vectors.shape[1]:
-                left = [_outside(view, rows, p, vectors, at, c) for p in (part, "graph")]
-                if left[0][1] >= MATCHED and left[0][0] == 0 and left[1][0] >= MATCHED:
-                    return True, f"is mixed from {name}, with held-out rows included"
+    for name, vectors, at in vectors_met(view, reading.rows):
+        for part in (p for p in aggregates_parts(view) if p != "held"):
+            if _is_pooled(view, reading, part, vectors, at):
+                return True, f"pools {name}, with held-out rows included"
+            if _is_mixed(view, reading, part, vectors, at):
+                return True, f"is mixed from {name}, with held-out rows included"
     return None
+
+
+def _is_pooled(
+    view: View, reading: Reading, part: str, vectors: np.ndarray, at: np.ndarray
+) -> bool:
+    known = np.isfinite(reading.values).all(axis=1)
+    pooled = [_pooled(view, reading.rows, p, vectors, at) for p in (part, "graph")]
+    for whole, own in zip(*pooled, strict=True):
+        if _unexplained(reading.values, whole, known) < SAME:
+            return _unexplained(reading.values, own, known) > LEFT
+    return False
+
+
+def _is_mixed(view: View, reading: Reading, part: str, vectors: np.ndarray, at: np.ndarray) -> bool:
+    if reading.values.shape[1] != vectors.shape[1]:
+        return False
+    outside, asked = _outside(view, reading.rows, part, vectors, at, reading.values)
+    outside_own, _ = _outside(view, reading.rows, "graph", vectors, at, reading.values)
+    return asked >= MATCHED and outside == 0 and outside_own >= MATCHED
 
 
 def _pooled(view: View, rows: Rows, part: str, vectors: np.ndarray, at: np.ndarray):
@@ -435,15 +474,14 @@ def _repels(view: View, reading: Reading, level: float) -> tuple[bool, str] | No
         return None
     every = sums(view, reading.rows)
     total = (every[0].x + every[0].y)[:, 0]
-    if reading.values.ndim == 1:
-        measure = _by_neighbours(reading, total)
-    else:
-        measure = _by_fit(reading, every[0])
-    side = reading.rows.side
-    drawn = view.drawn(side) if side >= 0 else view.drawn(0) or view.drawn(1)
-    found = [_against_honest(view, reading, one, measure, drawn) for one in every if measure]
-    p, r, one = min(found, key=lambda f: f[0], default=(1.0, 0.0, None))
-    if one is None or p > UNKNOWN_LEVEL * level:
+    is_number, side = reading.values.ndim == 1, reading.rows.side
+    measure = _by_neighbours(reading, total) if is_number else _by_fit(reading, every[0])
+    if measure is None:
+        return None
+    drawn = view.drawn(side) if side >= 0 else view.any_drawn
+    found = [_against_honest(view, reading, one, measure, drawn) for one in every]
+    p, r, one = min(found, key=lambda f: f[0])
+    if p > UNKNOWN_LEVEL * level:
         return None
     full = one is not every[0] and view.density > DENSE  # exclusion is not known well enough
     why = f"knows {one.name} with held-out rows included: given it, what is in the graph"
@@ -557,23 +595,29 @@ def _by_fit(reading: Reading, count: Sum) -> Measure | None:
 def _embeddings(view: View, readings: list[Reading], leaking: set[str]) -> Found:
     """Vectors of users and items whose products tell held-out pairs as surely as known ones."""
     sides = [[r for r in readings if r.rows.side == k and r.values.ndim == 2] for k in (0, 1)]
-    rng, n = np.random.default_rng(0), MOST_SPANS
-    for one, two in [(p, q) for p in sides[0] for q in sides[1]]:
-        if one.values.shape != (len(one.values), two.values.shape[1]) or one.where in leaking:
+    for one, two in product(*sides):
+        if one.values.shape[1] != two.values.shape[1] or one.where in leaking:
             continue
-        others = np.stack([rng.integers(0, size, n) for size in view.shape])
-        others = others[:, ~view.whole.contains(*others)]
-        some = rng.permutation(len(view.held))[:n]
-        ends = ((view.held.src[some], view.held.dst[some]), others)
-        held, other = (np.einsum("nd,nd->n", one.values[u], two.values[i]) for u, i in ends)
-        if not len(held) or not np.isfinite([held.sum(), other.sum()]).all():
-            continue
-        rank = stats.mannwhitneyu(held, other).statistic / (len(held) * len(other))
+        rank = _rank_of_held(view, one.values, two.values)
         if rank > CERTAIN:
             why = f"tell held-out pairs from others in {100 * rank:.0f} % of cases, as tastes may"
             where = f"{one.where} and {two.where}"
             remedy = "compute them with Split.with_derived"
-            yield False, Finding("embedding", where, view.name, why, remedy, len(held))
+            yield False, Finding("embedding", where, view.name, why, remedy, len(view.held))
+
+
+def _rank_of_held(view: View, users: np.ndarray, items: np.ndarray) -> float:
+    """How often the product of a held-out pair is larger than that of a false one (sampled)."""
+    rng = np.random.default_rng(0)
+    others = np.stack([rng.integers(0, size, MOST_SPANS) for size in view.shape])
+    others = others[:, ~view.whole.contains(*others)]
+    some = rng.permutation(len(view.held))[:MOST_SPANS]
+    ends = ((view.held.src[some], view.held.dst[some]), others)
+    held, other = (np.einsum("nd,nd->n", users[u], items[i]) for u, i in ends)
+    known = bool(np.isfinite(held).all() and np.isfinite(other).all() and len(other))
+    if not known:
+        return 0.0
+    return float(stats.mannwhitneyu(held, other).statistic / (len(held) * len(other)))
 
 
 # ---- better than noise ---------------------------------------------------------------------------
@@ -591,16 +635,18 @@ def _foretells(view: View, reading: Reading, level: float) -> tuple[bool, str] |
     even = held.var() < UNEVEN * held.mean()
     if even or (reading.rows.side >= 0 and view.spread(reading.rows.side) < UNEVEN):
         return None  # even by design, as with a fixed share, or number, of each user
-    for one in sums(view, reading.rows)[:2]:
-        if "rows" not in one.name:
-            continue
-        for k in range(one.x.shape[1]):
-            x, y = one.x[:, k], one.y[:, k]
-            for order in _predictions(reading.values, x, y):
-                z = _evenness(order, y, view.density)
-                if stats.norm.cdf(z) < LEAK_LEVEL * level / 3:
-                    return True, f"tells {one.name} that are held out better than chance allows"
+    for one in sums(view, reading.rows):
+        if "number of rows" in one.name and _least_even(view, reading, one) < LEAK_LEVEL * level:
+            return True, f"tells {one.name} that are held out better than chance allows"
     return None
+
+
+def _least_even(view: View, reading: Reading, one: Sum) -> float:
+    """The smallest p of a count in any order that the column gives, for all orders together."""
+    counts = zip(one.x.T, one.y.T, strict=True)
+    orders = [(o, y) for x, y in counts for o in _predictions(reading.values, x, y)]
+    z = min((_evenness(order, y, view.density) for order, y in orders), default=0.0)
+    return float(stats.norm.cdf(z)) * max(len(orders), 1)
 
 
 def _predictions(c: np.ndarray, x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
@@ -609,10 +655,10 @@ def _predictions(c: np.ndarray, x: np.ndarray, y: np.ndarray) -> Iterator[np.nda
         yield c
     c = c.reshape(len(c), -1)
     known = np.isfinite(c).all(axis=1)
-    if known.sum() < 4 * ROWS_A_DIM:
+    if known.sum() < ROWS_A_GUESS:
         return
     c = principal(
-        c[known] / np.maximum(c[known].std(axis=0), 1e-12), int(known.sum() // ROWS_A_DIM)
+        c[known] / np.maximum(c[known].std(axis=0), 1e-12), int(known.sum() // ROWS_A_GUESS)
     )
     design = np.column_stack([np.ones(len(c)), x[known], c])
     weight = 1 / np.sqrt(np.maximum(x[known], 1))[:, None]
@@ -671,35 +717,28 @@ def _steps(levels: np.ndarray, c: np.ndarray, total: np.ndarray) -> Iterator[tup
 
 def _dates(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
     """Whether a column explains when the held-out rows of a node came, beyond what train says."""
-    if reading.values.ndim > 1 or not reading.ordered or reading.rows.side < 0:
+    if not reading.is_number or reading.rows.side < 0:
         return None
     held, own = (aggregates(view, reading.rows, part) for part in ("held", "graph"))
-    names = [w for w in held if w.startswith(("minimum", "maximum"))]
-    for name in [n for n in names if any(m in n for m in _moment_names(view))]:
-        y, base = (
-            held[name],
-            [
-                v
-                for k, v in own.items()
-                if k.split(" of ")[1:] == name.split(" of ")[1:]
-                and k.startswith(("minimum", "maximum"))
-            ],
-        )
-        design = np.column_stack([np.ones(len(y)), *base])
-        use = np.isfinite(y) & np.isfinite(design).all(axis=1) & np.isfinite(reading.values)
-        if use.sum() < 4 * ROWS_A_DIM:
-            continue
-        left = [_left(design[use], v[use]) for v in (y, reading.values)]
-        r = _correlation(*left)
-        p = stats.t.sf(abs(r) * np.sqrt((use.sum() - 5) / max(1 - r * r, 1e-12)), use.sum() - 5)
-        if r * r > PERHAPS and p < LEAK_LEVEL * level:
-            why = f"explains {100 * r * r:.0f} % of the {name} of held-out rows"
-            return r * r > EXPLAINED and (view.drawn(0) or view.drawn(1)), why
+    for moment in moments(view, view.target):
+        names = [name for what in EXTREMES if (name := f"{what} of {moment!r}") in held]
+        for name in names:
+            r, p = _partial(held[name], reading.values, [own[n] for n in names if n in own])
+            if r * r > PERHAPS and p < LEAK_LEVEL * level:
+                why = f"explains {100 * r * r:.0f} % of the {name} of held-out rows"
+                return r * r > EXPLAINED and view.any_drawn, why
     return None
 
 
-def _moment_names(view: View) -> list[str]:
-    return [repr(name) for name in moments(view, view.target)]
+def _partial(y: np.ndarray, c: np.ndarray, known: list[np.ndarray]) -> tuple[float, float]:
+    """Partial correlation of a column with y, given what is known, and its p."""
+    design = np.column_stack([np.ones(len(y)), *known])
+    use = np.isfinite(y) & np.isfinite(design).all(axis=1) & np.isfinite(c)
+    n = int(use.sum()) - len(known) - 2
+    if use.sum() < 4 * ROWS_A_DIM:
+        return 0.0, 1.0
+    r = _correlation(_left(design[use], y[use]), _left(design[use], c[use]))
+    return r, float(stats.t.sf(abs(r) * np.sqrt(n / max(1 - r * r, 1e-12)), n))
 
 
 def _left(design: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -718,22 +757,28 @@ def lineage(view: View, leaking: set[str], readings: list[Reading]) -> Found:
     for type in [*view.observed.nodes, *view.observed.edges]:
         unsaid = []
         for field in view.columns(type) if view.observed.n(type) else []:
-            where, said = f"{title(type)}.{field.name}", tb.lineage_of(field)
+            where = f"{title(type)}.{field.name}"
             if where in leaking:
                 continue
-            if said == "aggregate" and where not in own and not _derived(view, type, field.name):
-                yield _aggregate(view, type, field.name, where)
-            elif said is None:
+            if tb.lineage_of(field) is None:
                 unsaid.append(field.name)
-            elif said == "row" and isinstance(type, str) and (n := changed(view, type, field.name)):
-                why = f"has {n:,} values that are not those of the source"
-                remedy = "say where they come from: fill values with a Delta"
-                yield False, Finding("column", where, view.name, why, remedy, n)
+            yield from _declared(view, type, field, where, where in own)
         if unsaid:
             where = f"{title(type)}: {', '.join(unsaid)}"
             why = "have no lineage" if len(unsaid) > 1 else "has no lineage"
             remedy = 'declare it with with_column(..., lineage="row") if each value is of its row'
             yield False, Finding("column", where, view.name, why, remedy, len(unsaid))
+
+
+def _declared(view: View, type: Type, field: pa.Field, where: str, of_graph: bool) -> Found:
+    """A column against the lineage that it declares."""
+    said = tb.lineage_of(field)
+    if said == "aggregate" and not of_graph and not _derived(view, type, field.name):
+        yield _aggregate(view, type, field.name, where)
+    elif said == "row" and isinstance(type, str) and (n := changed(view, type, field.name)):
+        why = f"has {n:,} values that are not those of the source"
+        remedy = "say where they come from: fill values with a Delta"
+        yield False, Finding("column", where, view.name, why, remedy, n)
 
 
 def _of_graph(view: View, reading: Reading) -> bool:

@@ -22,7 +22,8 @@ from hinaug.split.audit.view import Finding, Found, View, binary, title
 
 WORK = 1_000_000  # products of one sparse product; more nodes are left out by chance
 CHANCE = 1e-6  # that edges agree so much with the source, and not with the graph
-HONEST = 0.65  # share of edges, of those explained by one alone, that honest likeness gives it
+PERHAPS = 0.65  # share of the edges explained by one of them alone that the source may have
+HONEST = 0.9  # and that it may have at most: friends, who share much, give it up to 0.83
 UNEVEN = 1.25  # times as many pairs that the source may name as the graph, ties included
 TIES = 2.0  # times as many pairs as there are edges, ties included, for edges that are exact
 TIES_OVER_ALL = 1.1  # the same, for one cut over all nodes
@@ -30,6 +31,7 @@ SEVERAL = 2.5  # edges a node, on average: one or two may say what cluster it is
 EXACT = 0.97  # of the edges explained by the source, and by it alone: it was made from them
 FEW = 10  # edges that all follow the source alone, and are too few for a proof
 MOST_EDGES = 20_000  # edges whose nodes are looked at one pair at a time
+TINY = 1e-9  # by which equal scores may differ
 SCORES = ("count", "cosine", "jaccard", "lift")  # of what two nodes share
 REPELS = -0.15  # correlation of x and y, below that of chance, from which edges leak
 
@@ -63,42 +65,58 @@ def derived(view: View) -> Found:
 
 
 def _links(view: View) -> Iterator[_Link]:
+    """Every relation, and list of names, of users or items with others that share partners."""
     if view.a == view.b:
         return
     for edge in view.observed.edges:
-        src, dst = view.positions(edge) if edge[2] in view.source.nodes else (None, None)
+        src, dst = view.positions(edge)
         remedy = f"compute {edge} from split.train, or drop it"
-        yield from _link(view, title(edge), edge[0], edge[2], src, dst, remedy, edge)
-        if edge[0] != edge[2] and edge[0] in view.source.nodes:
-            yield from _link(view, title(edge), edge[2], edge[0], dst, src, remedy, edge)
+        yield from _link(view, edge, (edge[0], edge[2]), (src, dst), remedy)
+        if edge[0] != edge[2]:
+            yield from _link(view, edge, (edge[2], edge[0]), (dst, src), remedy)
     for end in (view.a, view.b):
         for field in view.columns(end):
-            where, remedy = f"{title(end)}.{field.name}", f"drop the column {field.name!r}"
-            for named in [n for n in names_in(view, end, field.name, end) if not n.weak][:1]:
+            strong = [n for n in names_in(view, end, field.name, end) if not n.weak]
+            for named in strong[:1]:
                 row, dst = named.rows.tocoo().coords
-                yield from _link(view, where, end, end, view.move(end)[row], dst, remedy, None)
+                where, remedy = f"{end}.{field.name}", f"drop the column {field.name!r}"
+                yield from _link(view, where, (end, end), (view.move(end)[row], dst), remedy)
 
 
-def _link(view: View, where: str, here: str, there: str, src, dst, remedy: str, edge: Type | None):
-    """The link of nodes of an end to nodes of a type that the other end, or the same, touches."""
-    if src is None or here not in (view.a, view.b) or there == _other(view, here):
+def _link(
+    view: View, what: Type, types: tuple[str, str], ends: tuple[np.ndarray, np.ndarray], remedy: str
+) -> Iterator[_Link]:
+    """Edges of users or items with nodes that share partners with them, or touch their partners."""
+    here, there = types
+    partner = _other(view, here)
+    if here not in (view.a, view.b) or there == partner or there not in view.source.nodes:
         return
-    ok = (src >= 0) & (dst >= 0) & ((src != dst) | (here != there))
-    n = view.source.n(there)
-    src, dst = np.divmod(distinct(src[ok].astype(np.int64) * n + dst[ok]), n)
+    src, dst = _distinct(*ends, view.source.n(there), here == there)
     if here != there and np.bincount(dst).max(initial=0) <= 1:
         return  # nodes of one row each, such as reviews
     left = {part: m if here == view.a else m.T.tocsr() for part, m in _matrices(view).items()}
     if here == there:
-        yield _Link(where, src, dst, left, left, f"{_other(view, here)!r} nodes", remedy)
-        return
+        yield _Link(title(what), src, dst, left, left, f"{partner!r} nodes", remedy)
+    else:
+        for inner, step in _steps(view, partner, there, what):
+            through = f"{partner!r} nodes, by their {title(inner)!r}"
+            yield _Link(title(what), src, dst, left, dict.fromkeys(left, step), through, remedy)
+
+
+def _steps(view: View, partner: str, there: str, what: Type) -> Iterator[tuple[Type, sp.csr_array]]:
+    """Relations between partners and nodes of a type, as matrices [nodes, partners]."""
     for inner in view.source.edges:
-        if {inner[0], inner[2]} == {_other(view, here), there} and inner != edge:
+        if {inner[0], inner[2]} == {partner, there} and inner != what:
             step = view.source.adjacency(inner)
-            step = step if inner[0] == there else step.T.tocsr()
-            right = dict.fromkeys(left, step)
-            through = f"{_other(view, here)!r} nodes, by their {title(inner)!r}"
-            yield _Link(where, src, dst, left, right, through, remedy)
+            yield inner, step if inner[0] == there else step.T.tocsr()
+
+
+def _distinct(
+    src: np.ndarray, dst: np.ndarray, n: int, same: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each edge once; none with itself, and none of nodes that the source does not have."""
+    ok = (src >= 0) & (dst >= 0) & ((src != dst) | (not same))
+    return np.divmod(distinct(src[ok].astype(np.int64) * n + dst[ok]), n)
 
 
 def _other(view: View, end: str) -> str:
@@ -179,29 +197,44 @@ def _nearest(view: View, link: _Link, part: str) -> tuple[bool, str, int] | None
     src, dst = link.src[edges], link.dst[edges]
     if not len(src):
         return None
-    best: tuple[float, bool, str, int] | None = None
     by_source, by_graph = (_ranked(link, p, nodes, src, dst) for p in (part, "graph"))
-    for score in by_source:
-        (source, n_named), (graph, n_own) = by_source[score], by_graph[score]
-        n_source, n_graph = int((source & ~graph).sum()), int((graph & ~source).sum())
-        p = stats.binom.sf(n_source - 1, n_source + n_graph, HONEST)
-        over_all = score.endswith("over all")
-        exact = (
-            source.mean() >= EXACT
-            and n_graph == 0
-            and n_named <= (TIES_OVER_ALL if over_all else TIES) * len(src)
-        )
-        exact &= len(src) >= SEVERAL * len(nodes)
-        all_of_few = len(src) < FEW and source.all() and n_source > 0
-        if exact and n_source >= FEW / 2 and len(src) >= FEW:
-            p = 0.0
-        elif over_all or n_named > UNEVEN * n_own:
-            p = 1.0  # ties let the source name more
-        if (p < CHANCE or all_of_few) and (best is None or p < best[0]):
-            why = f"holds the nearest nodes by the {score} of shared {link.through} in "
-            why += f"{_said(part)}: {n_source:,} edges follow it alone, {n_graph:,} this graph"
-            best = p, p < CHANCE and (view.drawn(0) or view.drawn(1)), why, n_source
-    return best[1:] if best else None
+    several = len(src) >= SEVERAL * len(nodes)
+    found = [(_agreement(by_source[s], by_graph[s], several), s) for s in by_source]
+    (p, sure), score = min(found)
+    if p > CHANCE and not (len(src) < FEW and p < 1):
+        return None
+    source, graph = by_source[score].hit, by_graph[score].hit
+    n_source, n_graph = int((source & ~graph).sum()), int((graph & ~source).sum())
+    why = f"holds the nearest nodes by the {score} of shared {link.through} in {_said(part)}: "
+    why += f"{n_source:,} edges follow it alone, {n_graph:,} this graph"
+    return bool(sure and (view.any_drawn)), why, n_source
+
+
+@dataclass
+class _Hits:
+    """hit: which edges are among the nearest. n: how many pairs are, ties included."""
+
+    hit: np.ndarray
+    n: int
+    over_all: bool = False
+
+
+def _agreement(source: _Hits, graph: _Hits, several: bool) -> tuple[float, bool]:
+    """(p, whether it is certain) that edges follow the source rather than the graph."""
+    n_source, n_graph = ((a.hit & ~b.hit).sum() for a, b in ((source, graph), (graph, source)))
+    if len(source.hit) < FEW:
+        return (0.5 if source.hit.all() and n_source else 1.0), False
+    if several and n_source >= FEW / 2 and n_graph == 0 and _is_exact(source):
+        return 0.0, True
+    n_allowed = 0 if source.over_all else UNEVEN * graph.n  # ties let the source name more
+    p, perhaps = (stats.binom.sf(n_source - 1, n_source + n_graph, s) for s in (HONEST, PERHAPS))
+    return (float(perhaps), bool(p < CHANCE)) if source.n <= n_allowed else (1.0, False)
+
+
+def _is_exact(hits: _Hits) -> bool:
+    """Whether the edges are the nearest pairs, and those the edges."""
+    ties = TIES_OVER_ALL if hits.over_all else TIES
+    return bool(hits.hit.mean() >= EXACT) and hits.n <= ties * len(hits.hit)
 
 
 def _sampled(link: _Link, part: str) -> np.ndarray:
@@ -214,46 +247,45 @@ def _sampled(link: _Link, part: str) -> np.ndarray:
 
 def _ranked(
     link: _Link, part: str, nodes: np.ndarray, src: np.ndarray, dst: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Which edges are among the k nearest of their node, for each score; k is its edges."""
-    left, right = link.left[part][nodes], link.right[part]
-    left_nodes = len(np.unique(link.src))
-    count = (left @ right.T.tocsr()).tocoo()
-    row, column = count.coords
-    of_left, of_right = np.diff(left.indptr)[row], np.diff(right.indptr)[column]
-    keep = np.ones(len(row), bool) if link.left is not link.right else nodes[row] != column
-    row, column, data = row[keep], column[keep], count.data[keep].astype(float)
-    of_left, of_right = of_left[keep], of_right[keep]
-    scores = (
-        data,
-        data / np.sqrt(of_left * of_right),
-        data / (of_left + of_right - data),
-        data / (of_left * of_right),
-    )
-    at = np.searchsorted(nodes, src)
-    k = np.bincount(at, minlength=len(nodes))
-    keys, asked = row * right.shape[0] + column, at * right.shape[0] + dst
-    by_key = np.argsort(keys)
-    found = (
-        by_key[np.minimum(np.searchsorted(keys[by_key], asked), max(len(keys) - 1, 0))]
-        if (len(keys))
-        else np.zeros(len(asked), int)
-    )
-    there = keys[found] == asked if len(keys) else np.zeros(len(asked), bool)
+) -> dict[str, _Hits]:
+    """Which edges are among the k nearest of their node, for each score; k is its edges.
+
+    Over all: among as many pairs with the highest scores as there are edges.
+    """
+    n_targets, at = link.right[part].shape[0], np.searchsorted(nodes, src)
+    row, column, scores = _scores(link, part, nodes)
+    keys, asked = row * n_targets + column, at * n_targets + dst
+    order = np.argsort(keys)
+    found = np.searchsorted(keys, asked, sorter=order)
+    place = order[np.minimum(found, len(keys) - 1)] if len(keys) else np.zeros(len(asked), int)
+    there = keys[place] == asked if len(keys) else np.zeros(len(asked), bool)
+    k, size = (np.bincount(of, minlength=len(nodes)) for of in (at, row))
     out = {}
     for name, score in zip(SCORES, scores, strict=True):
-        order = np.lexsort((-score, row))
-        first = np.searchsorted(row[order], np.arange(len(nodes)))
-        size = np.bincount(row, minlength=len(nodes))
-        last = first + np.minimum(k, size) - 1
+        own = np.where(there, score[place] if len(keys) else 0, 0) + TINY
+        by_row = score[np.lexsort((-score, row))]
+        last = np.cumsum(size) - size + np.minimum(k, size) - 1
         least = np.full(len(nodes), -np.inf)
-        least[size > 0] = score[order][last[size > 0]]
-        own = np.where(there, score[found] if len(keys) else 0, 0)
-        out[name] = there & (own >= least[at] - 1e-9), int((score >= least[row] - 1e-9).sum())
-        if len(nodes) == left_nodes:
-            cut = np.sort(score)[max(len(score) - len(src), 0) :].min(initial=np.inf) - 1e-9
-            out[f"{name} over all"] = there & (own >= cut), int((score >= cut).sum())
+        least[size > 0] = by_row[last[size > 0]]
+        out[name] = _Hits(there & (own >= least[at]), int((score + TINY >= least[row]).sum()))
+        if len(nodes) == len(np.unique(link.src)):
+            cut = np.sort(score)[max(len(score) - len(src), 0) :].min(initial=np.inf)
+            hits = _Hits(there & (own >= cut), int((score + TINY >= cut).sum()), True)
+            out[f"{name} over all"] = hits
     return out
+
+
+def _scores(
+    link: _Link, part: str, nodes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+    """(node, other, scores) of all pairs of nodes that share something."""
+    left, right = link.left[part][nodes], link.right[part]
+    count = (left @ right.T.tocsr()).tocoo()
+    row, column = count.coords
+    keep = (nodes[row] != column) | (link.left is not link.right)
+    row, column, n = row[keep].astype(np.int64), column[keep], count.data[keep].astype(float)
+    one, two = np.diff(left.indptr)[row], np.diff(right.indptr)[column]
+    return row, column, (n, n / np.sqrt(one * two), n / (one + two - n), n / (one * two))
 
 
 def _repel(view: View, link: _Link, part: str) -> tuple[bool, str, int] | None:
@@ -275,7 +307,7 @@ def _repel(view: View, link: _Link, part: str) -> tuple[bool, str, int] | None:
         return None
     why = f"was chosen by shared {link.through} in {_said(part)}: what its nodes share in this "
     why += f"graph and through held-out pairs exclude each other (correlation {r:.2f})"
-    return view.drawn(0) or view.drawn(1), why, len(link.src)
+    return view.any_drawn, why, len(link.src)
 
 
 def _lineage(view: View) -> Found:

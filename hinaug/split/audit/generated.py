@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,25 +42,23 @@ def _fitted(
 ) -> Found:
     """What a delta says it was fitted on, against what it proposes."""
     hits, n_new = _proposed(view, delta.edges)
-    n, where = len(hits), repr(delta)
-    chance = stats.binom.sf(n - 1, max(n_new, 1), view.base_rate)
-    sure = n > 0 and 2 * n >= n_new and (chance < BY_CHANCE or n == n_new)
-    says = f"{n:,} of the {n_new:,} new pairs that it proposes are held out"
-    if set(delta.fitted_on) & bad:
+    said = set(delta.fitted_on)
+    says = f"{len(hits):,} of the {n_new:,} new pairs that it proposes are held out"
+    chance = stats.binom.sf(len(hits) - 1, max(n_new, 1), view.base_rate)
+    most = len(hits) > 0 and 2 * len(hits) >= n_new
+    if said & bad:
         why = f"was fitted on a graph that holds the held-out pairs; {says}"
-        yield True, view.finding("generated", where, why, REMEDY, hits)
-    elif not delta.fitted_on or set(delta.fitted_on) - fine:
+        yield True, view.finding("generated", repr(delta), why, REMEDY, hits)
+    elif not said <= fine or not said:
         before = delta.uid in {d.uid for d in view.split.source.deltas}
-        when = "was applied before the split, and " if before else ""
+        when = "was applied before the split, and " * before
         why = f"{when}does not say that it was fitted on {view.name}; {says}"
-        yield bool(sure), view.finding("generated", where, why, REMEDY, hits)
-        for found in _content(view, delta, every):
-            if found.where not in leaking:
-                why = f"by {where}, {found.why}"
-                yield True, replace(found, kind="generated", why=why, remedy=REMEDY)
-    elif sure and n >= FEW and chance < BEYOND_SKILL:
+        sure = most and min(chance, len(hits) != n_new) < BY_CHANCE
+        yield bool(sure), view.finding("generated", repr(delta), why, REMEDY, hits)
+        yield from _content(view, delta, every, leaking)
+    elif most and len(hits) >= FEW and chance < BEYOND_SKILL:
         why = f"says that it was fitted on {view.name}, yet {says}"
-        yield False, view.finding("generated", where, why, REMEDY, hits)
+        yield False, view.finding("generated", repr(delta), why, REMEDY, hits)
 
 
 def _names_what_left(view: View, delta: Delta) -> Found:
@@ -103,39 +103,46 @@ def _gone(view: View, delta: Delta) -> list[str]:
     """Ids in a delta that the source has and the graph lost."""
     names: dict[str, list[pa.Array]] = {}
     for part, type, table in delta.tables():
-        if part in ("edges", "masks"):
-            sides = (("src", type[0]), ("dst", type[2]))
-        else:
-            sides = (
-                (("id", type if part == "nodes" else type[0]),)
-                if "id" in table.column_names
-                else ()
-            )
-        for column, node in sides:
-            names.setdefault(node, []).append(tb.one_chunk(table[column]))
+        for column, node in _named_nodes(part, type):
+            if column in table.column_names:
+                names.setdefault(node, []).append(tb.one_chunk(table[column]))
     out = []
-    for node, several in names.items():
-        if node in view.source.nodes and node in view.observed.nodes:
-            ids = pc.unique(pa.concat_arrays(several))
-            here = tb.lookup(tb.one_chunk(view.observed.nodes[node]["id"]), ids)
-            out += ids.filter(pa.array((_lookup(view, node, ids) >= 0) & (here < 0))).to_pylist()
-    return out
+    for node in names.keys() & view.source.nodes.keys() & view.observed.nodes.keys():
+        ids = pc.unique(pa.concat_arrays(names[node]))
+        here = tb.lookup(tb.one_chunk(view.observed.nodes[node]["id"]), ids)
+        out += ids.filter(pa.array((_lookup(view, node, ids) >= 0) & (here < 0))).to_pylist()
+    return sorted(out)
 
 
-def _content(view: View, delta: Delta, every: tuple[Delta, ...]) -> list[Finding]:
-    """What the graph with this delta, and those it may stand on, gives away."""
-    hin = view.observed
-    try:
-        hin = hin + delta
-    except SchemaError:
-        for other in every:
-            try:
-                hin = hin + other
-            except SchemaError:
-                return []
+def _named_nodes(part: str, type: Any) -> list[tuple[str, Any]]:
+    """(column, node type) of the ids in a table of a delta."""
+    if part in ("edges", "masks"):
+        return [("src", type[0]), ("dst", type[2])]
+    return [("id", type if part == "nodes" else type[0])]
+
+
+def _content(view: View, delta: Delta, every: tuple[Delta, ...], leaking: set[str]) -> Found:
+    """What the graph with this delta, and those it may stand on, gives away by its rows."""
+    hin = _with(view.observed, delta) or _with(view.observed, *every)
+    if hin is None:
+        return
     seen = view.on(hin)
+    cells = {f"{title(type)}.{name}" for type, name in delta.values}
+    of_cells = columns.look(seen, set()) if cells else ()
     found = [*chains(seen), *clones(seen), *texts.look(seen)]
-    if delta.values:
-        cells = {f"{title(type)}.{name}" for type, name in delta.values}
-        found += [f for f in columns.look(seen, set()) if f[1].where in cells]
-    return [finding for certain, finding in found if certain]
+    found += [f for f in of_cells if f[1].where in cells]
+    for finding in _certain(found, leaking):
+        why = f"by {delta!r}, {finding.why}"
+        yield True, replace(finding, kind="generated", why=why, remedy=REMEDY)
+
+
+def _certain(found: list[tuple[bool, Finding]], leaking: set[str]) -> list[Finding]:
+    return [finding for certain, finding in found if certain and finding.where not in leaking]
+
+
+def _with(hin: HIN, *deltas: Delta) -> HIN | None:
+    """The graph with deltas; None where they do not fit it."""
+    try:
+        return reduce(HIN.__add__, deltas, hin)
+    except SchemaError:
+        return None

@@ -49,13 +49,11 @@ def future(view: View) -> Found:
 
 
 def _after_cut(view: View, type: Type, time: str, cut: float) -> Found:
-    lowest = float(times_of(view.source, view.target, time).min(initial=np.inf))
     is_end = type in (view.a, view.b)  # the day an item came out is no event
-    columns = ([] if is_end else moments(view, type)) + [time]
-    for column in dict.fromkeys(c for c in columns if c in view.observed.table(type).column_names):
+    there = view.observed.table(type).column_names
+    for column in dict.fromkeys(([] if is_end else moments(view, type)) + [time] * (time in there)):
         when = times_of(view.observed, type, column)
-        latest = np.nanmax(when, initial=-np.inf)
-        if column != time and latest > cut + OTHER_UNIT * max(cut - lowest, 1):
+        if column != time and _has_other_unit(view, when, time, cut):
             continue
         late, unsaid = int((when > cut).sum()), int(np.isnan(when).sum())
         where = title(type) if column == time else f"{title(type)}.{column}"
@@ -65,6 +63,13 @@ def _after_cut(view: View, type: Type, time: str, cut: float) -> Found:
         elif unsaid and column == time and not is_end:
             why = f"has {unsaid:,} rows without a time; they may lie after the cut at {cut:g}"
             yield False, Finding("future", where, view.name, why, "filter them out", unsaid)
+
+
+def _has_other_unit(view: View, when: np.ndarray, time: str, cut: float) -> bool:
+    """Whether a column lies so late that it is not in the unit of the table's own times."""
+    lowest = float(times_of(view.source, view.target, time).min(initial=np.inf))
+    latest = np.where(np.isnan(when), -np.inf, when).max(initial=-np.inf)
+    return bool(latest > cut + OTHER_UNIT * max(cut - lowest, 1))
 
 
 def _after_own(view: View, time: str) -> Found:

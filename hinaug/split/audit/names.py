@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import permutations, product
 
 import numpy as np
 import pyarrow as pa
@@ -40,20 +41,18 @@ def mentions(view: View) -> Found:
     """Columns of any table which, with the table's edges, name pairs."""
     types: list[Type] = [*view.observed.nodes, *view.observed.edges]
     for type in types:
-        own = ["id"] if isinstance(type, str) and type not in (view.a, view.b) else []
-        columns = own + [f.name for f in view.columns(type)]
+        is_inner = isinstance(type, str) and type not in (view.a, view.b)
+        columns = ["id"] * is_inner + [f.name for f in view.columns(type)]
         for name in columns:
             if view.budget.over:
                 return
             where, remedy = f"{title(type)}.{name}", f"drop the column {name!r} of {type!r}"
-            yield from _best(view, where, remedy, _verdicts(view, type, name, [name]))
-        for name in columns if type not in (view.a, view.b) else []:
-            others = [other for other in columns if other != name]
-            for other in others:
-                where = f"{title(type)}.{name} and {title(type)}.{other}"
-                remedy = f"drop the columns {name!r} and {other!r} of {type!r}"
-                found = _verdicts(view, type, name, [other], columns_alone=True)
-                yield from _best(view, where, remedy, found)
+            yield from _best(view, where, remedy, _of_column(view, type, name))
+        for name, other in permutations(columns if type not in (view.a, view.b) else (), 2):
+            where = f"{title(type)}.{name} and {title(type)}.{other}"
+            remedy = f"drop the columns {name!r} and {other!r} of {type!r}"
+            users, items = names_in(view, type, name, view.a), names_in(view, type, other, view.b)
+            yield from _best(view, where, remedy, _verdicts(view, product(users, items)))
 
 
 def _best(view: View, where: str, remedy: str, verdicts: Iterator[Verdict]) -> Found:
@@ -64,19 +63,19 @@ def _best(view: View, where: str, remedy: str, verdicts: Iterator[Verdict]) -> F
         yield best.certain, view.finding(kind, where, best.why, remedy, best.codes)
 
 
-def _verdicts(
-    view: View, type: Type, name: str, others: list[str], columns_alone: bool = False
-) -> Iterator[Verdict]:
-    """What a column says of the one end, beside what the row touches, or a column, of the other."""
+def _of_column(view: View, type: Type, name: str) -> Iterator[Verdict]:
+    """What a column says of one end, beside what it says, or what the row touches, of the other."""
     users, items = names_in(view, type, name, view.a), names_in(view, type, name, view.b)
-    others_items = [n for other in others for n in names_in(view, type, other, view.b)]
-    pairs = [(m, n) for m in users for n in others_items]
-    if not columns_alone:
-        pairs += [(m, n) for m in users for n in _owners(view, type, view.b)]
-        pairs += [(m, n) for m in _owners(view, type, view.a) for n in items]
+    pairs = [*product(users, items)]
+    pairs += product(users, _owners(view, type, view.b) if users else ())
+    pairs += product(_owners(view, type, view.a) if items else (), items)
+    yield from _verdicts(view, pairs)
+
+
+def _verdicts(view: View, pairs: Iterable[tuple[Named, Named]]) -> Iterator[Verdict]:
     for left, right in pairs:
-        guessed = left.guessed or right.guessed
-        verdict = judge(view, left.rows, right.rows, left.weak or right.weak, guessed)
+        weak, guessed = left.weak or right.weak, left.guessed or right.guessed
+        verdict = judge(view, left.rows, right.rows, weak, guessed)
         if verdict is not None:
             how = " and ".join(n.how for n in (left, right) if n.how)
             verdict.why = f"holds {how}, and so {verdict.why}"
@@ -112,14 +111,19 @@ def _names_in(view: View, type: Type, name: str, end: str) -> Iterator[Named]:
         column = column.cast(pa.string(), safe=False)
     if column.null_count == len(column) or not view.source.n(end):
         return
-    if tb.is_vector(column.type) and type != end:
-        yield from _in_vectors(view, column, end)
     words = _words(view, column, end)
     if words is not None:
         yield from _by_id(view, words, len(column), end, name)
-        if type != end:
-            yield from _by_title(view, words, len(column), end)
-    if type != end and isinstance(type, str) and not pa.types.is_nested(column.type):
+        yield from _by_title(view, words, len(column), end) if type != end else ()
+    if type != end:
+        yield from _by_equality(view, type, column, end)
+
+
+def _by_equality(view: View, type: Type, column: pa.Array, end: str) -> Iterator[Named]:
+    """Vectors that equal those of a node, and values that stand for one."""
+    if tb.is_vector(column.type):
+        yield from _in_vectors(view, column, end)
+    elif isinstance(type, str) and not pa.types.is_nested(column.type):
         yield from _by_value(view, type, column, end)
 
 

@@ -25,6 +25,7 @@ CHANCE_IF_MOST = 1e-3  # enough where more than half of its new pairs are held o
 SOME = 3  # pairs that a column which may be a name must name, to be unknown
 REPEL = -0.3  # correlation of the known and the held-out pairs that rows name
 FEW = 8  # so few new pairs prove nothing by numbers; what counts is that most are held out
+MOST = 0.5  # of the new pairs of rows of one user, or one item, are held out
 NEARLY_ALL = 0.9  # of the new pairs of large groups; people of one taste share much anyway
 PRIVATE = 0.95  # of the rows have one user, or one item: the table records pairs
 LARGE = 4  # pairs of one row that are all true, which is no accident
@@ -87,31 +88,45 @@ def all_pairs(
 def judge_codes(view: View, codes: np.ndarray, private: bool, weak: bool = False) -> Verdict | None:
     """Whether a set of pairs holds held-out pairs more often than chance, or than its own like.
 
-    An honest set holds known and held-out pairs alike: if it holds the share p of true ones, a
-    pair beyond the known ones is held out with probability p b / (1 - p a).
+    private: rows that name them have one user, or one item, each.
     """
     codes = distinct(codes[codes >= 0])
-    is_inside = view.inside.contains_codes(codes)
     new = codes[~view.known.contains_codes(codes)]
     hits = new[view.held.contains_codes(new)]
-    n, n_new, b = len(hits), len(new), view.share
+    n, n_new = len(hits), len(new)
     if not n:
         return None
-    p = min(is_inside.sum() / max((n_new + is_inside.sum()) * (1 - b), 1e-9), 1.0)
-    expected = min(max(p * b / max(1 - p * (1 - b), 1e-9), view.base_rate), 1.0)
-    why = _says(view, n, n_new - n)
-    most = 2 * n >= n_new if private else n >= NEARLY_ALL * n_new
-    if most and private and not weak and n_new <= FEW:
+    why, few = _says(view, n, n_new - n), weak and _ends(view, hits) < FEW
+    most = n >= (MOST if private else NEARLY_ALL) * n_new
+    if most and not few and _is_many(view, n, n_new, private and not weak):
         return Verdict(True, hits, why)
-    if weak and min(len(np.unique(end)) for end in view.whole.ends(hits)) < FEW:
-        most, expected = False, 1.0
-    if most and stats.binom.sf(n - 1, n_new, view.base_rate) < CHANCE_IF_MOST:
-        return Verdict(True, hits, why)
-    if stats.binom.sf(n - 1, n_new, expected) < CHANCE:
-        return Verdict(view.drawn(0) or view.drawn(1), hits, f"{why}, far beyond chance")
+    expected = _expected(view, int(view.inside.contains_codes(codes).sum()), n_new)
+    if not few and stats.binom.sf(n - 1, n_new, expected) < CHANCE:
+        return Verdict(view.any_drawn, hits, f"{why}, far beyond chance")
     if weak and n == n_new and n >= SOME:
         return Verdict(False, hits, f"{why}; these may be names, or equal them by accident")
     return None
+
+
+def _ends(view: View, codes: np.ndarray) -> int:
+    """How many users, or items if they are fewer, a set of pairs has."""
+    return min(len(np.unique(end)) for end in view.whole.ends(codes))
+
+
+def _is_many(view: View, n: int, n_new: int, sure: bool) -> bool:
+    """Whether n hits of n_new are no accident; so few that numbers say nothing, if it is sure."""
+    return (sure and n_new <= FEW) or stats.binom.sf(n - 1, n_new, view.base_rate) < CHANCE_IF_MOST
+
+
+def _expected(view: View, n_inside: int, n_new: int) -> float:
+    """The share of an honest set's new pairs that are held out.
+
+    It holds pairs of the graph and held-out pairs alike: if the share p of its pairs are true, a
+    new one is held out with probability p b / (1 - p a).
+    """
+    b = view.share
+    p = min(n_inside / max((n_new + n_inside) * (1 - b), 1e-9), 1.0)
+    return min(max(p * b / max(1 - p * (1 - b), 1e-9), view.base_rate), 1.0)
 
 
 def _rows_repel(view: View, codes: np.ndarray, row: np.ndarray, n_rows: int) -> Verdict | None:
@@ -196,17 +211,21 @@ def _direct(view: View, edge: EdgeType, forward: bool, codes: np.ndarray) -> Fou
     is_target = edge == view.target and forward
     remedy = "filter those rows out of the graph" if is_target else f"drop the edges {edge}"
     if len(hits):
-        kind = "pair" if is_target else "twin" if forward else "reverse"
+        kind = {(True, True): "pair", (False, True): "twin"}.get((is_target, forward), "reverse")
         why = f"joins {len(hits):,} held-out pairs, among {new:,} new ones"
-        made = table_lineage(view.observed.edges[edge]) == "aggregate"
-        unsure = made and edge not in view.source.edges and 2 * len(hits) < new
+        unsure = _may_be_predicted(view, edge) and 2 * len(hits) < new
         why += "; predictions may hit by skill" if unsure else ""
         yield not unsure, view.finding(kind, title(edge), why, remedy, hits)
-    elif edge != view.target and len(codes) and new == len(codes) and _never_true(view, edge):
+    elif 0 < len(codes) == new and _never_true(view, edge):
         rate = new / max(view.shape[0] * view.shape[1] - len(view.whole), 1)
         if _lacks(min(rate, 1 - 1e-12), len(view.held)):
             why = f"holds {100 * rate:.0f} % of all false pairs: the true ones are the others"
             yield True, view.finding("complement", title(edge), why, remedy, view.held.code)
+
+
+def _may_be_predicted(view: View, edge: EdgeType) -> bool:
+    said = table_lineage(view.observed.edges[edge])
+    return said == "aggregate" and edge not in view.source.edges
 
 
 def _never_true(view: View, edge: EdgeType) -> bool:
@@ -220,9 +239,7 @@ def _never_true(view: View, edge: EdgeType) -> bool:
 
 # ---- nodes between the ends ----------------------------------------------------------------------
 
-Groups = tuple[
-    tuple[str, ...], dict[str, np.ndarray]
-]  # types, and the group of each of their nodes
+Groups = tuple[tuple[str, ...], dict[str, np.ndarray]]  # types, and the group of each node
 
 
 def chains(view: View) -> Found:
@@ -247,11 +264,12 @@ def chains(view: View) -> Found:
 def _groups_of_nodes(view: View) -> Iterator[Groups]:
     """Single nodes first, then nodes joined by one inner relation, then by several."""
     inner = [t for t in view.observed.nodes if t not in (view.a, view.b)]
-    yield from (((type,), {type: np.arange(view.observed.n(type))}) for type in inner)
-    edges = [e for e in view.observed.edges if e[0] in inner and e[2] in inner]
+    for type in inner:
+        yield (type,), {type: np.arange(view.observed.n(type))}
+    edges = [e for e in view.observed.edges if {e[0], e[2]} <= set(inner)]
     private = [e for e in edges if _is_private(view, e)]
-    several = [chosen for chosen in (private, edges) if len(chosen) > 1]
-    for chosen in [*([edge] for edge in edges), *several]:
+    several = [group for group in (private, edges) if len(group) > 1]
+    for chosen in [[edge] for edge in edges] + several:
         yield _joined(view, chosen)
 
 
@@ -299,23 +317,24 @@ def _in_order(view: View, types: tuple[str, ...]) -> tuple[str, ...]:
 
 def clones(view: View) -> Found:
     """Relations such as "same as", and copies of nodes under new ids, that carry pairs over."""
-    ends = {view.a, view.b}
-    for edge in view.observed.edges:
-        if edge[0] != edge[2] or edge == view.target or edge[0] not in ends or len(ends) == 1:
-            continue
-        src, dst = view.positions(edge)
-        ok, n = (src >= 0) & (dst >= 0) & (src != dst), view.source.n(edge[0])
-        link = binary(np.append(src[ok], dst[ok]), np.append(dst[ok], src[ok]), (n, n))
-        if not link.nnz or np.diff(link.indptr).max() > NARROW:
-            continue
-        carried = (link @ view.x if edge[0] == view.a else view.x @ link).tocoo()
-        verdict = judge_codes(view, view.whole.codes(*carried.coords), private=True, weak=True)
-        if verdict is not None and verdict.certain:
-            why = f"carries pairs from a node to its like: so it {verdict.why}"
-            remedy = f"drop the edges {edge}"
-            yield True, view.finding("clone", title(edge), why, remedy, verdict.codes)
+    for edge in view.observed.edges if view.a != view.b else ():
+        if edge[0] == edge[2] and edge[0] in (view.a, view.b):
+            yield from _same_as(view, edge)
     for side in (0, 1) if view.a != view.b else (0,):
         yield from _copies(view, side)
+
+
+def _same_as(view: View, edge: EdgeType) -> Found:
+    src, dst = view.positions(edge)
+    ok, n = (src >= 0) & (dst >= 0) & (src != dst), view.source.n(edge[0])
+    link = binary(np.append(src[ok], dst[ok]), np.append(dst[ok], src[ok]), (n, n))
+    if not link.nnz or np.diff(link.indptr).max() > NARROW:
+        return
+    carried = (link @ view.x if edge[0] == view.a else view.x @ link).tocoo()
+    verdict = judge_codes(view, view.whole.codes(*carried.coords), private=True, weak=True)
+    if verdict is not None and verdict.certain:
+        why = f"carries pairs from a node to its like: so it {verdict.why}"
+        yield True, view.finding("clone", title(edge), why, f"drop {edge}", verdict.codes)
 
 
 def _copies(view: View, side: int) -> Found:

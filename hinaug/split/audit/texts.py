@@ -19,6 +19,7 @@ from hinaug.split.audit.view import Found, View, title
 RUN = 5  # words that stand in a row in two texts, which is no accident where words vary
 CONTAINED = 0.3  # of the runs of a text: it stands in another, or a part of it does
 CHANCE = 1e-6  # that so many texts stand in the cells of their own nodes and not in others
+PERHAPS = 0.05  # the same, from which it is unknown
 LEAST = 3  # texts that prove something
 ALL = 0.9  # of the held-out texts: then short ones prove something as well
 N_OTHERS = 4  # cells of other nodes in which each text is looked for, to know chance
@@ -44,13 +45,16 @@ def look(view: View) -> Found:
         held = np.flatnonzero(view.held.contains_codes(evidence.codes))
         held = np.random.default_rng(0).permutation(held)[:MOST_TEXTS]
         text, codes = evidence.text.take(pa.array(held)), evidence.codes[held]
+        inside = view.inside.contains_codes(evidence.codes)
+        known = pc.is_in(text, value_set=evidence.text.filter(pa.array(inside)))
+        is_news = ~known.to_numpy(zero_copy_only=False)
         for type in [*view.observed.nodes, *view.observed.edges]:
             for field in view.columns(type):
                 if view.budget.over:
                     return
                 is_own = type == evidence.type
                 if not is_own and (tb.is_text(field.type) or pa.types.is_list(field.type)):
-                    yield from _inside(view, text, codes, type, field.name)
+                    yield from _inside(view, text, codes, is_news, type, field.name)
 
 
 def _evidence(view: View) -> Iterator[Evidence]:
@@ -118,38 +122,49 @@ def _still_there(view: View, evidence: Evidence, rows: np.ndarray) -> np.ndarray
 # ---- texts inside others -------------------------------------------------------------------------
 
 
-def _inside(view: View, text: pa.Array, codes: np.ndarray, type: Type, name: str) -> Found:
-    """Whether the cells of nodes hold the held-out texts of those very nodes."""
+def _inside(
+    view: View, text: pa.Array, codes: np.ndarray, is_news: np.ndarray, type: Type, name: str
+) -> Found:
+    """Whether the cells of nodes hold the held-out texts of those very nodes.
+
+    is_news: texts that train does not have; of others, a table of words holds all.
+    """
     column = tb.one_chunk(view.observed.table(type)[name])
     row, cells = _flat(column.slice(0, MOST_CELLS))
     word, n_words = _coded(pa.concat_arrays([text, cells]))
     size = n_words[: len(text)]
     cell_row = np.repeat(row, n_words[len(text) :])
     own_words, cell_words = np.split(word, [int(size.sum())])
-    nodes = _nodes_of(view, type, codes)
-    for rows_of_text, n_nodes in nodes:
-        hits, by_chance, asked = _contained(own_words, size, cell_words, cell_row, rows_of_text)
-        if asked.any():
-            yield from _verdict(
-                view, type, name, codes, hits & asked, by_chance * asked, asked, size
-            )
+    row_of_text = _row_of(view, type, codes)
+    hits, by_chance, asked = _contained(own_words, size, cell_words, cell_row, row_of_text)
+    asked &= (row_of_text >= 0) | (is_news & (size >= RUN))
+    n_by_chance = float((by_chance * asked).sum()) / N_OTHERS
+    where = f"{title(type)}.{name}"
+    yield from _verdict(view, where, codes, hits & asked, n_by_chance, int(asked.sum()), size)
 
 
-def _verdict(view, type, name, codes, hits, by_chance, asked, size) -> Found:
-    n, n_asked = len(distinct(codes[hits])), int(asked.sum())
-    if not n:
-        return
-    by_chance = by_chance.sum() / N_OTHERS
-    rate = min((by_chance * N_OTHERS + 1) / (N_OTHERS * n_asked + 1), 1.0)
-    surprise = stats.binom.sf(int(hits.sum()) - 1, n_asked, rate)
+def _verdict(
+    view: View,
+    where: str,
+    codes: np.ndarray,
+    hits: np.ndarray,
+    by_chance: float,
+    n_asked: int,
+    size: np.ndarray,
+) -> Found:
+    """hits: which texts stand in the cell of their node; by_chance: how many in another's."""
+    n, n_hits = len(distinct(codes[hits])), int(hits.sum())
     long = int((hits & (size >= RUN)).sum())
-    nearly_all = n >= LEAST and hits.sum() >= ALL * n_asked and 2 * by_chance <= hits.sum()
-    sure = nearly_all or (long >= LEAST and surprise < CHANCE and long > by_chance)
-    if sure or (surprise < 0.05 or (n_asked <= LEAST and not by_chance)):
+    rate = min((by_chance * N_OTHERS + 1) / (N_OTHERS * n_asked + 1), 1.0)
+    surprise = stats.binom.sf(n_hits - 1, n_asked, rate)
+    quoted = 2 * by_chance > n_hits
+    nearly_all = n >= LEAST and n_hits >= ALL * n_asked and not quoted
+    sure = nearly_all or (long >= max(LEAST, by_chance) and surprise < CHANCE)
+    few = n_asked <= LEAST and not by_chance
+    if n and (sure or few or surprise < PERHAPS):
         why = f"holds the text of {n:,} held-out rows"
-        why += "" if sure else "; so few may be quotations"
-        remedy = f"make {name!r} of split.train alone, or drop it"
-        where = f"{title(type)}.{name}"
+        why += "; so few may be quotations" * (not sure)
+        remedy = "make it of split.train alone, or drop it"
         yield bool(sure), view.finding("text", where, why, remedy, distinct(codes[hits]))
 
 
@@ -174,16 +189,15 @@ def _coded(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _nodes_of(view: View, type: Type, codes: np.ndarray):
-    """For each text the row of the table that it belongs to; -1 for any row."""
-    if isinstance(type, str) and type in (view.a, view.b):
-        side = 0 if type == view.a else 1
-        row = np.full(view.shape[side], -2)
-        move = view.move(type)
-        row[move[move >= 0]] = np.flatnonzero(move >= 0)
-        yield row[view.whole.ends(codes)[side]], len(move)
-    else:
-        yield np.full(len(codes), -1), view.observed.n(type)
+def _row_of(view: View, type: Type, codes: np.ndarray) -> np.ndarray:
+    """For each text the row of the table that it belongs to: -1 for any row, -2 for none."""
+    if type not in (view.a, view.b):
+        return np.full(len(codes), -1)
+    side = 0 if type == view.a else 1
+    row = np.full(view.shape[side], -2)
+    move = view.move(str(type))
+    row[move[move >= 0]] = np.flatnonzero(move >= 0)
+    return row[view.whole.ends(codes)[side]]
 
 
 def _contained(own, size, cells, cell_row, text_row):

@@ -158,6 +158,10 @@ class View:
         """
         return "time" not in self.split.how and self.spread(side) <= EVEN
 
+    @property
+    def any_drawn(self) -> bool:
+        return self.drawn(0) or self.drawn(1)
+
     def spread(self, side: int) -> float:
         """Variance of the held-out counts of users or items, against that of labels drawn."""
         x, y = self.counts(side)
