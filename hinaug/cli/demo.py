@@ -327,7 +327,8 @@ def grids(
     choice is also whether they count in full or by their confidence.
     """
     if plain is None:
-        gcn = LightGCN(relation, loss="softmax", embedding_dim=64, epochs=10 if quick else None)
+        gcn = LightGCN(relation, loss="softmax", lr=0.1, embedding_dim=64)
+        gcn = gcn.clone(epochs=10) if quick else gcn
         return {
             "EASE": [EASE(relation, l2=l2) for l2 in (30, 100, 200, 300, 500, 1000, 2000, 3000)],
             "LightGCN": [gcn.clone(l2=l2) for l2 in (1.0, 2.0)],

@@ -103,7 +103,7 @@ class Autoencoder(Estimator):
         columns
             Encoded attributes, float32 [n, width]; width may be 0.
         blocks
-            (kind, width) of the columns, in the words of `Columns.blocks`.
+            (kind, width) of the columns, in the words of `TableEncoder.blocks`.
         rng
             The source of all randomness.
         owner

@@ -19,7 +19,7 @@ Spec = dict[str, Any]  # what is known of one column: name, kind, nulls, and wha
 
 
 @dataclass(eq=False)
-class Columns:
+class TableEncoder:
     """Encodes a table as blocks side by side, float32 [n, width], and decodes such rows into
     columns of the same types.
 

@@ -1,6 +1,5 @@
-"""Margins: what a network says of attributes, turned into draws whose marginal distributions are
-the real ones.
-"""
+"""MarginalCalibrator: what a network says of attributes, turned into draws whose marginal
+distributions are the real ones. """
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ DEGREE = "(degree)"
 
 
 @dataclass(eq=False)
-class Margins:
+class MarginalCalibrator:
     """A network gets dependence right long before margins. This keeps the dependence and puts the
     margins right.
 
@@ -28,7 +27,7 @@ class Margins:
     for each number, the quantiles among the generated, so that a generated number stands at the
     same quantile of the real distribution. Vectors are left as they are.
 
-    blocks: [(kind, width)] as in `Columns`.
+    blocks: [(kind, width)] as in `TableEncoder`.
     """
 
     blocks: list[tuple[str, int]]
@@ -56,7 +55,7 @@ class Margins:
 
     def matched(self, rows: np.ndarray) -> np.ndarray:
         """Numbers as the normal quantile that they have among generated ones: ready for
-        `Columns.decode`.
+        `TableEncoder.decode`.
         """
         out = rows.astype(np.float64)
         for at, known in zip(self._numbers(), self.quantiles_.T, strict=True):

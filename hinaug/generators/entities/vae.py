@@ -14,9 +14,9 @@ from hinaug.errors import KindError, ParameterError
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.autoencoder import Autoencoder
 from hinaug.generators.entities.base import ProfileGenerator
-from hinaug.generators.entities.columns import Columns
+from hinaug.generators.entities.columns import TableEncoder
 from hinaug.generators.entities.draws import rows_at_once
-from hinaug.generators.entities.margins import DEGREE, Margins, node_table
+from hinaug.generators.entities.margins import DEGREE, MarginalCalibrator, node_table
 from hinaug.generators.entities.profiles import Profiles, nearest_ratings
 from hinaug.graph.hin import HIN
 
@@ -34,9 +34,9 @@ class VAE(ProfileGenerator):
 
     So degrees are real, links and attributes hang together through z, and no adversary has to be
     trained. Numbers and vectors get the decoder's residual spread. Numbers, categories and the
-    popularity of targets are calibrated on 2,000 generated nodes (`Margins`, iterative proportional
-    fitting). A rating is that of the real node nearest in z among those who rated the target; time
-    is null.
+    popularity of targets are calibrated on 2,000 generated nodes (`MarginalCalibrator`, iterative
+    proportional fitting). A rating is that of the real node nearest in z among those who rated the
+    target; time is null.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class VAE(ProfileGenerator):
         # the degree is that of the source, so it is no column of the network
         table = node_table(real, self.vectors, "VAE").drop_columns([DEGREE])
         self.schema_, self.targets_ = table.schema.empty_table(), real.others
-        self.columns_ = Columns().fit(table)
+        self.columns_ = TableEncoder().fit(table)
         rows = self.columns_.encode(table, len(real.nodes))
         self.autoencoder_ = self.autoencoder.clone().fit(
             real.links, rows, self.columns_.blocks, rng, owner=self
@@ -96,7 +96,7 @@ class VAE(ProfileGenerator):
         self.residual_ = self._residual(latents[0], rows)
 
         z, source = _from_posterior(latents, _each_in_turn(len(rows), POOL, rng), rng)
-        self.margins_ = Margins(self.columns_.blocks).fit(rows, self._attributes(z, rng))
+        self.margins_ = MarginalCalibrator(self.columns_.blocks).fit(rows, self._attributes(z, rng))
         self.autoencoder_.match_popularity(z, real.degree[source], real.counts)
         judged = rng.permutation(len(rows))[:POOL]
         likelihood = self._likelihood(latents[0][judged], *real.links[judged].nonzero())

@@ -17,8 +17,8 @@ from hinaug.errors import KindError, ParameterError
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.autoencoder import Autoencoder
 from hinaug.generators.entities.base import ProfileGenerator
-from hinaug.generators.entities.columns import Columns
-from hinaug.generators.entities.margins import DEGREE, Margins, degrees, node_table
+from hinaug.generators.entities.columns import TableEncoder
+from hinaug.generators.entities.margins import DEGREE, MarginalCalibrator, degrees, node_table
 from hinaug.generators.entities.profiles import Profiles, nearest_ratings
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -57,8 +57,9 @@ class WGAN(ProfileGenerator):
     are. The decoder turns z into logits of all targets, and as many as the generated degree says
     are drawn by Gumbel top-n: every generated node has links to real ones. A GAN gets margins only
     nearly right, so they are calibrated on 2,000 generated nodes: numbers and degree by quantiles,
-    categories by offsets (`Margins`), the popularity of targets by iterative proportional fitting.
-    What depends on what is the GAN's own. A rating is that of the real node nearest in z among
+    categories by offsets (`MarginalCalibrator`), the popularity of targets by iterative
+    proportional fitting. What depends on what is the GAN's own. A rating is that of the real node
+    nearest in z among
     those who rated the target: a mean would have no spread. Time is null.
 
     confidence: of a node, the share of real nodes whose critic score is at most its own: 0 is less
@@ -116,7 +117,7 @@ class WGAN(ProfileGenerator):
         table = node_table(real, self.vectors, "WGAN")
         self.schema_ = table.drop_columns([DEGREE]).schema.empty_table()
         self.targets_ = real.others
-        self.columns_ = Columns().fit(table)
+        self.columns_ = TableEncoder().fit(table)
         rows, nothing = self.columns_.encode(table), np.zeros((table.num_rows, 0), np.float32)
         self.autoencoder_ = self.autoencoder.clone().fit(real.links, nothing, [], rng, owner=self)
         latents, spread = self.autoencoder_.posterior(real.links, nothing)
@@ -126,7 +127,7 @@ class WGAN(ProfileGenerator):
         self.history_ = {"autoencoder": self.autoencoder_.history_, **self._play(joint, rng)}
 
         made = self._forward(self.generator_, rng.standard_normal((POOL, self.noise)))
-        self.margins_ = Margins(self._blocks()).fit(joint, made)
+        self.margins_ = MarginalCalibrator(self._blocks()).fit(joint, made)
         made = self.margins_.draw(made, rng)
         degree = self.columns_.decode(self.margins_.matched(made))[DEGREE]
         n_targets = int((real.counts > 0).sum())

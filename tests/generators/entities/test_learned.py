@@ -25,9 +25,9 @@ from hinaug.datasets.planted import RATES
 from hinaug.errors import DivergenceError, SchemaError, UnknownNameError
 from hinaug.generators import VAE, WGAN
 from hinaug.generators.entities.autoencoder import Autoencoder
-from hinaug.generators.entities.columns import Columns
+from hinaug.generators.entities.columns import TableEncoder
 from hinaug.generators.entities.draws import gumbel_top, inclusion, popularity_offsets
-from hinaug.generators.entities.margins import Margins
+from hinaug.generators.entities.margins import MarginalCalibrator
 from hinaug.graph.hin import HIN
 from hinaug.io import store as io
 from hinaug.nn import SparseMatrix
@@ -250,7 +250,7 @@ def test_columns_come_back_as_they_went_in():
         "free": pa.array([f"text {i}" for i in range(n)]),
         "v": pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=2 * n), pa.float32()), 2),
     })  # fmt: skip
-    columns = Columns().fit(table)
+    columns = TableEncoder().fit(table)
     rows = columns.encode(table)
     back = columns.decode(rows)
     assert rows.shape[1] == sum(width for _, width in columns.blocks)
@@ -270,7 +270,7 @@ def test_margins_are_put_right_and_dependence_is_kept():
     made = np.concatenate(
         [2 * z + 5, 3 * z, 0 * z, -3 * z], axis=1
     )  # high numbers go with the first category
-    margins = Margins([("continuous", 1), ("categorical", 3)]).fit(real, made)
+    margins = MarginalCalibrator([("continuous", 1), ("categorical", 3)]).fit(real, made)
     out = margins.matched(margins.draw(made, rng))
     np.testing.assert_allclose(out[:, 1:].mean(0), real[:, 1:].mean(0), atol=0.03)
     np.testing.assert_allclose(np.quantile(out[:, 0], [0.1, 0.5, 0.9]), [-1.28, 0, 1.28], atol=0.05)

@@ -14,7 +14,7 @@ from hinaug.datasets.planted import RATES
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.generators import VAE, WGAN, Aggregation, Synthesis
 from hinaug.generators.entities.autoencoder import Autoencoder
-from hinaug.generators.entities.columns import Columns
+from hinaug.generators.entities.columns import TableEncoder
 from hinaug.generators.entities.profiles import number_array, profiles
 from hinaug.graph.hin import HIN
 
@@ -181,7 +181,7 @@ def test_categories_of_pandas_and_whole_numbers_of_64_bits(generator, hin):
 def test_whole_numbers_of_64_bits_come_back_exactly():
     values = pa.array([2**62 + 1, -(2**62) - 3, 5, 2**63 - 1])
     table = pa.table({"big": values})
-    columns = Columns().fit(table)
+    columns = TableEncoder().fit(table)
     assert columns.decode(columns.encode(table))["big"].equals(values)
     top = number_array(np.array([1e30, -1e30, 2.4, 0.0]), np.array([0, 0, 0, 1], bool), pa.int64())
     assert top.to_pylist()[1:] == [-(2**63), 2, None]
