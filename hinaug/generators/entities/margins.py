@@ -1,5 +1,5 @@
 """MarginalCalibrator: what a network says of attributes, turned into draws whose marginal
-distributions are the real ones. """
+distributions are the real ones."""
 
 from __future__ import annotations
 
