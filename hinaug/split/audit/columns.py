@@ -279,18 +279,25 @@ def _equals(view: View, reading: Reading, level: float) -> tuple[bool, str] | No
     It must not follow that of the graph alone. Short of a proof, a telling name decides.
     """
     few = reading.rows.n < MATCHED
-    if reading.values.ndim > 1 or not reading.ordered or (few and "(" in reading.where):
+    if reading.values.ndim > 1 or not reading.ordered or (few and not reading.is_number):
         return None
+    sure = few and _telling(reading.where)
+    doubts = []
+    for proof, what in _followed(view, reading):
+        if proof or sure:
+            return True, f"follows {what}"
+        doubts += [(False, f"may follow {what}")] * few
+    return doubts[0] if doubts else None
+
+
+def _followed(view: View, reading: Reading) -> Iterator[tuple[bool, str]]:
+    """(whether it is a proof, which aggregate) a column follows, and the graph's own does not."""
     own = dict(_candidates(view, reading, "graph"))
-    doubt = None
     for part in aggregates_parts(view):
         for what, whole in _candidates(view, reading, part):
             proof = _proof(reading.values, whole, own.get(what))
-            why = f"the {what} of a node's rows, {SAYS[part]}"
-            if proof or (proof is False and few and _telling(reading.where)):
-                return True, f"follows {why}"
-            doubt = doubt or ((False, f"may follow {why}") if few and proof is False else None)
-    return doubt
+            if proof is not None:
+                yield proof, f"the {what} of a node's rows, {SAYS[part]}"
 
 
 def _proof(c: np.ndarray, whole: np.ndarray, own: np.ndarray | None) -> bool | None:
@@ -719,15 +726,20 @@ def _dates(view: View, reading: Reading, level: float) -> tuple[bool, str] | Non
     """Whether a column explains when the held-out rows of a node came, beyond what train says."""
     if not reading.is_number or reading.rows.side < 0:
         return None
-    held, own = (aggregates(view, reading.rows, part) for part in ("held", "graph"))
     for moment in moments(view, view.target):
-        names = [name for what in EXTREMES if (name := f"{what} of {moment!r}") in held]
-        for name in names:
-            r, p = _partial(held[name], reading.values, [own[n] for n in names if n in own])
+        for name, r, p in _partials(view, reading, [f"{what} of {moment!r}" for what in EXTREMES]):
             if r * r > PERHAPS and p < LEAK_LEVEL * level:
                 why = f"explains {100 * r * r:.0f} % of the {name} of held-out rows"
-                return r * r > EXPLAINED and view.any_drawn, why
+                return bool(r * r > EXPLAINED) and view.any_drawn, why
     return None
+
+
+def _partials(view: View, reading: Reading, names: list[str]) -> Iterator[tuple[str, float, float]]:
+    """(aggregate of held-out rows, partial correlation given the graph's own, p)."""
+    held, own = (aggregates(view, reading.rows, part) for part in ("held", "graph"))
+    if held.keys() & own.keys() >= set(names):
+        for name in names:
+            yield name, *_partial(held[name], reading.values, [own[n] for n in names])
 
 
 def _partial(y: np.ndarray, c: np.ndarray, known: list[np.ndarray]) -> tuple[float, float]:

@@ -223,12 +223,13 @@ def _agreement(source: _Hits, graph: _Hits, several: bool) -> tuple[float, bool]
     """(p, whether it is certain) that edges follow the source rather than the graph."""
     n_source, n_graph = ((a.hit & ~b.hit).sum() for a, b in ((source, graph), (graph, source)))
     if len(source.hit) < FEW:
-        return (0.5 if source.hit.all() and n_source else 1.0), False
-    if several and n_source >= FEW / 2 and n_graph == 0 and _is_exact(source):
+        return 1 - 0.5 * bool(source.hit.all() and n_source), False
+    if several and n_source >= FEW / 2 and not n_graph and _is_exact(source):
         return 0.0, True
     n_allowed = 0 if source.over_all else UNEVEN * graph.n  # ties let the source name more
     p, perhaps = (stats.binom.sf(n_source - 1, n_source + n_graph, s) for s in (HONEST, PERHAPS))
-    return (float(perhaps), bool(p < CHANCE)) if source.n <= n_allowed else (1.0, False)
+    fair = source.n <= n_allowed
+    return max(float(perhaps), 1.0 - fair), bool(p < CHANCE)
 
 
 def _is_exact(hits: _Hits) -> bool:

@@ -96,16 +96,22 @@ def judge_codes(view: View, codes: np.ndarray, private: bool, weak: bool = False
     n, n_new = len(hits), len(new)
     if not n:
         return None
-    why, few = _says(view, n, n_new - n), weak and _ends(view, hits) < FEW
-    most = n >= (MOST if private else NEARLY_ALL) * n_new
-    if most and not few and _is_many(view, n, n_new, private and not weak):
-        return Verdict(True, hits, why)
+    why = _says(view, n, n_new - n)
+    most = n >= n_new * (MOST if private else NEARLY_ALL)
     expected = _expected(view, int(view.inside.contains_codes(codes).sum()), n_new)
-    if not few and stats.binom.sf(n - 1, n_new, expected) < CHANCE:
+    if weak and _ends(view, hits) < FEW:
+        return _may_be_names(hits, n_new, why)
+    if most and _is_many(view, n, n_new, private and not weak):
+        return Verdict(True, hits, why)
+    if stats.binom.sf(n - 1, n_new, expected) < CHANCE:
         return Verdict(view.any_drawn, hits, f"{why}, far beyond chance")
-    if weak and n == n_new and n >= SOME:
-        return Verdict(False, hits, f"{why}; these may be names, or equal them by accident")
-    return None
+    return _may_be_names(hits, n_new, why) if weak else None
+
+
+def _may_be_names(hits: np.ndarray, n_new: int, why: str) -> Verdict | None:
+    if len(hits) < max(n_new, SOME):
+        return None
+    return Verdict(False, hits, f"{why}; these may be names, or equal them by accident")
 
 
 def _ends(view: View, codes: np.ndarray) -> int:
@@ -263,10 +269,10 @@ def chains(view: View) -> Found:
 
 def _groups_of_nodes(view: View) -> Iterator[Groups]:
     """Single nodes first, then nodes joined by one inner relation, then by several."""
-    inner = [t for t in view.observed.nodes if t not in (view.a, view.b)]
-    for type in inner:
+    inner = dict.fromkeys(view.observed.nodes.keys() - {view.a, view.b})
+    for type in sorted(inner):
         yield (type,), {type: np.arange(view.observed.n(type))}
-    edges = [e for e in view.observed.edges if {e[0], e[2]} <= set(inner)]
+    edges = [e for e in view.observed.edges if {e[0], e[2]} <= inner.keys()]
     private = [e for e in edges if _is_private(view, e)]
     several = [group for group in (private, edges) if len(group) > 1]
     for chosen in [[edge] for edge in edges] + several:
