@@ -160,7 +160,7 @@ def worlds(n: int) -> None:
     names = list(SPLITS)
     for seed in range(n):
         name = names[seed % len(names)] if seed % 2 else "random"
-        world = World(40_000 + seed)
+        world = World(90_000 + seed)
         split = SPLITS[name](honest(world), seed)
         if seed % 3 == 0:
             both = {part: from_train(getattr(split, part)) for part in ("train", "train_valid")}
@@ -391,7 +391,7 @@ def plants() -> None:
     """Each leak in two worlds: which are found, which are unknown, which pass."""
     verdicts: Counter = Counter()
     for k, (name, plant) in enumerate(PLANTS.items()):
-        for seed in (8100 + k, 8500 + k):
+        for seed in (52_000 + k, 62_000 + k):
             world = World(seed, reviews=name in WITH_REVIEWS)
             hin = plant(world, world.hin())
             evidence = ["review"] if name.endswith("of reviews") and name in WITH_REVIEWS else []

@@ -50,6 +50,7 @@ SAYS = {
     "source": "with held-out rows included",
     "held": "of held-out rows alone",
 }
+SAMPLE, FIRST = 2_000, 300  # rows, or nodes, beyond which so many are looked at first
 EXTREMES = ("minimum", "maximum")
 EXPLAINED = 0.9  # of the time of held-out rows, beyond train, that no honest column explains
 PERHAPS = 0.7  # the same, from which it is unknown
@@ -162,7 +163,10 @@ def _of_column(
 ) -> Iterator[Reading]:
     """The readings of one column for the nodes that its rows belong to, or are."""
     where = f"{title(type)}.{name}"
-    for values, ordered in _numbers(tb.one_chunk(view.observed.table(type)[name])):
+    column = tb.one_chunk(view.observed.table(type)[name])
+    if not own and tb.is_text(column.type) and not _repeats(column.slice(0, SAMPLE)):
+        return  # texts of rows, of which no two of a node are the same
+    for values, ordered in _numbers(column):
         at_nodes = _at_nodes(values, position, rows.n, own)
         if at_nodes is not None:
             yield Reading(where, rows, at_nodes, ordered)
@@ -209,6 +213,10 @@ def _of_text(column: pa.Array) -> Iterator[tuple[np.ndarray, bool]]:
     else:
         parts = pc.count_substring_regex(column, r"[|,;]+|\s+")
         yield parts.cast(pa.float64()).to_numpy(zero_copy_only=False), True
+
+
+def _repeats(column: pa.Array) -> bool:
+    return 2 * len(column.unique()) <= len(column)
 
 
 def _seconds(column: pa.Array) -> np.ndarray:
@@ -337,10 +345,12 @@ def _candidates(view: View, reading: Reading, part: str) -> Iterator[tuple[str, 
 def _shrunk(c: np.ndarray, total: np.ndarray, count: np.ndarray) -> np.ndarray | None:
     """(sum + m p) / (n + m) with the m and p that fit a column best."""
     ok = np.isfinite(c) & (count > 0)
-    if ok.sum() < 4:
+    if ok.sum() < 4 or len(np.unique(c[ok])) <= FEW_VALUES:
         return None
     design = np.stack([np.ones(ok.sum()), c[ok]], axis=1)
     middle, weight = np.linalg.lstsq(design, (c * count - total)[ok], rcond=None)[0]
+    if weight >= 0:
+        return None
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(count > 0, (total + middle) / (count - weight), np.nan)
 
@@ -351,6 +361,8 @@ def follows(c: np.ndarray, f: np.ndarray) -> bool:
     if known.sum() < 2:
         return False
     c, f = c[known], f[known]
+    if len(c) > SAMPLE and not follows(c[:: len(c) // FIRST], f[:: len(c) // FIRST]):
+        return False
     scale = max(np.ptp(c), 1e-12)
     if np.ptp(f) == 0:
         return False

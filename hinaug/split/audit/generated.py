@@ -28,10 +28,12 @@ REMEDY = "fit the generator on split.train"
 
 def look(view: View, deltas: tuple[Delta, ...], leaking: set[str]) -> Found:
     """Deltas on the graph and those to come; leaking: where the graph without them leaks."""
+    every = tuple({d.uid: d for d in (*view.hin.deltas, *deltas)}.values())
+    if not every:
+        return
     fine, bad = _prints(view.split.train), _prints(view.split.source)
     both = _prints(view.split.train_valid)
     fine, bad = (fine, bad | both) if view.name == "train" else (fine | both, bad)
-    every = tuple({d.uid: d for d in (*view.hin.deltas, *deltas)}.values())
     for delta in every:
         yield from _names_what_left(view, delta)
         yield from _fitted(view, delta, every, fine, bad - fine, leaking)

@@ -255,6 +255,9 @@ def _vectors(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _by_value(view: View, type: str, column: pa.Array, end: str) -> Iterator[Named]:
     """A value stands for the one user or item that most of its rows have in common in train."""
+    some = column.slice(0, SAMPLE)
+    if len(column) > SAMPLE and len(some.unique()) > VARIED * len(some):
+        return
     coded = column.dictionary_encode()
     n_values, n_rows = len(coded.dictionary), len(column)
     if not 2 <= n_values <= VARIED * n_rows:

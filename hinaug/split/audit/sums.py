@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from hinaug.graph import arrow as tb
 from hinaug.graph.evidence import times_of, touching
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import Type
 from hinaug.split.audit.moments import moments
 from hinaug.split.audit.pairs import witnessed
@@ -17,7 +18,7 @@ from hinaug.split.audit.view import View
 
 N_BINS = 4  # of equally many rows, for counts by time
 MOST_DIMS = 8  # of a vector column that are summed: its principal components
-MOST_NODES = 10_000  # nodes whose aggregates are computed
+MOST_NODES = 5_000  # nodes whose aggregates are computed
 MOST_MARKS = 64  # nodes of a type, such as tags, that count as a vector of marks
 MOST_LEVELS = 10  # distinct values of a rating that are counted one by one
 
@@ -57,8 +58,9 @@ def parts(view: View) -> dict[str, np.ndarray]:
             both = view.split.train_valid.observed().links(view.target)
             nodes = view.split.train_valid.nodes
             same = all(len(nodes[t]["id"]) == view.source.n(t) for t in (view.a, view.b))
-            codes = view.whole.codes(*both) if same else np.zeros(0, np.int64)
-            out["train_valid"] = np.isin(view.whole.codes(*ends), codes)
+            both = both if same else (both[0][:0], both[1][:0])
+            pairs = PairIndex.from_positions(*both, view.shape)
+            out["train_valid"] = pairs.contains(*ends)
         view.cache["parts"] = out
     return view.cache["parts"]
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from hinaug.graph import arrow as tb
-from hinaug.graph.pairs import distinct
+from hinaug.graph.pairs import PairIndex, distinct
 from hinaug.graph.schema import Type
 from hinaug.split.audit.pairs import witnessed
 from hinaug.split.audit.view import Found, View, title
@@ -19,6 +19,8 @@ from hinaug.split.audit.view import Found, View, title
 RUN = 5  # words that stand in a row in two texts, which is no accident where words vary
 CONTAINED = 0.3  # of the runs of a text: it stands in another, or a part of it does
 CHANCE = 1e-6  # that so many texts stand in the cells of their own nodes and not in others
+RARE = 0.1  # twins that chance gives a text, from which it is one that many write
+CHANCE_OF_TWINS = 1e-3  # that chance gives so many twins
 PERHAPS = 0.05  # the same, from which it is unknown
 LEAST = 3  # texts that prove something
 ALL = 0.9  # of the held-out texts: then short ones prove something as well
@@ -54,7 +56,14 @@ def look(view: View) -> Found:
                     return
                 is_own = type == evidence.type
                 if not is_own and (tb.is_text(field.type) or pa.types.is_list(field.type)):
-                    yield from _inside(view, text, codes, is_news, type, field.name)
+                    found = _inside(view, text, codes, is_news, type, field.name)
+                    linked = _linked(view, evidence.type, type)
+                    yield from ((sure and not linked, finding) for sure, finding in found)
+
+
+def _linked(view: View, one: Type, two: Type) -> bool:
+    """Whether nodes of two types are linked: tags have the very words of taggings, by nature."""
+    return any({edge[0], edge[2]} == {one, two} for edge in view.source.edges)
 
 
 def _evidence(view: View) -> Iterator[Evidence]:
@@ -83,40 +92,42 @@ def _is_text(field: pa.Field) -> bool:
 def twins(view: View, evidence: Evidence) -> Found:
     """Held-out texts that stand word for word in train, by the same user or on the same item.
 
-    Texts that many write (as often as they stand anywhere) are no news.
+    Texts that so many write that chance puts them there are no news.
     """
-    text = pc.utf8_trim_whitespace(pc.utf8_lower(evidence.text))
-    coded = text.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    is_held = view.held.contains_codes(evidence.codes)
-    is_inside = view.inside.contains_codes(evidence.codes)
-    inside = np.flatnonzero(is_inside)
-    if evidence.type in view.observed.nodes:
-        inside = inside[_still_there(view, evidence, inside)]
-    n_words = pc.count_substring_regex(text, r"\w+").to_numpy(zero_copy_only=False)
-    frequency = np.bincount(coded[inside], minlength=coded.max(initial=0) + 1)
-    found, expected = np.zeros(len(coded), bool), np.zeros(len(coded))
-    for side in (0, 1):
-        node = view.whole.ends(evidence.codes)[side]
-        mine = node * (coded.max(initial=0) + 1) + coded
-        found |= np.isin(mine, mine[inside]) & is_held
+    text = _whole(view, evidence)
+    inside = np.flatnonzero(view.inside.contains_codes(evidence.codes))
+    held = np.flatnonzero(view.held.contains_codes(evidence.codes))
+    n_texts = int(text.max(initial=0)) + 1
+    frequency = np.bincount(text[inside], minlength=n_texts)
+    found, expected = np.zeros(len(held), bool), np.zeros(len(held))
+    for side, node in enumerate(view.whole.ends(evidence.codes)):
+        known = PairIndex.from_positions(node[inside], text[inside], (view.shape[side], n_texts))
+        found |= known.contains(node[held], text[held])
         size = np.bincount(node[inside], minlength=view.shape[side])
-        expected += size[node] * frequency[coded] / max(len(inside), 1)
-    rare = is_held & (expected < 0.1)
-    hits = {long: found & rare & ((n_words >= RUN) == long) for long in (True, False)}
-    where = f"{title(evidence.type)}.{evidence.column}"
-    for long, rows in hits.items():
-        codes = distinct(evidence.codes[rows])
+        expected += size[node[held]] * frequency[text[held]] / max(len(inside), 1)
+    rare = expected < RARE
+    hits = held[found & rare]
+    n_words = pc.count_substring_regex(evidence.text.take(pa.array(hits)), r"\w+")
+    is_long = n_words.to_numpy(zero_copy_only=False) >= RUN
+    for long in (True, False):
+        codes = distinct(evidence.codes[hits[is_long == long]])
         surprise = stats.poisson.sf(len(codes) - 1, float(expected[rare].sum()))
-        if len(codes) and surprise < 1e-3:
+        if len(codes) and surprise < CHANCE_OF_TWINS:
+            where = f"{title(evidence.type)}.{evidence.column}"
             why = f"repeats {len(codes):,} held-out texts word for word, by the same "
             why += f"{view.a!r} or on the same {view.b!r}"
-            why += "" if long else "; they are short, and may be habits"
+            why += "; they are short, and may be habits" * (not long)
             remedy = "merge the duplicates before the split, or hold them out together"
             yield long, view.finding("twin text", where, why, remedy, codes)
 
 
-def _still_there(view: View, evidence: Evidence, rows: np.ndarray) -> np.ndarray:
-    return np.ones(len(rows), bool)
+def _whole(view: View, evidence: Evidence) -> np.ndarray:
+    """A number for each text; the same for equal ones, in either case of letters."""
+    key = (evidence.type, evidence.column)
+    if key not in view.shared:
+        text = pc.utf8_trim_whitespace(pc.utf8_lower(evidence.text)).dictionary_encode()
+        view.shared[key] = text.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return view.shared[key]
 
 
 # ---- texts inside others -------------------------------------------------------------------------

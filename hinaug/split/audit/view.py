@@ -54,11 +54,12 @@ Found = Iterator[tuple[bool, Finding]]  # (whether it is certain, what was found
 
 @dataclass
 class Budget:
-    """The seconds and the bytes that the audit may take."""
+    """The seconds and the bytes that the audit may take; what is computed once for all."""
 
     seconds: float
     memory: float
     start: float = field(default_factory=time.monotonic)
+    shared: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -82,6 +83,7 @@ class View:
         self.source, self.target = split.source.observed(), split.target
         self.a, _, self.b = self.target
         self.cache: dict[Any, Any] = {}
+        self.shared = budget.shared  # what both graphs need of the source
         self.whole = PairIndex.of(self.source, self.target)
         self.shape = self.whole.shape
         self.held = PairIndex.from_ids(self.source, self.target, held)
@@ -214,8 +216,7 @@ def binary(row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> sp.cs
 
 def _count(keys: np.ndarray) -> np.ndarray:
     """For each row the number of rows with the same key."""
-    _, inverse, count = np.unique(keys, return_inverse=True, return_counts=True)
-    return count[inverse]
+    return np.bincount(keys)[keys]
 
 
 def _groups(vectors: np.ndarray) -> np.ndarray:
