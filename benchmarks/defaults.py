@@ -48,6 +48,7 @@ DATA: dict[str, tuple[EdgeType, list[str]]] = {  # the relation, and the evidenc
     "amazon-musical-instruments": (("user", "rates", "item"), ["review"]),
     "amazon-hin": (("user", "rates", "item"), []),
     "hetrec2011-lastfm-2k": (("user", "listens", "artist"), []),
+    "ml-latest-small": (("user", "rates", "movie"), []),  # no default was set on it
 }
 EMBEDDINGS = {"lr": (0.01, 0.1, "log"), "l2": (0.01, 1.0, "log")}
 SOFTMAX = {"lr": (0.02, 0.2, "log"), "l2": (0.3, 15.0, "log")}
