@@ -6,6 +6,11 @@
     python benchmarks/audit.py speed          # 1 M ratings with reviews; 800 k with 170 k friends
 
 Every column is declared row-local, whatever it is, so that lineage tells the audit nothing.
+
+Measured last (one thread of a shared machine): 200 worlds, 0 false leaks, 3 with an unknown (all in
+temporal splits); 64 plants, 59 found, 0 unknown, 5 passed (clusters, one factor of a factorisation,
+a noisy count, hashed codes of last items); 16.5 s and 7.3 s, 0.1 GB beside the data. The kinds of
+plants were known while faults were repaired; worlds and seeds were new for this run.
 """
 
 from __future__ import annotations
@@ -160,7 +165,7 @@ def worlds(n: int) -> None:
     names = list(SPLITS)
     for seed in range(n):
         name = names[seed % len(names)] if seed % 2 else "random"
-        world = World(90_000 + seed)
+        world = World(110_000 + seed)
         split = SPLITS[name](honest(world), seed)
         if seed % 3 == 0:
             both = {part: from_train(getattr(split, part)) for part in ("train", "train_valid")}
@@ -391,7 +396,7 @@ def plants() -> None:
     """Each leak in two worlds: which are found, which are unknown, which pass."""
     verdicts: Counter = Counter()
     for k, (name, plant) in enumerate(PLANTS.items()):
-        for seed in (52_000 + k, 62_000 + k):
+        for seed in (54_000 + k, 64_000 + k):
             world = World(seed, reviews=name in WITH_REVIEWS)
             hin = plant(world, world.hin())
             evidence = ["review"] if name.endswith("of reviews") and name in WITH_REVIEWS else []

@@ -588,7 +588,7 @@ def _correlation(u: np.ndarray, v: np.ndarray) -> float:
 def _by_fit(reading: Reading, count: Sum) -> Measure | None:
     """A measure of a sum: correlation of what weighted least squares on the columns leave."""
     values, x, total = reading.values, count.x[:, 0], (count.x + count.y)[:, 0]
-    use = np.isfinite(values).all(axis=1) & (total > 0)
+    use = np.isfinite(values).all(axis=1)  # all nodes: to ask for rows would make them repel
     n = int(use.sum())
     if n < 4 * ROWS_A_DIM:
         return None

@@ -63,7 +63,8 @@ def look(view: View) -> Found:
 
 def _linked(view: View, one: Type, two: Type) -> bool:
     """Whether nodes of two types are linked: tags have the very words of taggings, by nature."""
-    return any({edge[0], edge[2]} == {one, two} for edge in view.source.edges)
+    inner = two not in (view.a, view.b)
+    return inner and any({edge[0], edge[2]} == {one, two} for edge in view.source.edges)
 
 
 def _evidence(view: View) -> Iterator[Evidence]:
