@@ -21,7 +21,7 @@ from hinaug.predictors.base import LinkPredictor, scorer
 from hinaug.predictors.ranking import BLOCK, SCORES
 from hinaug.progress import track
 from hinaug.split.base import Split
-from hinaug.training.ranking import top_k
+from hinaug.training.ranking import tie_order, top_k
 
 EXAMPLES = 3  # of each kind
 SHOWN = 3  # items that stood in the place of a missed one, in an example
@@ -213,6 +213,7 @@ def _rank(
     rank, scored = np.empty(len(row), np.int64), np.empty(len(row), bool)
     wrong = np.full((len(users), k), -1)
     exclude = (hidden + relevant).tocsr()
+    ties = tie_order(hin.observed(), predictor.relation[2])
     size = max(1, min(BLOCK, SCORES // max(n, 1)))
     for at in track(range(0, len(users), size), f"errors of {type(predictor).__name__}"):
         block = slice(at, at + size)
@@ -220,9 +221,9 @@ def _rank(
         here = slice(relevant.indptr[at], relevant.indptr[min(at + size, len(users))])
         own, items = row[here] - at, relevant.indices[here]
         score = scores[own, items]
-        others, best = top_k(scores, 2 * k, exclude[block], in_place=True)
+        others, best = top_k(scores, 2 * k, exclude[block], ties=ties, in_place=True)
         higher = (best[own] > score[:, None]) | (
-            (best[own] == score[:, None]) & (others[own] < items[:, None])
+            (best[own] == score[:, None]) & (ties[others[own]] < ties[items[:, None]])
         )
         scored[here] = ~np.isnan(score)
         rank[here] = np.where(scored[here], 1 + higher.sum(axis=1), 2 * k + 1)

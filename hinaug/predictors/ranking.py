@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hinaug.graph.hin import HIN
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
-from hinaug.training.ranking import top_k
+from hinaug.training.ranking import tie_order, top_k
 
 BLOCK = 512  # sources ranked together, at most
 
@@ -33,6 +33,7 @@ def ranked_lists(
     """
     n = hin.n_observed(predictor.relation[2])
     ranked, best = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
+    ties = tie_order(hin.observed(), predictor.relation[2])
     size = max(1, min(BLOCK, SCORES // max(n, 1)))
     for at in track(range(0, len(src), size), what):
         block = src[at : at + size]
@@ -40,7 +41,7 @@ def ranked_lists(
         if allowed is not None:
             scores = np.where(allowed, scores, np.float32(np.nan))
         hide = None if exclude is None else exclude[at : at + size]
-        items, values = top_k(scores, k, hide, in_place=True)
+        items, values = top_k(scores, k, hide, ties=ties, in_place=True)
         ranked.append(items)
         best.append(values)
     return np.concatenate(ranked), np.concatenate(best)

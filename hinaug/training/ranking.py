@@ -21,8 +21,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
+from hinaug.graph.arrow import hashed
+from hinaug.graph.hin import HIN
 
-__all__ = ["hits", "ndcg", "top_k"]
+__all__ = ["hits", "ndcg", "tie_order", "top_k"]
 
 
 def hits(ranked: np.ndarray, relevant: Any) -> np.ndarray:
@@ -62,14 +64,30 @@ def ndcg(
     return rel @ discount / ideal[np.nan_to_num(np.minimum(size, k)).astype(np.int64)]
 
 
+def tie_order(hin: HIN, type: str) -> np.ndarray:
+    """The place of each node among others of equal score, int64 [n]: by a seeded hash of its id.
+
+    Positions would not do: in many files they follow popularity, or the order of first use.
+    """
+    order = np.argsort(hashed(hin.nodes[type]["id"].chunk(0)), kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place
+
+
 def top_k(
-    scores: np.ndarray, k: int, exclude: Any | None = None, *, in_place: bool = False
+    scores: np.ndarray,
+    k: int,
+    exclude: Any | None = None,
+    *,
+    ties: np.ndarray | None = None,
+    in_place: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of each row, best first.
 
-    Equal scores are ordered by item position, the lower first, also at the cut: the result is that
-    of a stable sort of the whole row. NaN means "cannot be scored" and is never returned; -inf is a
-    score like any other.
+    Equal scores are ordered by `ties`, the lower first, also at the cut: the result is that of a
+    stable sort of the whole row, its items in that order. NaN means "cannot be scored" and is never
+    returned; -inf is a score like any other.
 
     Parameters
     ----------
@@ -80,6 +98,9 @@ def top_k(
     exclude
         Sparse [b, n_items]; its nonzero entries are never returned (say, what the user already
         has).
+    ties
+        The place of each item among its equals, a permutation [n_items], such as `tie_order`;
+        without it the item's position.
     in_place
         Spares a copy: excluded scores are written over while this runs, and put back at the end.
         Not for an array that another thread looks at.
@@ -102,7 +123,7 @@ def top_k(
     before = scores[where]
     try:
         scores[where] = -np.inf
-        return _top_k(scores, k, drop)
+        return _top_k(scores, k, drop, ties)
     finally:
         scores[where] = before
 
@@ -126,9 +147,14 @@ def _has_rows_of_its_own(scores: np.ndarray) -> bool:
     return scores.flags.writeable and apart
 
 
-def _top_k(scores: np.ndarray, k: int, drop: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+def _top_k(
+    scores: np.ndarray, k: int, drop: sp.csr_array, ties: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """`top_k` of scores that are -inf where something is to be dropped."""
     b, n = scores.shape
+    place = np.arange(n + 1) if ties is None else np.append(ties, n)  # n marks an empty slot
+    item_at = np.empty_like(place)
+    item_at[place] = np.arange(n + 1)
     items, values = np.full((b, k), -1, dtype=np.int64), np.full((b, k), np.nan, dtype=scores.dtype)
     if b == 0 or n == 0:
         return items, values
@@ -141,22 +167,19 @@ def _top_k(scores: np.ndarray, k: int, drop: sp.csr_array) -> tuple[np.ndarray, 
     if tied.size:
         level = scores[tied] == cut[tied, None]  # not where NaN stands
         level[drop[tied].nonzero()] = False
-        # keep what is above the cut; fill up with the lowest positions at the cut; n marks an empty
-        # slot
+        # keep what is above the cut; fill up with the first places at the cut
         above = best[tied, :m] > cut[tied, None]
         kept = np.where(above, chosen[tied], n)
-        row, col = np.nonzero(level)
+        row, at_place = np.nonzero(level[:, item_at[:n]])
         rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(tied)))[row]
         slot = above.sum(1)[row] + rank  # topk is sorted: what is above comes first
         free = slot < m
-        kept[row[free], slot[free]] = col[free]
+        kept[row[free], slot[free]] = item_at[at_place[free]]
         chosen[tied] = kept
-    chosen.sort(axis=1)
+    chosen = item_at[np.sort(place[chosen], axis=1)]
     rows = np.arange(b)[:, None]
     found = np.where(chosen < n, scores[rows, np.minimum(chosen, n - 1)], np.nan)
-    order = np.argsort(
-        -found, axis=1, kind="stable"
-    )  # NaN last; equal scores stay in order of position
+    order = np.argsort(-found, axis=1, kind="stable")  # NaN last; equal scores stay in order
     chosen, found = np.take_along_axis(chosen, order, 1), np.take_along_axis(found, order, 1)
     items[:, :m], values[:, :m] = np.where(chosen < n, chosen, -1), found
     return items, values

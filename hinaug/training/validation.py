@@ -66,6 +66,8 @@ class Validation:
         among = unlinked(hin, relation, self.relevant)
         self.among = slice(None) if among is None else np.flatnonzero(among)
         self.relevant, self.seen = self.relevant[:, self.among], self.seen[:, self.among]
+        ties = ranking.tie_order(hin.observed(), relation[2])[self.among]
+        self.ties = np.argsort(np.argsort(ties))
 
     def __call__(self, score: Callable[[np.ndarray], np.ndarray], block: int = 1024) -> float:
         """score: positions of sources -> scores [len(src), n_targets], a block of sources at a
@@ -79,7 +81,10 @@ class Validation:
         for at in range(0, len(self.users), block):
             rows = slice(at, at + block)
             ranked, _ = ranking.top_k(
-                score(self.users[rows])[:, : self.n][:, self.among], self.k, exclude=self.seen[rows]
+                score(self.users[rows])[:, : self.n][:, self.among],
+                self.k,
+                exclude=self.seen[rows],
+                ties=self.ties,
             )
             values.append(ranking.ndcg(ranked, self.relevant[rows], self.k))
         return np.concatenate(values)

@@ -14,6 +14,7 @@ from hinaug.evaluation import analyse_errors
 from hinaug.evaluation.errors import KINDS
 from hinaug.graph.hin import HIN
 from hinaug.split import random_split
+from hinaug.training.ranking import tie_order
 
 RATES = ("user", "rates", "item")
 HAS = ("item", "has", "genre")
@@ -65,18 +66,18 @@ def naive(split, scores, genres, cold):
     own = {i: {g for j, g in genres if j == i} for i in range(ITEMS)}
     size = Counter(g for _, g in genres)
     own = {i: {g for g in mine if size[g] <= ITEMS / 2} for i, mine in own.items()}
-    wrong, rank = {}, {}
+    wrong, rank, tie = {}, {}, tie_order(split.train, "item")
     for u, items in held.items():
         free = [i for i in range(ITEMS) if i not in items | seen.get(u, set())]
         order = sorted(
-            (i for i in free if not np.isnan(scores[u, i])), key=lambda i: (-scores[u, i], i)
+            (i for i in free if not np.isnan(scores[u, i])), key=lambda i: (-scores[u, i], tie[i])
         )
         wrong[u] = order[:K]
         for i in items:
             if np.isnan(scores[u, i]):
                 rank[u, i] = 10**9
                 continue
-            rank[u, i] = 1 + sum((scores[u, j], -j) > (scores[u, i], -i) for j in order)
+            rank[u, i] = 1 + sum((scores[u, j], -tie[j]) > (scores[u, i], -tie[i]) for j in order)
     listed = {i for items in wrong.values() for i in items}
     listed |= {i for (u, i), r in rank.items() if r <= K}
     out = {}

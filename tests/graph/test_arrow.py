@@ -270,3 +270,16 @@ def test_a_dictionary_of_nulls_alone_keeps_its_words():
     assert table["x"].chunk(0).equals(column)
     fresh = pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int32()), pa.array(["a"]))
     assert tb.content_hash(pa.table({"x": fresh})) == tb.content_hash(pa.table({"x": column}))
+
+
+def test_hashed_ids_are_the_same_wherever_they_stand():
+    ids = pa.array([str(i) for i in range(50_000)] + ["", "ä", "a much longer id than the others"])
+    whole = tb.hashed(ids)
+    assert whole.dtype == np.uint64
+    assert len(np.unique(whole)) == len(ids)
+    np.testing.assert_array_equal(tb.hashed(ids[10:20]), whole[10:20])
+    np.testing.assert_array_equal(tb.hashed(ids[::-1].cast(pa.large_string())), whole[::-1])
+    assert (tb.hashed(ids, seed=1) != whole).mean() > 0.999
+    assert tb.hashed(ids[:0]).shape == (0,)
+    ones = np.unpackbits(whole.view(np.uint8)).reshape(-1, 64).mean(0)
+    assert np.abs(ones - 0.5).max() < 0.02  # each bit says nothing

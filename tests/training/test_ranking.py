@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hinaug.training.ranking import top_k
+from hinaug import HIN
+from hinaug.training.ranking import tie_order, top_k
 
 nan = np.nan
 
@@ -135,3 +136,33 @@ def test_bad_arguments():
             top_k(*bad)
     with pytest.raises(ValueError, match="shape of scores"):
         top_k(np.zeros((2, 3)), 1, sp.csr_array((2, 4)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+        elements=st.sampled_from([0.0, 1.0, 2.0, nan, -np.inf]),
+    ),
+    st.integers(1, 14),
+    st.randoms(use_true_random=False),
+)
+def test_equal_scores_come_in_the_order_asked_for(scores, k, random):
+    ties = np.arange(scores.shape[1])
+    random.shuffle(ties)
+    items, values = top_k(scores, k, ties=ties)
+    for row, found, value in zip(scores, items, values, strict=True):
+        able = [j for j in range(len(row)) if not math.isnan(row[j])]
+        best = sorted(able, key=lambda j: (-row[j], ties[j]))[:k]
+        assert found.tolist() == best + [-1] * (k - len(best))
+        np.testing.assert_array_equal(value[: len(best)], row[best])
+
+
+def test_the_order_among_equals_follows_from_ids_alone():
+    ids = [f"movie {i}" for i in range(2000)]
+    hin, back = (HIN.from_tables({"m": {"id": list(x)}}, {}) for x in (ids, reversed(ids)))
+    place = tie_order(hin, "m")
+    assert sorted(place) == list(range(2000))
+    np.testing.assert_array_equal(tie_order(back, "m")[::-1], place)
+    assert abs(np.corrcoef(place, np.arange(2000))[0, 1]) < 0.1
