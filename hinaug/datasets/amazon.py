@@ -14,11 +14,12 @@ import logging
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hinaug.datasets.amazon_files import Reader, records, review_file
 from hinaug.datasets.amazon_meta import add_metadata
 from hinaug.datasets.amazon_rows import review
-from hinaug.datasets.files import in_order
+from hinaug.datasets.files import graph, numbered
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -61,13 +62,13 @@ def amazon_reviews(
     Types: user; item; review with those of text, summary, rating, time (seconds), helpful_yes,
     helpful_total and verified that the file has; ("user", "rates", "item") with rating and time,
     one row a review; ("user", "wrote", "review"); ("review", "about", "item"). A review is called
-    "user/item", the next "user/item#2" ("/", "#" and "%" inside of an id are written %2F, %23 and
-    %25 there). HTML entities in text are read; the parts of a list of texts stand one under
+    "user/item", the next in time "user/item#2" ("/", "#" and "%" inside of an id are written %2F,
+    %23 and %25 there). HTML entities in text are read; the parts of a list of texts stand one under
     another; blank text is null. A row that repeats another in all but its votes and its
     reviewer's name is the same review: it is dropped and counted, the higher votes stay; several
-    reviews of an item by one user stay, as reviews and as rows. Rows are sorted by user, time and
-    item, whatever their order in the file. Names of reviewers, pictures and style options are never
-    stored.
+    reviews of an item by one user stay, as reviews and as rows. Edges keep the file's order; nodes
+    stand in the order of a hash of their ids. Names of reviewers, pictures and style options are
+    never stored.
 
     With metadata, for items that have reviews: item columns title, price, text (title, description,
     features); nodes brand and category with ("item", "made_by", "brand") and ("item", "in",
@@ -100,7 +101,7 @@ def amazon_reviews(
     if report is not None:
         report.update(counts)
     log.info("%s: %s", file, ", ".join(f"{n} {c:,}" for n, c in counts.items()))
-    return HIN.from_tables(nodes, edges, lineage=lineage)
+    return graph(nodes, edges, lineage)
 
 
 def _collected(reader: Reader) -> tuple[dict[str, list], dict[str, int]]:
@@ -145,18 +146,15 @@ def _tables(
     columns: dict[str, list],
 ) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table], dict[Any, Any]]:
     table = pa.table({name: pa.array(values, KINDS[name]) for name, values in columns.items()})
-    table = in_order(table, "user", "time", "item", "text", "summary", "rating", "verified")
-    ids, count = [], dict[str, int]()
-    for user, item in zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True):
-        pair = f"{_escaped(user)}/{_escaped(item)}"
-        count[pair] = count.get(pair, 0) + 1
-        ids.append(pair if count[pair] == 1 else f"{pair}#{count[pair]}")
-    names = pa.array(ids, pa.string())
+    ends = ("user", "item")
+    time = numbered(table, ends, ("time", "text", "summary", "rating", "verified")).tolist()
+    pairs = zip(*(map(_escaped, table[end].to_pylist()) for end in ends), time, strict=True)
+    names = pa.array([f"{u}/{i}" + (f"#{n}" if n > 1 else "") for u, i, n in pairs], pa.string())
     keep = [c for c in KEPT if table[c].null_count < table.num_rows]  # what the file has
     recorded = [c for c in ("rating", "time") if c in keep]
     nodes = {
-        "user": pa.table({"id": pa.array(sorted(set(columns["user"])), pa.string())}),
-        "item": pa.table({"id": pa.array(sorted(set(columns["item"])), pa.string())}),
+        "user": pa.table({"id": pc.unique(table["user"])}),
+        "item": pa.table({"id": pc.unique(table["item"])}),
         "review": table.select(keep).add_column(0, "id", names),
     }
     edges: dict[EdgeType, pa.Table] = {

@@ -47,7 +47,8 @@ def add_metadata(
     for relation, type, names in (("made_by", "brand", _brands), ("in", "category", _categories)):
         links = _links(rows, names)
         if links:
-            nodes[type] = pa.table({"id": pa.array(sorted({name for _, name in links}), _TEXT)})
+            names_in_use = list(dict.fromkeys(name for _, name in links))
+            nodes[type] = pa.table({"id": pa.array(names_in_use, _TEXT)})
             edges["item", relation, type] = pairs(links, _TEXT, _TEXT)
             lineage["item", relation, type] = "row"
     for relation, fields in RELATED.items():  # lineage unknown: Amazon computed it from behaviour

@@ -1,18 +1,23 @@
-"""What the readers share: checked folders, delimited text as Arrow, titles with years, edges from
-lists.
+"""What the readers share: checked folders, titles with years, edges from lists, and a graph whose
+order of nodes says nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug import checks
+from hinaug.graph import arrow as tb
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 
 _YEAR = re.compile(
     r"^(?P<title>.*?)\s*\((?P<year>\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\))?\s*$", re.DOTALL
@@ -66,6 +71,35 @@ def pairs(rows: Iterable[tuple[Any, Any]], src: pa.DataType, dst: pa.DataType) -
     )
 
 
-def in_order(table: pa.Table, *keys: str) -> pa.Table:
-    """Rows sorted by the keys; rows that tie keep their order."""
-    return table.take(pc.sort_indices(table, sort_keys=[(k, "ascending") for k in keys]))
+def numbered(table: pa.Table, like: Sequence[str], by: Sequence[str]) -> np.ndarray:
+    """Numbers the rows that are equal in the columns `like`, from 1, in the order of `by`, [n].
+
+    Rows that tie keep their order. Values of `like` are never null.
+    """
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in (*like, *by)])
+    new = np.arange(table.num_rows) == 0
+    for name in like:
+        column = tb.one_chunk(table[name].take(order))
+        new[1:] |= pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+    rows = np.arange(len(new))
+    out = np.empty(len(new), np.int64)
+    out[order.to_numpy()] = rows - np.maximum.accumulate(np.where(new, rows, 0)) + 1
+    return out
+
+
+def graph(
+    nodes: Mapping[str, pa.Table], edges: Mapping[EdgeType, pa.Table], lineage: Any = None
+) -> HIN:
+    """`HIN.from_tables` for a reader: nodes in an order that says nothing, edges as in the file.
+
+    Published ids are often numbered by popularity or by first use, held-out rows included, and
+    what ties is often broken by position. So nodes of a type stand in the order of a hash of their
+    ids, seeded with the name of the type: the same on every machine, whatever the file's order.
+    Edges keep the order of the file, which breaks ties in time.
+    """
+    return HIN.from_tables({t: _by_hash(t, n) for t, n in nodes.items()}, edges, lineage=lineage)
+
+
+def _by_hash(type: str, table: pa.Table) -> pa.Table:
+    value = tb.hashed(tb.one_chunk(table["id"]), zlib.crc32(type.encode()))
+    return table.take(pa.array(np.argsort(value, kind="stable")))

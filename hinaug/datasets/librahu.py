@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.datasets.files import in_order, require
+from hinaug.datasets.files import graph, require
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -46,9 +46,10 @@ def amazon_hin(folder: Any) -> HIN:
         (commas).
     Types: user, item, brand, category, view; ("user", "rates", "item") with rating 1-5 and time in
     seconds, ("item", "made_by", "brand"), ("item", "in", "category"), ("item", "has", "view"). Ids
-    are the published integers, from 0; rows are sorted by user, time and item. Lineage is "row",
-    but unknown for views: what they stand for is not said, and by their name they come from
-    behaviour. The fixed split beside it: `lightgcn_split(folder, amazon_hin(folder), ("user",
+    are the published integers, from 0, which number users and items by popularity, most ratings
+    first; so nodes stand in the order of a hash of their ids. Edges keep the file's order. Lineage
+    is "row", but unknown for views: what they stand for is not said, and by their name they come
+    from behaviour. The fixed split beside it: `lightgcn_split(folder, amazon_hin(folder), ("user",
     "rates", "item"))`.
     Official address:
     https://github.com/librahu/HIN-Datasets-for-Recommendation-and-Network-Embedding (Amazon)
@@ -65,10 +66,10 @@ def yelp_hin(folder: Any) -> HIN:
     Types: user, business, compliment, city, category; ("user", "rates", "business") with rating 1-5
     (no time), ("user", "friend", "user") with a row in each direction, ("user", "received",
     "compliment"), ("business", "in", "city"), ("business", "has", "category"). The third column of
-    all but the ratings is always 1 and left out. Ids are the published integers, from 1; rows are
-    sorted by user and business. Lineage is "row", but unknown for compliments: others give them for
-    what a user wrote. The fixed split beside it counts from 0: `lightgcn_split(folder,
-    yelp_hin(folder), ("user", "rates", "business"), first_id=1)`.
+    all but the ratings is always 1 and left out. Ids are the published integers, from 1; nodes
+    stand in the order of a hash of their ids, edges in the file's. Lineage is "row", but unknown
+    for compliments: others give them for what a user wrote. The fixed split beside it counts from
+    0: `lightgcn_split(folder, yelp_hin(folder), ("user", "rates", "business"), first_id=1)`.
     Official address:
     https://github.com/librahu/HIN-Datasets-for-Recommendation-and-Network-Embedding (Yelp)
     """
@@ -87,7 +88,7 @@ def _graph(path: Path, files: dict[str, tuple[EdgeType, str]], unknown: EdgeType
         t: pa.table({"id": np.unique(np.concatenate([c.to_numpy() for c in columns]))})
         for t, columns in ends.items()
     }
-    return HIN.from_tables(nodes, edges, lineage={type: "row" for type in edges if type != unknown})
+    return graph(nodes, edges, {type: "row" for type in edges if type != unknown})
 
 
 def _read(file: Path, type: EdgeType, delimiter: str) -> pa.Table:
@@ -111,4 +112,4 @@ def _read(file: Path, type: EdgeType, delimiter: str) -> pa.Table:
         )
     if type[1] != "rates":
         table = table.select(["src", "dst"])
-    return in_order(table, "src", *(["time"] if "time" in table.column_names else []), "dst")
+    return table

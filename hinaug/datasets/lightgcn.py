@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from hinaug.checks import Rng
-from hinaug.datasets.files import require
+from hinaug.datasets.files import graph, require
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.graph.evidence import without_pairs
 from hinaug.graph.hin import HIN
@@ -60,14 +60,15 @@ def lightgcn_split(
     train.txt (`split.train_valid`). On the splits with valid.txt they are of models fitted on
     train.txt alone (`split.train`), and the items of valid.txt were ranked with the rest, which
     `evaluate` leaves out on test: to compare, score `split.train` on `dataclasses.replace(split,
-    valid=split.valid.slice(0, 0))`. Ids stay the published integers. All lineage is "row".
+    valid=split.valid.slice(0, 0))`. Ids stay the published integers; the nodes of a graph that is
+    made of them stand in the order of a hash of their ids. All lineage is "row".
     Titles of ml-1m cannot be attached: its numbers are new ones, in the order in which a shuffled
     file named them first, and no list of old and new numbers is published.
     """
     path = require(folder, ["train.txt", "test.txt"], ADDRESS)
-    parts, users, counts = _parts(path)
+    parts, lines, counts = _parts(path)
     if hin is None:
-        hin, first_id = _graph(_all(parts), users, target), 0
+        hin, first_id = _graph(lines, target), 0
     observed = hin.observed()
     in_graph = _in_graph(observed, target, parts, first_id, path)
 
@@ -86,17 +87,29 @@ def lightgcn_split(
     return Split(hin, target, train, train_valid, held, test, tuple(evidence), how)
 
 
-def _parts(path: Path) -> tuple[dict[str, PairIndex], np.ndarray, dict[str, int]]:
-    """The pairs of each file that stand in no earlier one, all users, and counts of the rest."""
+class Lines(NamedTuple):
+    """The pairs of a file as it lists them, [n] and [n], and the user of each line."""
+
+    src: np.ndarray
+    dst: np.ndarray
+    users: np.ndarray
+
+    def pairs(self) -> PairIndex:
+        return PairIndex.from_positions(self.src, self.dst, (2**31, 2**31))
+
+
+def _parts(path: Path) -> tuple[dict[str, PairIndex], Lines, dict[str, int]]:
+    """The pairs of each file that stand in no earlier one, all lines, and counts of the rest."""
     files = {name: path / f"{name}.txt" for name in ("train", "valid", "test")}
     read = {name: _read(file) for name, file in files.items() if file.is_file()}
-    parts = _without_repeats({name: pairs for name, (pairs, _, _) in read.items()})
+    pairs = {name: lines.pairs() for name, lines in read.items()}
+    parts = _without_repeats(pairs)
     counts = {
-        "repeated": sum(repeated for _, _, repeated in read.values()),
-        "overlap": sum(len(read[name][0]) - len(parts[name]) for name in read),
+        "repeated": sum(len(read[name].src) - len(pairs[name]) for name in read),
+        "overlap": sum(len(pairs[name]) - len(parts[name]) for name in read),
     }
     log.info("%s: %s, %s", path, ", ".join(f"{n} {len(p):,}" for n, p in parts.items()), counts)
-    return parts, np.concatenate([users for _, users, _ in read.values()]), counts
+    return parts, Lines(*map(np.concatenate, zip(*read.values(), strict=True))), counts
 
 
 def _without_repeats(parts: dict[str, PairIndex]) -> dict[str, PairIndex]:
@@ -115,8 +128,7 @@ def _all(parts: dict[str, PairIndex]) -> PairIndex:
     return first
 
 
-def _read(file: Path) -> tuple[PairIndex, np.ndarray, int]:
-    """The distinct pairs of a file, its users, and how many pairs stood there more than once."""
+def _read(file: Path) -> Lines:
     users, sizes, items = [], [], []
     with open(file, encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, 1):
@@ -135,17 +147,19 @@ def _read(file: Path) -> tuple[PairIndex, np.ndarray, int]:
                 items.append(words[1:])
     who = np.array(users, np.int64)
     dst = np.concatenate(items) if items else np.zeros(0, np.int64)
-    pairs = PairIndex.from_positions(np.repeat(who, sizes), dst, (2**31, 2**31))
-    return pairs, who, len(dst) - len(pairs)
+    return Lines(np.repeat(who, sizes), dst, who)
 
 
-def _graph(pairs: PairIndex, users: np.ndarray, target: EdgeType) -> HIN:
+def _graph(lines: Lines, target: EdgeType) -> HIN:
+    """The graph of all pairs in the order in which the files first list them."""
+    _, first = PairIndex.with_first_rows(lines.src, lines.dst, (2**31, 2**31))
+    rows = np.sort(first)
     nodes = {
-        target[0]: pa.table({"id": np.unique(users)}),
-        target[2]: pa.table({"id": np.unique(pairs.dst)}),
+        target[0]: pa.table({"id": np.unique(lines.users)}),
+        target[2]: pa.table({"id": np.unique(lines.dst)}),
     }
-    edges = {target: pa.table({"src": pairs.src, "dst": pairs.dst})}
-    return HIN.from_tables(nodes, edges, lineage="row")
+    edges = {target: pa.table({"src": lines.src[rows], "dst": lines.dst[rows]})}
+    return graph(nodes, edges, "row")
 
 
 def _in_graph(

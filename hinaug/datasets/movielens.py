@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from hinaug import checks
-from hinaug.datasets.files import in_order, movie_text, pairs, require, split_year
+from hinaug.datasets.files import graph, movie_text, pairs, require, split_year
 from hinaug.datasets.recbole import knowledge, read_atomic
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -52,10 +52,10 @@ def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
     """MovieLens 100K: 943 users, 1,682 movies, 100,000 ratings, 19 genres (one of them "unknown").
 
     folder: the unpacked official archive (u.data, u.user, u.item; latin-1), or RecBole's copy
-        (ml-100k.inter, .user, .item). Both give the same rows in the same order (users and movies
-        by number, ratings by user, time, movie) and the same titles: the year moves from the title
-        into its own column, "(V)" for video goes, and two slips of the copy (movies 267 and 1412)
-        are mended. Only the official files have `date`, a release day.
+        (ml-100k.inter, .user, .item). Both give the same rows in the same order (nodes by a
+        hash of their ids, ratings as in the file) and the same titles: the year moves from the
+        title into its own column, "(V)" for video goes, and two slips of the copy (movies 267 and
+        1412) are mended. Only the official files have `date`, a release day.
     freebase: with the copy only: nodes "entity", edges ("movie", "is", "entity") and ("entity",
         relation, "entity").
 
@@ -80,14 +80,14 @@ def movielens_100k(folder: Any, *, freebase: bool = False) -> HIN:
         require(path, ["u.data", "u.user", "u.item"], ADDRESS_100K)
         ratings, users, movies = _official_100k(path)
     nodes, edges = assemble(ratings, movies, GENRES)
-    nodes = {"user": in_order(users, "id"), **nodes}
+    nodes = {"user": users, **nodes}
     if freebase:
         more_nodes, more_edges = knowledge(
             path / "ml-100k.link", path / "ml-100k.kg", "movie", nodes["movie"]["id"]
         )
         nodes |= more_nodes
         edges |= more_edges
-    return HIN.from_tables(nodes, edges, lineage="row")
+    return graph(nodes, edges, "row")
 
 
 def assemble(
@@ -96,7 +96,6 @@ def assemble(
     """Node tables of movies and genres, and edge tables of ratings and genres, from what a reader
     has read.
     """
-    movies = sorted(movies, key=lambda m: m["id"])
     for movie in movies:
         movie["text"] = movie_text(
             movie["title"], movie["year"], movie["genres"], movie.get("plot")
@@ -113,7 +112,7 @@ def assemble(
     table = pa.table({c: pa.array([m.get(c) for m in movies], kinds[c]) for c in there})
     nodes = {"movie": table, "genre": pa.table({"id": pa.array(list(genres), _TEXT)})}
     has = pairs(((m["id"], g) for m in movies for g in m["genres"]), _INT, _TEXT)
-    return nodes, {RATES: in_order(ratings, "src", "time", "dst"), HAS: has}
+    return nodes, {RATES: ratings, HAS: has}
 
 
 def _official_100k(path: Path) -> tuple[pa.Table, pa.Table, list[dict]]:

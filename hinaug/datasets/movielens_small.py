@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug import checks
-from hinaug.datasets.files import in_order, pairs, require, split_year
+from hinaug.datasets.files import graph, numbered, pairs, require, split_year
 from hinaug.datasets.movielens import assemble
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
@@ -52,7 +52,8 @@ def movielens_latest_small(
 
     Types: user, movie (title, year, [plot], text), genre, [tagging, tag]; ("user", "rates",
     "movie") with rating 0.5-5 and time in seconds, ("movie", "has", "genre"). Ids are the published
-    integers; a tagging is called "user:movie:n". All lineage is "row".
+    integers; a tagging is called "user:movie:n". Nodes stand in the order of a hash of their ids,
+    edges in the file's. All lineage is "row".
     Official address: https://files.grouplens.org/datasets/movielens/ml-latest-small.zip
     """
     tags = tags or tag_nodes
@@ -63,14 +64,14 @@ def movielens_latest_small(
     nodes, edges = assemble(ratings, movies, sorted({g for m in movies for g in m["genres"]}))
     users = ratings["src"].chunks
     if tags:
-        table = in_order(_read(path / "tags.csv"), "userId", "timestamp", "movieId", "tag")
+        table = _read(path / "tags.csv")
         users += table["userId"].chunks
         more_nodes, more_edges = _taggings(table, tag_nodes)
         nodes |= more_nodes
         edges |= more_edges
     ids = pc.unique(pa.chunked_array(users, _INT))
-    nodes = {"user": in_order(pa.table({"id": ids}), "id"), **nodes}
-    return HIN.from_tables(nodes, edges, lineage="row")
+    nodes = {"user": pa.table({"id": ids}), **nodes}
+    return graph(nodes, edges, "row")
 
 
 def _read(file: Path) -> pa.Table:
@@ -92,11 +93,8 @@ def _taggings(
     table: pa.Table, tag_nodes: bool
 ) -> tuple[dict[str, pa.Table], dict[EdgeType, pa.Table]]:
     user, movie, text = (table[c].to_pylist() for c in ("userId", "movieId", "tag"))
-    seen: dict[tuple[int, int], int] = {}
-    ids = []
-    for pair in zip(user, movie, strict=True):
-        seen[pair] = seen.get(pair, 0) + 1
-        ids.append(f"{pair[0]}:{pair[1]}:{seen[pair]}")
+    number = numbered(table, ("userId", "movieId"), ("timestamp", "tag"))
+    ids = [f"{u}:{m}:{n}" for u, m, n in zip(user, movie, number, strict=True)]
     nodes = {
         "tagging": pa.table(
             {"id": pa.array(ids, _TEXT), "text": table["tag"], "time": table["timestamp"]}

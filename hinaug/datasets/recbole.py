@@ -7,12 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug import checks
-from hinaug.datasets.files import in_order
+from hinaug.datasets.files import graph
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.io.delimited import read_delimited
@@ -27,11 +26,12 @@ def recbole_atomic(folder: Any, name: str | None = None) -> HIN:
 
     Node types are called after the id fields of the `.inter` file (`user_id` and `item_id` give
     user and item); edges are (user, "rates", item) when a field `rating` is there, else (user,
-    "interacts", item), with the other fields; `timestamp` is renamed `time`, and `time` sorts the
-    rows of a user. `.link` and `.kg` add nodes "entity" and edges (item, "is", "entity") and
-    ("entity", relation, "entity") for each relation. token is text, token_seq a list of texts
-    (split at blanks), float a number, float_seq a vector. Ids stay text. Interactions have lineage
-    "row". What user and item fields were computed from, the files do not say: unknown.
+    "interacts", item), with the other fields; `timestamp` is renamed `time`. `.link` and `.kg` add
+    nodes "entity" and edges (item, "is", "entity") and ("entity", relation, "entity") for each
+    relation. token is text, token_seq a list of texts (split at blanks), float a number, float_seq
+    a vector. Ids stay text. Nodes stand in the order of a hash of their ids, edges in the file's.
+    Interactions have lineage "row". What user and item fields were computed from, the files do not
+    say: unknown.
 
     name: needed only when the folder holds several `.inter` files. Format: RecBole documentation,
     "Atomic Files".
@@ -50,7 +50,6 @@ def recbole_atomic(folder: Any, name: str | None = None) -> HIN:
     inter = inter.rename_columns(
         ["src", "dst", *("time" if c == "timestamp" else c for c in inter.column_names[2:])]
     )
-    inter = in_order(inter, "src", *(["time"] if "time" in inter.column_names else []), "dst")
     nodes = {
         user: _nodes(path.with_suffix(".user"), users, inter["src"]),
         item: _nodes(path.with_suffix(".item"), items, inter["dst"]),
@@ -62,7 +61,7 @@ def recbole_atomic(folder: Any, name: str | None = None) -> HIN:
         )
         nodes |= more_nodes
         edges |= more_edges
-    return HIN.from_tables(nodes, edges, lineage=dict.fromkeys(edges, "row"))
+    return graph(nodes, edges, dict.fromkeys(edges, "row"))
 
 
 def read_atomic(path: Path, only_typed: bool = True) -> pa.Table:
@@ -102,7 +101,6 @@ def knowledge(link: Path, kg: Path, item: str, items: Any) -> tuple[dict, dict]:
     entity = pc.unique(
         pa.chunked_array([*links["dst"].chunks, *heads.chunks, *tails.chunks], pa.string())
     )
-    entity = entity.take(pc.sort_indices(entity))
     edges = {(item, "is", "entity"): links.set_column(0, "src", links["src"].cast(items.type))}
     for relation in sorted(pc.unique(names).to_pylist()):
         keep = pc.equal(names, relation)
@@ -147,14 +145,4 @@ def _nodes(path: Path, key: str, used: pa.ChunkedArray) -> pa.Table:
         table = table.rename_columns(["id" if c == key else c for c in table.column_names])
         extra = ids.filter(pc.invert(pc.is_in(ids, value_set=pc.unique(table["id"]))))
         table = pa.concat_tables([table, pa.table({"id": extra})], promote_options="default")
-    return natural(table)
-
-
-def natural(table: pa.Table) -> pa.Table:
-    """Rows by id: whole numbers by value, then other ids as text."""
-    ids = table["id"].to_pylist()
-    order = sorted(
-        range(len(ids)),
-        key=lambda k: (0, int(ids[k]), "") if str(ids[k]).isdecimal() else (1, 0, ids[k]),
-    )
-    return table.take(pa.array(np.array(order, np.int64)))
+    return table

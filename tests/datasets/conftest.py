@@ -31,7 +31,7 @@ def ml_100k_copy(tmp_path):
     folder.mkdir()
     (folder / "ml-100k.inter").write_text(
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
-        "2\t267\t1\t881250900\n10\t1\t4\t881250000\n10\t2\t3\t881250949\n2\t1\t5\t881250900\n"
+        "10\t2\t3\t881250949\n2\t1\t5\t881250900\n2\t267\t1\t881250900\n10\t1\t4\t881250000\n"
     )
     (folder / "ml-100k.user").write_text(
         "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"

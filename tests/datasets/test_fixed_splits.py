@@ -4,6 +4,7 @@ keeps its columns.
 
 import numpy as np
 import pytest
+from dataset_rows import ids, linked
 
 from hinaug import audit
 from hinaug.datasets import lightgcn_split
@@ -22,18 +23,16 @@ def write(folder, **files):
 
 def pairs(what):
     if isinstance(what, HIN):
-        src, dst = what.links(INTERACTS)
-        return set(
-            zip(what.ids("user", src).to_pylist(), what.ids("item", dst).to_pylist(), strict=True)
-        )
+        return set(linked(what, INTERACTS))
     return set(zip(what["src"].to_pylist(), what["dst"].to_pylist(), strict=True))
 
 
 def test_train_and_test(tmp_path):
     write(tmp_path, train="0 5 3 7\n2 5\n", test="2 3 9\n")
     split = lightgcn_split(tmp_path, valid=0)
-    assert split.source.ids("user").to_pylist() == [0, 2]
-    assert split.source.ids("item").to_pylist() == [3, 5, 7, 9]  # one of them only in test
+    assert ids(split.source, "user") == [0, 2]
+    assert ids(split.source, "item") == [3, 5, 7, 9]  # one of them only in test
+    assert linked(split.source, INTERACTS) == [(0, 5), (0, 3), (0, 7), (2, 5), (2, 3), (2, 9)]
     assert pairs(split.train) == pairs(split.train_valid) == {(0, 5), (0, 3), (0, 7), (2, 5)}
     assert pairs(split.test) == {(2, 3), (2, 9)}
     assert split.valid.num_rows == 0
@@ -72,7 +71,7 @@ def test_odd_lines(tmp_path):
         test="4 9 1\n7 1\n8",  # a pair of train again, users that train does not have
     )
     split = lightgcn_split(tmp_path)
-    assert split.source.ids("user").to_pylist() == [4, 5, 6, 7, 8]
+    assert ids(split.source, "user") == [4, 5, 6, 7, 8]
     assert pairs(split.train_valid) == {(4, 1), (4, 2), (4, 3)}
     assert pairs(split.test) == {(4, 9), (7, 1)}
     assert (split.how["repeated"], split.how["overlap"]) == (2, 1)

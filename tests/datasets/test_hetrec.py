@@ -1,6 +1,7 @@
 """Last.fm of HetRec 2011: listening, friends, and tagging as evidence."""
 
 import pytest
+from dataset_rows import ids, linked, nodes
 
 from hinaug import random_split
 from hinaug.datasets import hetrec_lastfm
@@ -24,32 +25,25 @@ def folder(tmp_path):
     return tmp_path
 
 
-def linked(hin, type):
-    src, dst = hin.links(type)
-    return list(
-        zip(hin.ids(type[0], src).to_pylist(), hin.ids(type[2], dst).to_pylist(), strict=True)
-    )
-
-
 def test_graph(folder):
     hin = hetrec_lastfm(folder)
-    assert hin.nodes["artist"].to_pylist() == [
-        {"id": "3", "name": "Mötley Crüe"},
-        {"id": "12", "name": "Royce da 5'9\""},
+    assert nodes(hin, "artist") == [
+        {"id": 3, "name": "Mötley Crüe"},
+        {"id": 12, "name": "Royce da 5'9\""},
     ]
-    assert hin.ids("user").to_pylist() == [2, 10]
-    assert linked(hin, LISTENS) == [(2, 3), (2, 12), (10, 12)]
-    assert hin.edges[LISTENS]["weight"].to_pylist() == [9, 70, 5]
+    assert ids(hin, "user") == [2, 10]
+    assert linked(hin, LISTENS) == [(10, 12), (2, 12), (2, 3)]  # as in the file
+    assert hin.edges[LISTENS]["weight"].to_pylist() == [5, 70, 9]
     assert linked(hin, FRIEND) == [(2, 10), (10, 2)]
-    assert hin.nodes["tagging"].to_pylist() == [
-        {"id": "2:3:1", "text": "metal", "time": 1238544000},
-        {"id": "2:99:1", "text": "metal", "time": 1238544000},
-        {"id": "2:3:2", "text": "80s", "time": None},
+    assert nodes(hin, "tagging") == [
         {"id": "10:12:1", "text": "metal", "time": 1272672000},
+        {"id": "2:3:1", "text": "metal", "time": 1238544000},
+        {"id": "2:3:2", "text": "80s", "time": None},
+        {"id": "2:99:1", "text": "metal", "time": 1238544000},
     ]
-    assert linked(hin, WROTE) == [(2, "2:3:1"), (2, "2:99:1"), (2, "2:3:2"), (10, "10:12:1")]
+    assert linked(hin, WROTE) == [(2, "2:3:1"), (2, "2:3:2"), (2, "2:99:1"), (10, "10:12:1")]
     assert linked(hin, ABOUT) == [("2:3:1", 3), ("2:3:2", 3), ("10:12:1", 12)]  # 99 is in no list
-    assert linked(hin, USES) == [("2:3:1", 8), ("2:99:1", 8), ("2:3:2", 1), ("10:12:1", 8)]
+    assert linked(hin, USES) == [("2:3:1", 8), ("2:3:2", 1), ("2:99:1", 8), ("10:12:1", 8)]
 
 
 def test_taggings_leave_with_the_listening_they_give_away(folder):

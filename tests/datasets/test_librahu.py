@@ -1,6 +1,7 @@
 """Graphs of bare numbers, and the split beside them."""
 
 import pytest
+from dataset_rows import ids, linked
 
 from hinaug.datasets import amazon_hin, lightgcn_split, yelp_hin
 
@@ -28,27 +29,29 @@ def folder(tmp_path):
 
 def test_amazon(folder):
     hin = amazon_hin(folder)
-    assert {t: hin.ids(t).to_pylist() for t in hin.nodes} == {
+    assert {t: ids(hin, t) for t in hin.nodes} == {
         "user": [0, 7],
         "item": [0, 1],
         "brand": [0],
         "category": [1, 3],
         "view": [9],
     }
-    assert hin.edges["user", "rates", "item"].to_pylist() == [
-        {"src": 0, "dst": 0, "rating": 1, "time": 50},
-        {"src": 1, "dst": 1, "rating": 3, "time": 100},
-        {"src": 1, "dst": 0, "rating": 5, "time": 200},
+    rates = ("user", "rates", "item")
+    assert linked(hin, rates) == [(7, 0), (7, 1), (0, 0)]  # as in the file
+    assert hin.edges[rates].drop_columns(["src", "dst"]).to_pylist() == [
+        {"rating": 5, "time": 200},
+        {"rating": 3, "time": 100},
+        {"rating": 1, "time": 50},
     ]
-    assert [x.tolist() for x in hin.links(("item", "in", "category"))] == [[0, 0], [0, 1]]
+    assert linked(hin, ("item", "in", "category")) == [(0, 3), (0, 1)]
     assert hin.schema.edge_lineage["item", "made_by", "brand"] == "row"
     assert hin.schema.edge_lineage["item", "has", "view"] is None
 
 
 def test_yelp_and_its_split(folder):
     hin = yelp_hin(folder)
-    assert hin.ids("user").to_pylist() == [1, 2, 9]  # one only has a compliment
-    assert hin.ids("business").to_pylist() == [3, 4]
+    assert ids(hin, "user") == [1, 2, 9]  # one only has a compliment
+    assert ids(hin, "business") == [3, 4]
     assert hin.edges["business", "has", "category"].column_names == [
         "src",
         "dst",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dataset_rows import ids, linked
 
 from hinaug.datasets import recbole_atomic
 
@@ -28,14 +29,17 @@ def test_types_and_missing_rows(tmp_path):
         ("7", "w", "0 1", ""),
     )
     hin = recbole_atomic(tmp_path)
-    assert hin.ids("item").to_pylist() == ["7", "9", "10", "x"]  # numbers by value, then text
-    assert hin.ids("user").to_pylist() == ["a", "b"]
+    assert ids(hin, "item") == ["10", "7", "9", "x"]  # also those of one file alone
+    assert ids(hin, "user") == ["a", "b"]
     rates = ("user", "rates", "item")
-    assert hin.column(rates, "time").to_pylist() == [1, 3, 7]
-    assert hin.column(rates, "rating").to_pylist() == [2.5, None, 4]
-    assert hin.column("item", "words").to_pylist() == [["w"], [], ["red", "blue"], None]
+    assert linked(hin, rates) == [("b", "10"), ("a", "9"), ("a", "x")]
+    assert hin.column(rates, "time").to_pylist() == [7, 3, 1]
+    assert hin.column(rates, "rating").to_pylist() == [4, None, 2.5]
+    at = [hin.ids("item").to_pylist().index(name) for name in ("7", "9", "10", "x")]
+    words = hin.column("item", "words").to_pylist()
+    assert [words[k] for k in at] == [["w"], [], ["red", "blue"], None]
     np.testing.assert_array_equal(
-        hin.vectors("item", "vec", fill=-1), [[0, 1], [-1, -1], [1, 2.5], [-1, -1]]
+        hin.vectors("item", "vec", fill=-1)[at], [[0, 1], [-1, -1], [1, 2.5], [-1, -1]]
     )
     assert "note" not in hin.nodes["item"].column_names
     assert (

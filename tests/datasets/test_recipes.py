@@ -3,6 +3,7 @@
 import zipfile
 
 import pytest
+from dataset_rows import ids, linked, nodes
 
 from hinaug.datasets import recipe_reviews
 from hinaug.datasets.recipes import ABOUT, RATES
@@ -28,13 +29,13 @@ def file(tmp_path):
 
 def test_graph(file, tmp_path):
     hin = recipe_reviews(file)
-    assert hin.ids("user").to_pylist() == ["u_a", "u_b"]
-    assert hin.nodes["recipe"].to_pylist() == [
+    assert ids(hin, "user") == ["u_a", "u_b"]
+    assert nodes(hin, "recipe") == [
         {"id": "0042", "name": "Soup"},
         {"id": "14299", "name": "Chili"},
     ]
-    assert hin.ids("review").to_pylist() == ["c1", "c2", "c3"]
-    last = hin.nodes["review"].to_pylist()[2]
+    assert ids(hin, "review") == ["c1", "c2", "c3"]
+    last = nodes(hin, "review")[2]
     assert last == {
         "id": "c3",
         "text": 'Mum\'s, with\n"beans"',
@@ -45,8 +46,8 @@ def test_graph(file, tmp_path):
         "reputation": 10,
         "imported": 1622648873,
     }
-    assert hin.edges[RATES]["rating"].to_pylist() == [5, 4, None]
-    assert [x.tolist() for x in hin.links(ABOUT)] == [[0, 1, 2], [1, 0, 1]]
+    assert hin.edges[RATES]["rating"].to_pylist() == [None, 5, 4]
+    assert linked(hin, ABOUT) == [("c3", "14299"), ("c1", "14299"), ("c2", "0042")]
     assert "Jane" not in "".join(str(hin.table(t).to_pylist()) for t in [*hin.nodes, *hin.edges])
     assert not any("time" in hin.table(t).column_names for t in [*hin.nodes, *hin.edges])
     known = {n: c.lineage for n, c in hin.schema.nodes["review"].items()}
