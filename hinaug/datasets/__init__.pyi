@@ -9,5 +9,6 @@ from .movielens import movielens_100k as movielens_100k
 from .movielens_small import movielens_latest_small as movielens_latest_small
 from .planted import bag_of_words as bag_of_words
 from .planted import planted as planted
+from .planted_mixed import planted_mixed as planted_mixed
 from .recbole import recbole_atomic as recbole_atomic
 from .recipes import recipe_reviews as recipe_reviews

@@ -146,7 +146,7 @@ def planted(
         user_topic, item_topic, n_groups, degree, thin, thin_degree, within, rng
     )
     ratings = _rated(src, dst, user_topic, item_topic, shuffle, rng)
-    words = [_topic_words(topic) for topic in range(n_groups)]
+    words = [topic_words(topic) for topic in range(n_groups)]
     users = _users(user_topic, n_groups, attribute, rng)
     items = [_sentence(rng, words[topic], 8, 4) for topic in item_topic]
     reviews = _reviews(ratings, [words[topic] for topic in item_topic], rng)
@@ -177,12 +177,13 @@ def _check(whole: Mapping[str, Any], numbers: Mapping[str, Any]) -> None:
         checks.number(value, f"planted: {name}", "a number")
 
 
-def _topic_words(topic: int) -> tuple[str, ...]:
+def topic_words(topic: int) -> tuple[str, ...]:
     """The words of a topic; beyond those that have a name they are made up."""
     return TOPICS[topic] if topic < len(TOPICS) else tuple(f"w{topic}{k}" for k in "abcdef")
 
 
-def _job(topic: int) -> str:
+def job_of(topic: int) -> str:
+    """The job of a topic."""
     return JOBS[topic] if topic < len(JOBS) else f"job{topic}"
 
 
@@ -211,7 +212,7 @@ def _users(
     n = len(topic)
     shown = np.where(rng.random(n) < attribute, topic, rng.integers(n_groups, size=n))
     age = np.clip(np.rint(rng.normal(22 + 10 * topic, 4)), 12, 90)
-    return {"age": [int(a) for a in age], "job": [_job(t) for t in shown.tolist()]}
+    return {"age": [int(a) for a in age], "job": [job_of(t) for t in shown.tolist()]}
 
 
 def _with_holes(
