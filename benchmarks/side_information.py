@@ -278,9 +278,10 @@ def main() -> None:
         for a, b in PAIRS:
             one, two = ([[result] for result in found[arm]] for arm in (a, b))  # a split a seed
             both = compare(one, two, names=(a, b), splits=True)
-            cold = both.slices["train degree"].get("0-5")  # users with at most five links in train
+            degrees = both.slices["train degree"]
+            cold = {name: degrees[name] for name in ("0", "1-3", "4-5") if name in degrees}
             rows.append({"data": data, "verdict": both.verdict(), "cold": cold})
-            print(f"{data}: {both.verdict()}; users with 0-5 links: {cold}", flush=True)
+            print(f"{data}: {both.verdict()}; users with at most 5 links: {cold}", flush=True)
         if options.out:
             with options.out.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -10,5 +10,6 @@ from .errors import analyse_errors as analyse_errors
 from .evaluate import evaluate as evaluate
 from .intervals import gain_interval as gain_interval
 from .intervals import mean_interval as mean_interval
+from .result import JointResult as JointResult
 from .result import Result as Result
 from .tune import tune as tune

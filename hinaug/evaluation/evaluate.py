@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
 
 import numpy as np
 import pyarrow as pa
@@ -19,20 +21,43 @@ from hinaug.ensembles.base import Ensemble
 from hinaug.errors import KindError, ParameterError
 from hinaug.evaluation import metrics
 from hinaug.evaluation.guard import refuse_leaks
-from hinaug.evaluation.result import Result
+from hinaug.evaluation.result import JointResult, Result
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import PairIndex, held_out, own_pairs
+from hinaug.graph.pairs import PairIndex, held_out, linked_targets, own_pairs
 from hinaug.predictors.base import LinkPredictor, scorer
 from hinaug.predictors.ranking import ranked_lists
 from hinaug.split.base import Split
 from hinaug.training.estimator import Searched
 
-DEGREES = (5, 20, 60)  # upper ends of the slices by train degree
+PROTOCOLS = ("all", "new", "joint")
+DEGREES = (0, 3, 5, 20, 60)  # upper ends of the slices by train degree
 HEAD = 5  # the most popular items, one of so many, are the head; the others are the tail
 
 
+@overload
+def evaluate(
+    predictor: LinkPredictor,
+    hin: HIN,
+    split: Split,
+    *,
+    k: int | Sequence[int] = ...,
+    on: str = ...,
+    trust: bool = ...,
+    protocol: Literal["joint"],
+) -> JointResult: ...
+@overload
+def evaluate(
+    predictor: LinkPredictor,
+    hin: HIN,
+    split: Split,
+    *,
+    k: int | Sequence[int] = ...,
+    on: str = ...,
+    trust: bool = ...,
+    protocol: str = ...,
+) -> Result: ...
 def evaluate(
     predictor: LinkPredictor,
     hin: HIN,
@@ -41,12 +66,31 @@ def evaluate(
     k: int | Sequence[int] = (10, 20),
     on: str = "valid",
     trust: bool = False,
+    protocol: str = "all",
 ) -> Result:
     """Full-ranking metrics of a fitted predictor on the held-out pairs of `split`.
 
     Not ranked are observed pairs of the graph and of train (on test: and of valid), and in a
     relation between nodes of one type the node itself. Users without held-out pairs are left out.
     A user whom the predictor cannot score counts with an empty list.
+
+    Items are *new* where split.train (on test: split.train_valid) has no link of them, else *warm*.
+    With L_u the list of user u, W_u and N_u the warm and new items held out for u, and DCG@k(L, R)
+    the sum of 1 / log2(j + 1) over the ranks j <= k at which L has an item of R, the protocols are
+
+        "all"    L_u ranks warm and new items; relevant are W_u and N_u, as if they were one kind.
+        "new"    L_u ranks the new items alone; relevant are N_u. It says how well new items are
+                 ordered, not whether they come into a list with the others.
+        "joint"  L_u ranks warm and new items. The figures of all targets are those of "all"; those
+                 of `warm` count W_u alone, those of `new` N_u alone, in the same list L_u:
+                     warm: NDCG@k(u) = DCG@k(L_u, W_u) / sum over j <= min(k, |W_u|) of
+                           1 / log2(j + 1),   Recall@k(u) = |W_u in the first k of L_u| / |W_u|
+                     new:  the same with N_u
+                 each a mean over the users who have such items held out. "New items@k" is the
+                 share of the filled places up to k that new items hold.
+
+    A split that holds out new items alone (`cold_items` without `warm`) is judged by "new": in a
+    list with warm items it would reward whatever pushes these down.
 
     Parameters
         hin: the graph to score on, such as `split.train` (on valid) or `split.train_valid` (on
@@ -56,43 +100,147 @@ def evaluate(
         trust: accept a predictor that was fitted on pairs other than those of the split's graphs,
             such as a sample of split.train. Pass it only if none of the held-out pairs was among
             them: `evaluate` cannot check that.
+        protocol: "all", "new" or "joint".
 
     Errors
         LeakError where the held-out pairs or their evidence are in `hin`, or where the predictor
         was fitted on a graph that holds them, or on unknown pairs without `trust`.
+        ParameterError for a protocol that asks for a kind of item of which none is held out.
         NotFittedError before `fit`.
+
+    Example
+        >>> from hinaug import cold_items
+        >>> from hinaug.datasets import planted
+        >>> from hinaug.predictors import Popularity
+        >>> rates = ("user", "rates", "item")
+        >>> split = cold_items(planted(rng=0), rates, evidence=["review"], warm=0.1, rng=0)
+        >>> model = Popularity(rates).fit(split.train)
+        >>> found = evaluate(model, split.train, split, k=20, protocol="joint")
+        >>> round(found.warm["Recall@20"], 2), round(found.new["Recall@20"], 2)
+        (0.45, 0.0)
     """
     scorer(predictor, "evaluate")
     expect.graph(hin, "evaluate")
     check_split(split, on, predictor)
+    _check_protocol(protocol)
     ks = _cutoffs(k)
     pairs = judged_pairs(split, on)
     predictor._check_fitted()
     refuse_leaks(predictor, hin, split, pairs, on, trust)
     started = time.perf_counter()
-    found = searches(predictor)
     users, relevant = held_out(hin.observed(), split.target, pairs)
+    is_new = np.zeros(0, bool) if protocol == "all" else new_targets(hin, split, on)
+    if protocol != "all":
+        _check_kinds(protocol, relevant, is_new)
+    if protocol == "new":
+        users, relevant = _of_kind(users, relevant, is_new)
+    allowed = is_new if protocol == "new" else None
     hidden = not_ranked(hin, split, users, on)
-    ranked = _rank(predictor, hin, users, hidden, ks[-1])
-    hits = metrics.hits(ranked, relevant)
-    values = {
-        f"{name}@{cut}": measure(ranked, relevant, cut, found=hits)
-        for cut in ks
-        for name, measure in metrics.PER_USER.items()
-    }
-    return Result(
-        name=type(predictor).__name__,
-        on=on,
-        users=hin.ids(split.target[0], users),
-        values=values,
-        overall=_overall(ranked, split, relevant.shape[1], ks[-1]),
-        slices=_slices(split, hin, users, relevant),
-        seconds=time.perf_counter() - started,
-        deterministic=_deterministic(predictor, hin, split),
-        split=tb.content_hash(pairs.select(["src", "dst"])),
-        edges=tuple(name for search in found for name in search.edges),
-        trials=sum(search.trials for search in found) if found else None,
+    ranked = _rank(predictor, hin, users, hidden, ks[-1], allowed)
+    fingerprint = tb.content_hash(pairs.select(["src", "dst"]))
+    lists = _Lists(predictor, hin, split, on, ks, users, ranked, fingerprint, started)
+    found = lists.judged_by(users, relevant, kind=" new" if protocol == "new" else "")
+    if protocol != "joint":
+        return found
+    found.overall |= _share_of_new(ranked, is_new, ks)
+    warm = lists.judged_by(*_of_kind(users, relevant, ~is_new), kind=" warm")
+    new = lists.judged_by(*_of_kind(users, relevant, is_new), kind=" new")
+    return JointResult(**vars(found), warm=warm, new=new)
+
+
+@dataclass
+class _Lists:
+    """Ranked lists, and what a result says of them besides how well they meet what is held out."""
+
+    predictor: LinkPredictor
+    hin: HIN
+    split: Split
+    on: str
+    ks: list[int]
+    users: np.ndarray
+    ranked: np.ndarray
+    pairs: str
+    started: float
+
+    def judged_by(self, users: np.ndarray, relevant: sp.csr_array, kind: str = "") -> Result:
+        """Judged by `relevant` [users, targets], for `users`, some of those who have a list.
+
+        kind: which of the held-out pairs they are; "" for all that were ranked.
+        """
+        predictor, hin, split = self.predictor, self.hin, self.split
+        found = searches(predictor)
+        ranked = self.ranked[np.searchsorted(self.users, users)]
+        hits = metrics.hits(ranked, relevant)
+        values = {
+            f"{name}@{cut}": measure(ranked, relevant, cut, found=hits)
+            for cut in self.ks
+            for name, measure in metrics.PER_USER.items()
+        }
+        return Result(
+            name=type(predictor).__name__,
+            on=self.on,
+            users=hin.ids(split.target[0], users),
+            values=values,
+            overall=_overall(ranked, split, relevant.shape[1], self.ks[-1]),
+            slices=_slices(split, hin, users, relevant),
+            seconds=time.perf_counter() - self.started,
+            deterministic=_deterministic(predictor, hin, split),
+            split=self.pairs + kind,
+            edges=tuple(name for search in found for name in search.edges),
+            trials=sum(search.trials for search in found) if found else None,
+        )
+
+
+def new_targets(hin: HIN, split: Split, on: str) -> np.ndarray:
+    """Which observed targets of `hin` have no link in the split's own graph, bool."""
+    clean = (split.train if on == "valid" else split.train_valid).observed()
+    linked = linked_targets(clean.adjacency(split.target))
+    ids, clean_ids = (g.nodes[split.target[2]]["id"].chunk(0) for g in (hin.observed(), clean))
+    at = tb.lookup(clean_ids, ids)
+    return ~((at >= 0) & linked[at])
+
+
+def _of_kind(
+    users: np.ndarray, relevant: sp.csr_array, kind: np.ndarray
+) -> tuple[np.ndarray, sp.csr_array]:
+    """The held-out items of one kind, bool [targets], and the users who have some."""
+    entries = relevant.tocoo()
+    row, item = entries.coords
+    keep = kind[item]
+    own = sp.csr_array((entries.data[keep], (row[keep], item[keep])), shape=relevant.shape)
+    has = np.flatnonzero(np.diff(own.indptr))
+    return users[has], own[has]
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise ParameterError(
+            f"evaluate: protocol={protocol!r}: expected one of {list(PROTOCOLS)}",
+            asked=protocol,
+            there=PROTOCOLS,
+        )
+
+
+def _check_kinds(protocol: str, relevant: sp.csr_array, is_new: np.ndarray) -> None:
+    """ParameterError where a kind of item that the protocol judges is not held out."""
+    n_new = int(is_new[relevant.indices].sum())
+    there = {"warm": relevant.nnz - n_new, "new": n_new}
+    if n_new and (there["warm"] or protocol == "new"):
+        return
+    raise ParameterError(
+        f"evaluate: protocol={protocol!r} judges new items"
+        f"{' and warm ones' if protocol == 'joint' else ''}; held out are {there['warm']:,} pairs "
+        f"of warm items and {n_new:,} of new ones; split with cold_items(hin, relation, warm=0.1)",
+        asked=protocol,
+        there=there,
     )
+
+
+def _share_of_new(ranked: np.ndarray, is_new: np.ndarray, ks: list[int]) -> dict[str, float]:
+    """The share of the filled places up to each cut-off that new items hold."""
+    filled = ranked >= 0
+    new = filled & is_new[ranked]
+    return {f"New items@{k}": float(new[:, :k].sum() / max(filled[:, :k].sum(), 1)) for k in ks}
 
 
 def searches(predictor: LinkPredictor) -> list[Searched]:
@@ -188,12 +336,20 @@ def _train_rows(hin: HIN, split: Split, users: np.ndarray) -> sp.csr_array:
 
 
 def _rank(
-    predictor: LinkPredictor, hin: HIN, users: np.ndarray, hidden: sp.csr_array, k: int
+    predictor: LinkPredictor,
+    hin: HIN,
+    users: np.ndarray,
+    hidden: sp.csr_array,
+    k: int,
+    allowed: np.ndarray | None,
 ) -> np.ndarray:
-    """The k best targets of each user, [users, k]; -1 fills up lists that are shorter."""
+    """The k best targets of each user, [users, k]; -1 fills up lists that are shorter.
+
+    allowed: which targets are ranked, bool; None for all.
+    """
     depth = min(k, hidden.shape[1])
     what = f"evaluating {type(predictor).__name__}"
-    ranked, _ = ranked_lists(predictor, hin, users, depth, hidden, what=what)
+    ranked, _ = ranked_lists(predictor, hin, users, depth, hidden, allowed, what=what)
     return np.pad(ranked, ((0, 0), (0, k - depth)), constant_values=-1)
 
 
@@ -230,9 +386,12 @@ def _slices(
 
 
 def _degree_names() -> np.ndarray:
-    """The labels of `DEGREES`: "0-5", "6-20", "21-60", "61+"."""
+    """The labels of `DEGREES`: "0", "1-3", "4-5", "6-20", "21-60", "61+"."""
     lows = [0, *(high + 1 for high in DEGREES)]
-    names = [f"{low}-{high}" for low, high in zip(lows, DEGREES, strict=False)]
+    names = [
+        f"{low}-{high}" if low < high else f"{high}"
+        for low, high in zip(lows, DEGREES, strict=False)
+    ]
     return np.array([*names, f"{lows[-1]}+"])
 
 

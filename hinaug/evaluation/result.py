@@ -101,13 +101,38 @@ class Result:
         return pa.Table.from_pylist(rows)
 
     def __repr__(self) -> str:
-        shown = [m for m in self.values if m.startswith(("NDCG", "Recall", "MAP", "Hit"))]
-        means = ", ".join(f"{m} {self[m]:.4f}" for m in shown)
-        return f"Result({self.name} on {self.on}, {len(self.users)} users: {means})"
+        return f"Result({self.name} on {self.on}, {len(self.users)} users: {_means(self)})"
+
+
+def _means(result: Result) -> str:
+    shown = [m for m in result.values if m.startswith(("NDCG", "Recall", "MAP", "Hit"))]
+    return ", ".join(f"{m} {result[m]:.4f}" for m in shown)
+
+
+@dataclass(eq=False, kw_only=True)
+class JointResult(Result):
+    """One list of warm and new items, judged by all that is held out, and by each kind alone.
+
+    The values of the result itself are those of all held-out items. See
+    `evaluate(..., protocol="joint")` for the formulas.
+
+    warm, new: the same lists judged by the held-out items of one kind; users without one are left
+        out. Compare two models by `compare(a, b)`, `compare(a.warm, b.warm)` and
+        `compare(a.new, b.new)`.
+    """
+
+    warm: Result
+    new: Result
+
+    def __repr__(self) -> str:
+        parts = (("warm", self.warm), ("new", self.new))
+        lines = [f"{name}: {_means(part)} ({len(part.users)} users)" for name, part in parts]
+        return "\n  ".join([super().__repr__(), *lines])
 
 
 def ordered_labels(labels: np.ndarray) -> list[str]:
     """The labels in use, those of `evaluate` in their own order, others by name."""
-    known = ["0-5", "6-20", "21-60", "61+", "none", "under half", "half or more"]
+    degrees = ["0", "1-3", "4-5", "0-5", "6-20", "21-60", "61+"]
+    known = [*degrees, "none", "under half", "half or more"]
     in_use = set(labels.tolist())
     return [label for label in known if label in in_use] + sorted(in_use - set(known))

@@ -13,7 +13,7 @@ from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import random_order_within
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import TEST, TRAIN, VALID, RelationPairs, Split, build_split
-from hinaug.split.last import rank_in_run
+from hinaug.split.last import last_of_each, rank_in_run
 from hinaug.split.temporal import check_shares
 
 
@@ -44,6 +44,7 @@ def cold_items(
     valid: float = 0.1,
     test: float = 0.1,
     known: int = 0,
+    warm: float = 0.0,
     keep: Iterable[EdgeType] = (),
     rng: Rng = None,
 ) -> Split:
@@ -51,8 +52,13 @@ def cold_items(
 
     They keep their attributes and other edges. valid, test: shares of the items. evidence: node
     types that witness a pair. keep: twin relations that stay.
+
+    warm: of each user's pairs with the other items, this share is held out for valid and as much
+        for test; the user keeps one. Then new and other items are wanted in one list, as
+        `evaluate(..., protocol="joint")` judges it. With 0 only new items are held out: among
+        these alone the order counts, so judge it with `protocol="new"`.
     """
-    return _cold(hin, target, 1, evidence, valid, test, known, keep, rng)
+    return _cold(hin, target, 1, evidence, valid, test, known, keep, rng, warm)
 
 
 def _cold(
@@ -65,6 +71,7 @@ def _cold(
     known: int,
     keep: Any,
     rng: Rng,
+    warm: float = 0.0,
 ) -> Split:
     who = "cold_items" if end else "cold_users"
     check_shares(valid, test)
@@ -84,5 +91,18 @@ def _cold(
         rank = np.empty(len(pairs), np.int64)
         rank[order] = rank_in_run(node[order])
         part = np.where(rank < known, TRAIN, part)
-    how = {"split": who, "valid": valid, "test": test, "known": known}
-    return build_split(pairs, part.astype(np.int8), evidence, keep, how)
+    part = part.astype(np.int8)
+    how: dict[str, Any] = {"split": who, "valid": valid, "test": test, "known": known}
+    if warm:
+        _hold_out_warm(pairs, part, np.flatnonzero(role[node] == TRAIN), warm, rng)
+        how["warm"] = warm
+    return build_split(pairs, part, evidence, keep, how)
+
+
+def _hold_out_warm(
+    pairs: RelationPairs, part: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator
+) -> None:
+    """Marks a share of each user's pairs among `rows` as VALID, and as much as TEST, in `part`."""
+    check_shares(share, share)
+    rows = rows[random_order_within(pairs.src[rows], rng)]
+    part[rows] = last_of_each(pairs.src[rows], float(share), float(share), 1, rng)

@@ -235,6 +235,27 @@ def test_splits_against_a_loop_over_users(how):
         }
 
 
+def test_cold_items_beside_warm_ones():
+    hin = planted(60, 40, 4, dim=0, rng=2)
+    split = cold_items(hin, RATES, evidence=["review"], valid=0.1, test=0.2, warm=0.25, rng=0)
+    alone = cold_items(hin, RATES, evidence=["review"], valid=0.1, test=0.2, rng=0)
+    new = {part: {item for _, item in table(getattr(alone, part))} for part in ("valid", "test")}
+    for part in ("valid", "test"):
+        held = table(getattr(split, part))
+        assert {pair for pair in held if pair[1] in new[part]} == set(table(getattr(alone, part)))
+        assert not {item for _, item in held} & new["test" if part == "valid" else "valid"]
+    warm = {part: table(getattr(split, part)) for part in ("valid", "test")}
+    warm = {part: [p for p in held if p[1] not in new[part]] for part, held in warm.items()}
+    n_warm = len(pairs(alone.train))
+    assert len(warm["valid"]) == pytest.approx(n_warm / 4, rel=0.15)
+    assert len(warm["test"]) == pytest.approx(n_warm / 4, rel=0.15)
+    users = {user for user, _ in pairs(alone.train)}
+    assert {user for user, _ in pairs(split.train)} == users  # each keeps one
+    assert audit(split).leaks == []
+    with pytest.raises(ValueError, match="leave something"):
+        cold_items(hin, RATES, evidence=["review"], warm=0.5, rng=0)
+
+
 @pytest.mark.parametrize("make", [cold_users, cold_items])
 def test_cold_nodes_lose_all_but_the_known(make):
     hin = graph([(f"u{k}", f"i{j}", 0) for k in range(20) for j in range(10)])
