@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
-from typing import Any
+from itertools import permutations
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +16,15 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import distinct
+from hinaug.graph.validate import ends_of
 from hinaug.split.audit import columns, texts
+from hinaug.split.audit.edges import derived
+from hinaug.split.audit.moments import pointers
+from hinaug.split.audit.names import mentions
 from hinaug.split.audit.pairs import chains, clones
-from hinaug.split.audit.view import Finding, Found, View, title
+from hinaug.split.audit.view import OWN, Finding, Found, View, title
 
+CELLS = ("values", "columns")  # parts of a delta with values for rows that are there
 BEYOND_SKILL = 1e-9  # hits that no model has by skill, with at least FEW of them
 BY_CHANCE = 1e-2
 FEW = 5
@@ -64,11 +69,13 @@ def _fitted(
 
 
 def _names_what_left(view: View, delta: Delta) -> Found:
-    """Masks of held-out pairs, and nodes that left with them."""
-    hidden, _ = _proposed(view, delta.masks)
-    if len(hidden):
-        why = f"has masks that name {len(hidden):,} held-out pairs: its masks name what left"
-        yield True, view.finding("generated", repr(delta), why, REMEDY, hidden)
+    """Masks and cells of held-out pairs, and nodes that left with them."""
+    cells = [({key[0]: t}, part) for part in CELLS for key, t in getattr(delta, part).items()]
+    for tables, part in ((delta.masks, "masks"), *cells):
+        named, _ = _proposed(view, tables)
+        if len(named):
+            why = f"has {part} of {len(named):,} held-out pairs: its {part} name what left"
+            yield True, view.finding("generated", repr(delta), why, REMEDY, named)
     gone = _gone(view, delta)
     if gone:
         why = f"names {len(gone):,} nodes that left with held-out pairs, such as {gone[0]}"
@@ -85,7 +92,7 @@ def _proposed(view: View, tables) -> tuple[np.ndarray, int]:
     """Held-out pairs among edge tables by external id, and how many pairs are new."""
     codes = [np.zeros(0, np.int64)]
     for edge, table in tables.items():
-        for first, second in (("src", "dst"), ("dst", "src")):
+        for first, second in permutations(("src", "dst")) if isinstance(edge, tuple) else ():
             ends = (edge[0], edge[2]) if first == "src" else (edge[2], edge[0])
             if ends == (view.a, view.b):
                 nodes = zip((view.a, view.b), (first, second), strict=True)
@@ -105,9 +112,8 @@ def _gone(view: View, delta: Delta) -> list[str]:
     """Ids in a delta that the source has and the graph lost."""
     names: dict[str, list[pa.Array]] = {}
     for part, type, table in delta.tables():
-        for column, node in _named_nodes(part, type):
-            if column in table.column_names:
-                names.setdefault(node, []).append(tb.one_chunk(table[column]))
+        for column, node in ends_of(part, type):
+            names.setdefault(node, []).append(tb.one_chunk(table[column]))
     out = []
     for node in names.keys() & view.source.nodes.keys() & view.observed.nodes.keys():
         ids = pc.unique(pa.concat_arrays(names[node]))
@@ -116,26 +122,29 @@ def _gone(view: View, delta: Delta) -> list[str]:
     return sorted(out)
 
 
-def _named_nodes(part: str, type: Any) -> list[tuple[str, Any]]:
-    """(column, node type) of the ids in a table of a delta."""
-    if part in ("edges", "masks"):
-        return [("src", type[0]), ("dst", type[2])]
-    return [("id", type if part == "nodes" else type[0])]
-
-
 def _content(view: View, delta: Delta, every: tuple[Delta, ...], leaking: set[str]) -> Found:
     """What the graph with this delta, and those it may stand on, gives away by its rows."""
     hin = _with(view.observed, delta) or _with(view.observed, *every)
     if hin is None:
         return
-    seen = view.on(hin)
-    cells = {f"{title(type)}.{name}" for type, name in delta.values}
-    of_cells = columns.look(seen, set()) if cells else ()
-    found = [*chains(seen), *clones(seen), *texts.look(seen)]
-    found += [f for f in of_cells if f[1].where in cells]
+    seen, own = view.on(hin), _columns_of(delta)
+    tests = (chains, clones, derived, mentions, texts.look, pointers)
+    found = [finding for test in tests for finding in test(seen)]
+    if own:
+        types = [*hin.nodes, *hin.edges]
+        others = {f"{title(t)}.{field.name}" for t in types for field in seen.columns(t)} - own
+        found += columns.look(seen, others | {f"{t} (order of rows)" for t in hin.nodes})
     for finding in _certain(found, leaking):
         why = f"by {delta!r}, {finding.why}"
         yield True, replace(finding, kind="generated", why=why, remedy=REMEDY)
+
+
+def _columns_of(delta: Delta) -> set[str]:
+    """The columns of nodes and edges in which a delta has values."""
+    whole = [key for part in CELLS for key in getattr(delta, part)]
+    rows = [(t, table) for part in ("nodes", "edges") for t, table in getattr(delta, part).items()]
+    of_rows = [(type, name) for type, table in rows for name in table.column_names]
+    return {f"{title(type)}.{name}" for type, name in (*whole, *of_rows) if name not in OWN}
 
 
 def _certain(found: list[tuple[bool, Finding]], leaking: set[str]) -> list[Finding]:

@@ -100,15 +100,13 @@ def pointers(view: View) -> Found:
     """Seconds to the next row, numbers of rows with gaps: they point at held-out rows."""
     target = view.target
     there = view.source.table(target).column_names
-    numbers = [f.name for f in view.columns(target) if _plain(f) and f.name in there]
-    for name in numbers:
-        few = len(np.unique(_numbers(view.observed, target, name)[:SAMPLE])) <= LEVELS
-        for other in numbers if not few else []:
-            times = _numbers(view.source, target, other)
-            if name == other or other not in moments(view, target):
-                continue
-            yield from _to_moments(view, name, _numbers(view.observed, target, name), other, times)
-        yield from _gaps(view, name)
+    times = [name for name in moments(view, target) if name in there]
+    for name in [f.name for f in view.columns(target) if _plain(f)]:
+        values = _numbers(view.observed, target, name)
+        if len(np.unique(values[:SAMPLE])) > LEVELS:
+            for time in times:
+                yield from _to_moments(view, name, values, time) if time != name else ()
+        yield from _gaps(view, name) if name in there else ()
 
 
 def _plain(field: pa.Field) -> bool:
@@ -119,9 +117,9 @@ def _numbers(hin, type: Type, name: str) -> np.ndarray:
     return times_of(hin, type, name)
 
 
-def _to_moments(view: View, name: str, values: np.ndarray, time: str, times: np.ndarray) -> Found:
+def _to_moments(view: View, name: str, values: np.ndarray, time: str) -> Found:
     """A column which, added to a row's time or taken from it, is the time of a held-out row."""
-    source = view.source.links(view.target)
+    source, times = view.source.links(view.target), _numbers(view.source, view.target, time)
     held = view.held.contains(*source)
     own_time = _numbers(view.observed, view.target, time)
     for side, positions in enumerate(view.positions(view.target)):
@@ -132,7 +130,7 @@ def _to_moments(view: View, name: str, values: np.ndarray, time: str, times: np.
         for moment in _moments_meant(values, own_time):
             use = ok & (moment != own_time) & (values != 0)
             hits = int(np.isin(_keys(positions[use], moment[use]), of_held).sum())
-            wrong = np.roll(moment[use], 1)
+            wrong = np.random.default_rng(0).permutation(moment[use])
             by_chance = int(np.isin(_keys(positions[use], wrong), of_held).sum())
             rate = (by_chance + 1) / max(int(use.sum()), 1)
             if hits >= LEAST and stats.binom.sf(hits - 1, int(use.sum()), min(rate, 1)) < CHANCE:

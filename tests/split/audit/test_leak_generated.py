@@ -157,6 +157,86 @@ def test_values_filled_from_held_out_rows():
     quiet(split, filled(split.train, fitted_on=[split.train.fingerprint()]))
 
 
+def of_edges(graph, values, name="x", **more):
+    """A delta with a new column of the ratings of a graph."""
+    src, dst = zip(*pairs(graph), strict=True)
+    table = {"src": list(src), "dst": list(dst), "value": values}
+    return Delta(columns={(RATES, name): table}, **more)
+
+
+def counts(graph, side=1):
+    return np.bincount(graph.links(RATES)[side], minlength=graph.n(RATES[2 * side]))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_column_of_edges_computed_from_held_out_rows(side):
+    split = clean_split()
+    graph, position = split.train, split.train.links(RATES)[side]
+    leak = of_edges(graph, counts(split.source, side)[position].astype(float))
+    assert "held-out rows" in named(split, "user rates item.x", "generated", leak).why
+    undecided(split, "Delta", of_edges(graph, counts(graph, side)[position].astype(float)))
+    fitted = of_edges(
+        graph, counts(graph, side)[position].astype(float), fitted_on=[graph.fingerprint()]
+    )
+    assert audit(split, fitted).clean
+
+
+def test_cells_of_edges_filled_from_held_out_rows():
+    hin = world().with_column(RATES, "seen", pa.nulls(world().n(RATES), pa.float64()), "row")
+    split = split_of(hin)
+    src, dst = zip(*pairs(split.train), strict=True)
+
+    def filled(graph):
+        value = counts(graph)[split.train.links(RATES)[1]].astype(float)
+        cells = {"src": list(src), "dst": list(dst), "value": value}
+        return Delta(values={(RATES, "seen"): cells})
+
+    named(split, "user rates item.seen", "generated", filled(split.source))
+    undecided(split, "Delta", filled(split.train))
+
+
+def test_a_column_of_generated_edges_computed_from_held_out_rows():
+    split = clean_split()
+    n = split.train.n("item")
+    items = ids(split.train, "item")
+    src = np.repeat(np.arange(n), 3)
+    dst = (src + np.tile([1, 2, 3], n)) % n
+    like = ("item", "like", "item")
+
+    def delta(graph):
+        ends = {"src": [items[k] for k in src], "dst": [items[k] for k in dst]}
+        return Delta(edges={like: {**ends, "seen": counts(graph)[src]}})
+
+    named(split, "item like item.seen", "generated", delta(split.source))
+    undecided(split, "Delta", delta(split.train))
+
+
+def test_a_column_of_edges_that_points_at_held_out_rows():
+    split = clean_split()
+
+    def to_next(graph):
+        """Seconds from each rating of train to the user's next one in a graph."""
+        times = np.array(graph.column(RATES, "time"))
+        of_user = {u: np.sort(times[graph.links(RATES)[0] == u]) for u in range(graph.n("user"))}
+        own = np.array(split.train.column(RATES, "time"))
+        out = []
+        for u, t in zip(split.train.links(RATES)[0], own, strict=True):
+            later = of_user[u][of_user[u] > t]
+            out.append(float(later[0] - t) if len(later) else 0.0)
+        return of_edges(split.train, out, "to_next")
+
+    assert (
+        "time of a held-out row" in named(split, "to_next", "generated", to_next(split.source)).why
+    )
+    undecided(split, "Delta", to_next(split.train))
+
+
+def test_cells_that_name_held_out_pairs():
+    split = clean_split()
+    delta = of_edges(split.source, np.arange(split.source.n(RATES), dtype=float))
+    assert "columns name what left" in named(split, "Delta", "generated", delta).why
+
+
 def test_an_honest_delta_may_hit_held_out_pairs():
     split = clean_split()
     mine = split.train.fingerprint()
