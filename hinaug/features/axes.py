@@ -1,26 +1,28 @@
-"""Side information by its principal axes, and who is near whom by it: what `LightGCN` and `MultVAE`
-read of nodes.
+"""Side information by its principal axes, and who is near whom by it: what `FeatureProjection`,
+`LightGCN` and `MultVAE` read of nodes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from hinaug.errors import FoldInError
-from hinaug.features.columns import Features
+from hinaug.errors import FoldInError, ParameterError
+from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
+from hinaug.graph.matrices import path_steps
 
 DIM = 64  # principal axes kept of one source
 WIDE = 2048  # columns from which the axes are found by a randomised SVD
-Source = str | tuple[str] | tuple[str, str]
+Source = str | tuple[str] | tuple[str, str] | tuple[tuple[Any, ...]]
 
 
 @dataclass(eq=False)
@@ -38,13 +40,17 @@ class PrincipalAxes:
     sources
         "age" is a column of `node`; ("review", "x") the mean of column x over the neighbours of
         that type (see `Features`); ("genre",) the neighbours themselves, as tf-idf: each counted
-        by log((1 + nodes) / (1 + its count)), rows scaled to length 1.
+        by log((1 + nodes) / (1 + its count)), rows scaled to length 1. (("tagging", "tag"),) are
+        those at the end of a metapath, node types or edge types as `HIN.metapath` takes them;
+        one that is reached n times counts log2(1 + n) fold. A column of lists, such as the genres
+        of a movie, is read like neighbours: each value is one.
     dim
         Principal axes kept of one source, at most its width.
 
     Learned by `fit`, for each source in order: `encoders_` (a fitted `Features`, or None for
-    neighbours), `neighbours_` (the ids of the neighbours, or None), `idf_` (their weights, or
-    None), `axes_` (V, float64 [width, d]) and `lengths_` (the mean length). All are plain arrays
+    neighbours and lists), `neighbours_` (the ids of the neighbours or the values of the lists, or
+    None), `idf_` (their weights, or None), `axes_` (V, float64 [width, d]) and `lengths_` (the mean
+    length). All are plain arrays
     without a row of a node, so a model can keep this object as a learned attribute and save it.
     Raises SchemaError for an unknown column or type.
 
@@ -97,6 +103,14 @@ class PrincipalAxes:
         rows = [self._rows(hin, i) for i in range(len(self.axes_))]
         return self._projected(rows, hin.n(self.node))
 
+    def encode(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
+        """`transform`, and whether a node has any of the sources, bool [n]."""
+        rows = [self._rows(hin, i) for i in range(len(self.axes_))]
+        has_any = np.zeros(hin.n(self.node), bool)
+        for encoder, links in zip(self.encoders_, rows, strict=True):
+            has_any |= np.diff(links.indptr) > 0 if encoder is None else encoder.encode(hin)[1]
+        return self._projected(rows, len(has_any)), has_any
+
     def transform_table(self, table: Any) -> np.ndarray:
         """As `transform`, for nodes that are in no graph yet: a table with their own columns.
 
@@ -104,14 +118,17 @@ class PrincipalAxes:
         """
         table = tb.as_table(table, "attributes")
         rows: list[Any] = []
-        for source, encoder in zip(self._sources(), self.encoders_, strict=True):
-            if encoder is None:
+        for i, (source, encoder) in enumerate(zip(self._sources(), self.encoders_, strict=True)):
+            if encoder is not None:
+                rows.append(encoder.encode_table(table)[0].astype(np.float64))
+            elif isinstance(source, str):
+                rows.append(self._tf_idf(*_of_lists(tb.one_chunk(table[source])), i))
+            else:
                 raise FoldInError(
                     f"source {source!r} reads the neighbours of a node, and a table of attributes "
                     "has none; use a graph that has the new nodes and their neighbours",
                     asked=source,
                 )
-            rows.append(encoder.encode_table(table)[0].astype(np.float64))
         return self._projected(rows, table.num_rows)
 
     def _sources(self) -> list[Source]:
@@ -119,26 +136,50 @@ class PrincipalAxes:
 
     def _learn_rows(self, hin: HIN, source: Source) -> None:
         """What the rows of a source are made with: an encoder, or neighbours and their weights."""
-        if not (isinstance(source, tuple) and len(source) == 1):
-            self.encoders_.append(Features(self.node, source).fit(hin))
+        links, ids = self._links(hin, source)
+        if links is None:
+            self.encoders_.append(Features(self.node, cast(Column, source)).fit(hin))
             self.neighbours_.append(None)
             self.idf_.append(None)
             return
-        links = hin.metapath(self.node, source[0])
         count = np.bincount(links.indices, minlength=links.shape[1])
         self.encoders_.append(None)
-        self.neighbours_.append(hin.nodes[source[0]]["id"].chunk(0))
+        self.neighbours_.append(ids)
         self.idf_.append(np.log((1 + links.shape[0]) / (1 + count)))
+
+    def _links(self, hin: HIN, source: Source) -> tuple[sp.csr_array | None, Any]:
+        """What the nodes are linked with by a source, CSR [n, width], and its ids; None for columns
+        that `Features` reads.
+        """
+        if isinstance(source, str):
+            column = hin.column(self.node, source)
+            return _of_lists(column) if _is_list(column.type) else (None, None)
+        if len(source) != 1:
+            return None, None
+        path = (source[0],) if isinstance(source[0], str) else tuple(source[0])
+        types = path if isinstance(path[0], tuple) else (self.node, *path)
+        edge, forward = path_steps(types, hin.nodes, hin.edges)[-1]
+        links = sp.csr_array(hin.metapath(*types), dtype=np.float64)
+        links.data = np.log2(1 + links.data)
+        return links, hin.nodes[edge[2] if forward else edge[0]]["id"].chunk(0)
 
     def _rows(self, hin: HIN, i: int) -> Any:
         """Rows of source i before the projection, float64 [n, width], dense or CSR."""
         encoder: Features | None = self.encoders_[i]
         if encoder is not None:
             return encoder.encode(hin)[0].astype(np.float64)
-        node = self._sources()[i][0]
-        links = sp.csr_array(hin.metapath(self.node, node), dtype=np.float64)
-        links = _aligned(links, hin.nodes[node]["id"].chunk(0), self.neighbours_[i])
-        return _unit_length(links, self.idf_[i])
+        links, ids = self._links(hin, self._sources()[i])
+        if links is None:
+            raise ParameterError(
+                f"source {self._sources()[i]!r} of {self.node!r} held lists in the graph that was "
+                "fitted on and holds none here",
+                asked=self._sources()[i],
+            )
+        return self._tf_idf(links, ids, i)
+
+    def _tf_idf(self, links: sp.csr_array, ids: pa.Array, i: int) -> sp.csr_array:
+        """Links with the fitted neighbours of source i, weighed, rows of length 1."""
+        return _unit_length(_aligned(links, ids, self.neighbours_[i]), self.idf_[i])
 
     def _projected(self, rows: list[Any], n: int) -> np.ndarray:
         parts = [
@@ -162,6 +203,30 @@ def nearest_graph(features: np.ndarray, k: int = 10) -> sp.csr_array:
     near = nearest_rows(features, k)
     total = np.asarray(near.sum(axis=1)).ravel()
     return sp.csr_array(sp.diags_array((1 / np.maximum(total, 1e-12)).astype(np.float32)) @ near)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Whether a column holds lists of values that are compared; vectors are none."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    value = kind.value_type
+    return bool(tb.is_text(value) or pa.types.is_integer(value) or pa.types.is_dictionary(value))
+
+
+def _of_lists(column: pa.Array) -> tuple[sp.csr_array, pa.Array]:
+    """Which row holds which value how often, CSR [rows, values], and the values as sorted text."""
+    value = pc.list_flatten(column)
+    value = value.dictionary_decode() if pa.types.is_dictionary(value.type) else value
+    value = value.cast(pa.string())
+    row = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
+    values = value.drop_null().unique().sort()
+    code = tb.lookup(values, value)
+    kept = code >= 0
+    where = (row[kept], code[kept].astype(np.int64))
+    shape = (len(column), len(values))
+    links = sp.csr_array((np.ones(int(kept.sum())), where), shape=shape)
+    links.data = np.log2(1 + links.data)
+    return links, values
 
 
 def _aligned(links: sp.csr_array, ids: pa.Array, fitted: pa.Array) -> sp.csr_array:

@@ -23,6 +23,7 @@ from hinaug.nn.losses import (
     wasserstein_generator_loss,
 )
 from hinaug.nn.mult_vae import MultVAENetwork
+from hinaug.nn.projection import ProjectionNetwork
 from hinaug.nn.propagation import BipartitePropagation, ScaledPropagation
 from hinaug.nn.sampling import Block, NeighborSampler
 from hinaug.nn.sparse import SparseMatrix, pair_dot, spmm
@@ -41,6 +42,7 @@ __all__ = [
     "MultVAENetwork",
     "NeighborSampler",
     "NoisyEmbeddings",
+    "ProjectionNetwork",
     "PropagatedEmbeddings",
     "ScaledEmbeddings",
     "ScaledPropagation",

@@ -5,6 +5,7 @@ from .base import HasVectors as HasVectors
 from .base import LinkPredictor as LinkPredictor
 from .bspm import BSPM as BSPM
 from .ease import EASE as EASE
+from .feature_projection import FeatureProjection as FeatureProjection
 from .fold_in import choose_fold_in_l2 as choose_fold_in_l2
 from .gfcf import GFCF as GFCF
 from .hetero_gnn import HeteroGNN as HeteroGNN

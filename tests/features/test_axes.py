@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from hinaug.errors import FoldInError, SchemaError
+from hinaug.errors import FoldInError, ParameterError, SchemaError
 from hinaug.features.axes import PrincipalAxes, nearest_graph, principal_axes
 from hinaug.graph.hin import HIN
 from hinaug.io import load, save
@@ -141,10 +141,68 @@ def test_neighbours_are_matched_by_id_and_new_ones_do_not_count():
         axes.transform_table({"x": [1.0]})
 
 
+def tagged():
+    """Items with lists of words, and tags that are two steps away."""
+    return HIN.from_tables(
+        {
+            "item": {"id": list("abc"), "words": [["p", "q", "p"], ["q"], None]},
+            "tagging": {"id": [1, 2, 3, 4]},
+            "tag": {"id": ["s", "t"]},
+        },
+        {
+            ("tagging", "about", "item"): {"src": [1, 2, 3, 4], "dst": list("aaab")},
+            ("tagging", "uses", "tag"): {"src": [1, 2, 3, 4], "dst": list("ssts")},
+        },
+    )
+
+
+# log2(1 + count) times log((1 + nodes) / (1 + nodes that have it)), rows of length 1
+@pytest.mark.parametrize(
+    ("source", "rows"),
+    [
+        ("words", [[np.log2(3) * np.log(2), np.log(4 / 3)], [0, np.log(4 / 3)], [0, 0]]),
+        ((("tagging", "tag"),), [[np.log2(3) * np.log(4 / 3), np.log(2)], [np.log(4 / 3), 0], [0, 0]]),
+    ],
+    ids=["list", "path"],
+)  # fmt: skip
+def test_lists_and_metapaths_are_tf_idf(source, rows):
+    rows = np.array(rows)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    axes = PrincipalAxes("item", [source]).fit(tagged())
+    found, has_any = axes.encode(tagged())
+    np.testing.assert_allclose(gram(found), gram(rows), atol=1e-6)
+    assert has_any.tolist() == [True, True, False]
+
+
+def test_a_metapath_may_name_its_edge_types():
+    edges = (("tagging", "about", "item"), ("tagging", "uses", "tag"))
+    by_edges, by_types = (
+        principal_axes(tagged(), "item", [(path,)]) for path in (edges, ("tagging", "tag"))
+    )
+    np.testing.assert_array_equal(by_edges, by_types)
+
+
+def test_lists_of_a_table_and_of_another_graph_are_matched_by_value():
+    axes = PrincipalAxes("item", "words").fit(tagged())
+    rows = axes.transform(tagged())
+    table = {"words": [["q", "new"], ["q", "p", "p"]]}
+    np.testing.assert_allclose(axes.transform_table(table), rows[[1, 0]], atol=1e-6)
+    with pytest.raises(ParameterError) as told:
+        axes.transform(tagged().with_column("item", "words", [1.0, 2.0, 3.0]))
+    assert told.value.asked == "words"
+    path = PrincipalAxes("item", [(("tagging", "tag"),)]).fit(tagged())
+    with pytest.raises(FoldInError):
+        path.transform_table(table)
+
+
 def test_a_saved_projection_is_the_same(tmp_path):
     hin = graph()
     axes = PrincipalAxes("item", SOURCES).fit(hin)
     before = axes.transform(hin)
+    lists = PrincipalAxes("item", ["words", (("tagging", "tag"),)]).fit(tagged())
+    save(lists, tmp_path / "lists")
+    again = load(tmp_path / "lists").transform(tagged())
+    assert again.tobytes() == lists.transform(tagged()).tobytes()
     save(axes, tmp_path / "axes")
     assert load(tmp_path / "axes").transform(hin).tobytes() == before.tobytes()
     assert copy.deepcopy(axes).transform(hin).tobytes() == before.tobytes()

@@ -17,6 +17,7 @@ from hinaug.predictors import (
     GFCF,
     MF,
     SLIM,
+    FeatureProjection,
     HeteroGNN,
     ItemKNN,
     KernelRidge,
@@ -42,6 +43,7 @@ KINDS = {
     GFCF: {},
     MF: TINY,
     SLIM: {},
+    FeatureProjection: {"epochs": 3, "dim": 4},
     HeteroGNN: TINY | {"hidden": 4, "device": "cpu"},
     ItemKNN: {},
     KernelRidge: {},
@@ -55,7 +57,17 @@ KINDS = {
 }
 WEIGHTED = [k for k in KINDS if any(f.name == "weight" for f in dataclasses.fields(k))]
 
-POSITIVE = {ALS, BSPM, GFCF, MF, LightGCN, LightGCNPP, MultVAE, XSimGCL}  # weights count links
+POSITIVE = {
+    ALS,
+    BSPM,
+    FeatureProjection,
+    GFCF,
+    MF,
+    LightGCN,
+    LightGCNPP,
+    MultVAE,
+    XSimGCL,
+}  # weights count links
 
 
 def test_no_predictor_is_forgotten():
