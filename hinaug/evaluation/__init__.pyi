@@ -8,8 +8,12 @@ from .compare import mean_over_fits as mean_over_fits
 from .errors import ErrorAnalysis as ErrorAnalysis
 from .errors import analyse_errors as analyse_errors
 from .evaluate import evaluate as evaluate
+from .fidelity import Fidelity as Fidelity
+from .fidelity import fidelity as fidelity
 from .intervals import gain_interval as gain_interval
 from .intervals import mean_interval as mean_interval
+from .privacy import Membership as Membership
+from .privacy import membership as membership
 from .result import JointResult as JointResult
 from .result import Result as Result
 from .tune import tune as tune
