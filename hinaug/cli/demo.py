@@ -33,11 +33,17 @@ from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
 from hinaug.report import (
     ARMS,
+    Command,
+    Facts,
+    Findings,
     Log,
+    Text,
+    brief,
+    compared,
+    graph_blocks,
+    lists,
     report,
-    show_comparisons,
-    show_generated,
-    show_recommendations,
+    section_of,
 )
 from hinaug.split import Split, audit, random_split, thin
 
@@ -205,20 +211,15 @@ def experiment(
     quick: small models, for a smoke test.
     """
     started = time.perf_counter()
-    for note in job.notes:
-        console.print(f"  {note}")
-    console.print(job.hin.summary())
     out.mkdir(parents=True, exist_ok=True)
-    log = Log(out / "results.jsonl")
-    log.run(
-        relation=job.relation,
-        seeds=seeds,
-        notes=job.notes,
-        **{"data": "a graph of your own", **job.facts},
+    facts = {"data": "a graph of your own", "command": "", **job.facts}
+    log = Log(
+        out / "results.jsonl", f"{facts['data']}: did the augmentation help?", console=console
     )
-    found = {}
+    console.print(job.hin.summary())
+    found, findings = {}, []
     for regime in ("all data", "thin data"):
-        console.rule(f"[bold]{regime}")
+        log.section(regime.capitalize())
         results: Results = {}
         settings: Settings = {}
         for seed in seeds:
@@ -227,26 +228,47 @@ def experiment(
                 split = thin(split, 0.2, rng=seed)
             if seed == seeds[0]:
                 console.print(f"{split}\naudit: {audit(split)}")
-            delta, model, graph = one_seed(
-                job, split, seed, settings, results, log, regime, console, quick
-            )
+            made = one_seed(job, split, seed, settings, results, log, regime, console, quick)
             if seed == seeds[0]:
-                show_generated(delta, console, "what was generated (first seed)")
-                show_recommendations(model, graph, split, delta, job.title, regime, log, console)
+                delta, models = made
+                graph = models["augmented"][1]
+                log.add(*section_of(delta).blocks)
+                log.add(*graph_blocks(graph, job.relation, regime), quiet=True)
+                log.add(*lists(models["plain"], models["augmented"], split, job.title))
                 save(graph, out / regime.split()[0])
-        edges, nodes = SIZES[settings["size"]]
-        size = f"{edges:.0%} of the edges, {nodes:.0%} of the users"
-        members = {arm: {name: repr(m) for name, m in settings[arm].items()} for arm in ARMS}
-        log.write(kind="chosen", regime=regime, size=size, members=members)
-        found[regime] = show_comparisons(results, regime, log, console)
-    console.rule()
-    console.print(
-        f"results: {log.path}; augmented stores: {out}/all, {out}/thin (hinaug info {out}/thin)"
-    )
+        arms = compared(regime.capitalize(), results, splits=True)
+        log.add(*arms.blocks())
+        log.write(*arms.documents())
+        log.add(Text(f"Chosen on valid at the first seed: {chosen(settings)}."))
+        findings += [arms.finding(model) for model in arms.models]
+        found[regime] = list(arms.found.values())
+    log.section("")
+    log.add(Findings("Where the augmentation helped", findings), *told(job, seeds, facts))
     log.end(time.perf_counter() - started)
+    console.print(f"results: {log.path}; augmented stores: {out}/all, {out}/thin")
     console.print(f"report: {report(out)}")
     console.print(f"done in {time.perf_counter() - started:.0f} s")
     return found
+
+
+def told(job: Job, seeds: tuple[int, ...], facts: dict[str, Any]) -> list[Facts | Command]:
+    """What the head of the page says of the run."""
+    rows = {
+        "Data": facts["data"],
+        "Source": facts.get("source", ""),
+        "Terms": facts.get("terms", ""),
+        "Links": " ".join(job.relation),
+        "Notes": "; ".join(job.notes),
+        "Text encoder": facts.get("encoder", ""),
+        "Seeds": ", ".join(map(str, seeds)),
+    }
+    return [Facts(rows), *([Command(facts["command"])] if facts["command"] else [])]
+
+
+def chosen(settings: Settings) -> str:
+    edges, nodes = SIZES[settings["size"]]
+    members = "; ".join(f"{arm} {list(map(repr, settings[arm].values()))}" for arm in ARMS)
+    return brief(f"{edges:.0%} of the edges, {nodes:.0%} of the users; {members}")
 
 
 def one_seed(
@@ -259,11 +281,11 @@ def one_seed(
     regime: str,
     console: Console,
     quick: bool,
-) -> tuple[Delta, Weighted, HIN]:
+) -> tuple[Delta, dict[str, tuple[Weighted, HIN]]]:
     """One seed of a regime: generates on train, then fits and judges each arm.
 
     An arm learns on train with choices on valid, is refitted on train + valid and evaluated on
-    test. Gives the delta, and the model and the graph of the augmented arm.
+    test. Gives the delta, and the model and the graph of each arm.
     """
     clock = time.perf_counter()
     relation, train = job.relation, split.train
@@ -274,6 +296,7 @@ def one_seed(
     console.print(
         f"seed {seed}: generated {len(delta):,} rows in {time.perf_counter() - clock:.1f} s"
     )
+    models = {}
     for arm, extra in deltas.items():
         clock = time.perf_counter()
         known, full = (g if extra is None else g + extra for g in (train, split.train_valid))
@@ -292,7 +315,8 @@ def one_seed(
             )
         seconds = time.perf_counter() - clock
         console.print(f"  {arm}: ensemble of {weights_of(model, members)}, in {seconds:.1f} s")
-    return delta, model, full
+        models[arm] = model, full
+    return delta, models
 
 
 def generated(job: Job, split: Split, seed: int, settings: Settings, quick: bool) -> Delta:

@@ -10,10 +10,10 @@ import typer
 from hinaug.cli.evaluate import On
 from hinaug.cli.folders import opened
 from hinaug.cli.options import Json, Seed
-from hinaug.cli.output import answer, table, tell
+from hinaug.cli.output import answer, tell
 from hinaug.cli.recommend import opened_model
-from hinaug.evaluation import ErrorAnalysis, analyse_errors
-from hinaug.report import keep_errors, shown
+from hinaug.evaluation import analyse_errors
+from hinaug.report import keep, section_of, show
 
 
 def errors(
@@ -46,50 +46,15 @@ def errors(
     if delta is not None:
         graph = graph + opened(delta, "delta")
     found = analyse_errors(predictor, graph, made, on=on.value, k=k, cold=cold, rng=seed)
-    document = found.document()
+    document, section = found.document(), section_of(found)
     if run is not None:
-        keep_errors(run, found)
+        keep(run, section.title, section.about, section.blocks)
         document["run"] = run
 
     def show_all(console: Any) -> None:
-        _show(found, console)
+        for block in section.blocks:
+            show(block, console)
         if run is not None:
             tell(console, f"kept in {run}; hinaug report {run} makes a page of it")
 
     answer(as_json, document, show_all)
-
-
-def _show(found: ErrorAnalysis, console: Any) -> None:
-    title = (
-        f"{found.name} on {found.on}: {100 * found.missed:.1f} % of {len(found.pairs):,} held-out "
-        f"pairs are not among the first {found.k}"
-    )
-    kinds = table(title, "kind", "% of misses", "pairs", "what it means")
-    for row in found.kinds.to_pylist():
-        kinds.add_row(row["kind"], f"{100 * row['share']:.1f}", f"{row['pairs']:,}", row["meaning"])
-    console.print(kinds)
-    _show_slices(found, console)
-    examples = table("examples", "kind", "user", "held out", "rank", "in its place")
-    for row in found.examples.to_pylist():
-        rank = str(row["rank"] or f"> {2 * found.k}")
-        instead = ", ".join(map(str, row["instead"]))
-        examples.add_row(row["kind"], str(row["user"]), str(row["item"]), rank, instead)
-    console.print(examples)
-
-
-def _show_slices(found: ErrorAnalysis, console: Any) -> None:
-    if not found.slices.num_rows:
-        tell(
-            console,
-            f"No slice is worse than the rest beyond chance; {found.looked_at} were looked at.\n",
-        )
-        return
-    rows = table(
-        f"worst slices, of {found.looked_at} looked at (gain: NDCG@{found.k} of each pair)",
-        *("slice", "% of pairs", "gain", "rest", "difference [95 %]", "p", "mostly"),
-    )
-    for row in found.slices.to_pylist():
-        change = f"{row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        figures = (f"{100 * row['share']:.0f}", f"{row['gain']:.3f}", f"{row['rest']:.3f}")
-        rows.add_row(row["where"], *figures, change, shown(row["p"]), row["mostly"] or "")
-    console.print(rows)

@@ -125,7 +125,7 @@ def evaluate(
             "seed": seed,
         }
         run_facts = facts_of_run(split, made, predictor, options)
-        keep_run(run, made, deltas, found, comparisons, run_facts, time.monotonic() - started)
+        keep_run(run, made, deltas, found, run_facts, time.monotonic() - started)
         saved["run"] = run
 
     def show_all(console: Any) -> None:

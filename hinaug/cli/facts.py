@@ -22,7 +22,7 @@ def describe(thing: Any, console: Any) -> None:
     if isinstance(thing, HIN):
         tell(console, thing.summary())
     elif isinstance(thing, Delta):
-        report.show_generated(thing, console, repr(thing))
+        report.show(report.generated(thing, repr(thing)), console)
     elif isinstance(thing, Split):
         evidence = ", ".join(thing.evidence) or "none"
         tell(

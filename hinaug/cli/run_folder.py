@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from hinaug.cli.arms import Corrected, Learned, control
+from hinaug.cli.arms import Learned, control
 from hinaug.cli.folders import check_place, drafted, is_free
 from hinaug.cli.output import words
 from hinaug.errors import ParameterError
 from hinaug.graph import HIN, Delta
 from hinaug.io import save
 from hinaug.predictors.base import LinkPredictor
-from hinaug.report import Log, brief, show_recommendations
+from hinaug.report import (
+    Arms,
+    Command,
+    Facts,
+    Findings,
+    Log,
+    brief,
+    compared,
+    generated,
+    graph_blocks,
+    lists,
+)
 from hinaug.split import Split
 
 OWN = ("results.jsonl", "report.html")
@@ -67,14 +74,17 @@ def facts_of_run(
     made = ", ".join(
         f"{k}={v}" for k, v in split.how.items() if k != "split" and v not in (None, [])
     )
-    seeds = list(range(options["seed"], options["seed"] + options["seeds"]))
+    seeds = range(options["seed"], options["seed"] + options["seeds"])
     return {
         "data": folder.name,
-        "notes": [str(split), f"{split.how.get('split', 'split')}: {made}"],
-        "seeds": seeds,
         "model": models[0] if len(models) == 1 else f"{options['ensemble']} ensemble",
-        "settings": brief(repr(predictor)),
         "command": _command(folder, options),
+        "facts": {
+            "Split": f"{split}; {split.how.get('split', 'split')}: {made}",
+            "Links": " ".join(split.target),
+            "Model": brief(repr(predictor)),
+            "Seeds": ", ".join(map(str, seeds)),
+        },
     }
 
 
@@ -94,7 +104,6 @@ def keep_run(
     split: Split,
     deltas: Mapping[str, Delta],
     learned: Learned,
-    comparisons: list[Corrected],
     facts: dict[str, Any],
     seconds: float,
 ) -> None:
@@ -104,42 +113,32 @@ def keep_run(
     """
     with drafted(folder) as draft:
         draft.mkdir()
-        places = {name: f"augmented-{i}" if i else "augmented" for i, name in enumerate(deltas)}
-        log = Log(draft / OWN[0])
-        stores = {_regime(name): place for name, place in places.items()}
-        log.run(relation=split.target, stores=stores, **facts)
-        for name, delta in deltas.items():
-            _log_comparisons(log, name, learned, comparisons, facts["model"])
+        log = Log(draft / OWN[0], f"{facts['data']}: did the augmentation help?")
+        arms = {name: _arms(name, learned, facts["model"]) for name in deltas}
+        findings = [found.finding(facts["model"]) for found in arms.values()]
+        log.add(
+            Findings("Where it helped", findings), Facts(facts["facts"]), Command(facts["command"])
+        )
+        for n, (name, delta) in enumerate(deltas.items()):
             graph = split.train_valid + delta
-            save(graph, draft / places[name])
-            show_recommendations(
-                learned.models[name],
-                graph,
-                split,
-                delta,
-                title_of(graph, split.target[2]),
-                _regime(name),
-                log,
-                Console(file=io.StringIO()),  # only the log is wanted
-            )
+            save(graph, draft / (f"augmented-{n}" if n else "augmented"))
+            log.section(f"With {name}")
+            log.add(*arms[name].blocks(), generated(delta))
+            log.write(*arms[name].documents())
+            log.section(f"With {name}: real and generated")
+            log.add(*graph_blocks(graph, split.target, name))
+            log.section(f"With {name}: examples", "The plain list beside the augmented one.")
+            plain = learned.models["plain"], split.train_valid
+            title = title_of(graph, split.target[2])
+            log.add(*lists(plain, (learned.models[name], graph), split, title))
         log.end(seconds)
 
 
-def _regime(delta: str) -> str:
-    return f"with {delta}"
-
-
-def _log_comparisons(
-    log: Log, name: str, learned: Learned, comparisons: list[Corrected], model: str
-) -> None:
-    arms = {"plain": "plain", control(name): "random", name: "augmented"}
-    where = {"regime": _regime(name), "model": model}
-    for arm, called in arms.items():
-        log.means(learned.results[arm], arm=called, **where)
-    for c, p in comparisons:
-        if c.a in arms and c.b in arms:
-            one = replace(c, a=arms[c.a], b=arms[c.b])
-            log.comparison(one, pair=f"{one.b} - {one.a}", p_holm=p, **where)
+def _arms(name: str, learned: Learned, model: str) -> Arms:
+    """Plain, random and augmented of one delta."""
+    of = {"plain": "plain", "random": control(name), "augmented": name}
+    results = {(model, arm): learned.results[key] for arm, key in of.items()}
+    return compared(f"with {name}", results)
 
 
 def title_of(graph: HIN, item: str) -> Callable[[Any], str]:

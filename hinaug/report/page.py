@@ -1,110 +1,85 @@
-"""The page: what was found and on which data first, then the sections in order."""
+"""Blocks as one self-contained HTML page; the same blocks give the same bytes."""
 
 from __future__ import annotations
 
-from hinaug.report import errors, sections
-from hinaug.report.pieces import data, named, pairs, typeset
-from hinaug.report.read import Run
-from hinaug.report.style import STYLE
-from hinaug.report.svg import clean
-from hinaug.report.wording import ARMS, plural
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-FOUND = {  # how the sentence of a verdict begins, and how short it can be said
-    "no verdict": "no verdict",
-    "the augmentation HURTS": "the augmentation hurts",
-    "it rises": "a rise, but none shown beyond a random delta",
-    "the augmentation helps": "the augmentation helps",
-}
-HATCH = (  # fills the bars of the random delta
-    '<svg class="off" aria-hidden="true"><defs>'
-    '<pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"\n'
-    ' patternTransform="rotate(45)"><path d="M2.5 0V5"/></pattern></defs></svg>'
-)
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+from markupsafe import Markup
+
+import hinaug
+from hinaug.report.blocks import Block, Picture, Section, Table
+from hinaug.report.pictures import svg
+from hinaug.report.wording import clean
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
-def page(run: Run) -> str:
-    """The whole document; the same run gives the same bytes."""
-    parts = {
-        "results": ("Results", sections.results(run)),
-        "slices": ("Who gains", sections.slices(run)),
-        "shapes": ("Real and generated", sections.degrees(run)),
-        "confidence": ("How sure the makers are", sections.confidence(run)),
-        "map": ("Map of users", sections.map_of_users(run)),
-        "schema": ("The graph", sections.types(run)),
-        "examples": ("Examples", sections.examples(run)),
-        **({"errors": ("What is missed", errors.section(run))} if run.lines["errors"] else {}),
-        "again": ("To run it again", sections.again(run)),
-    }
-    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, (title, _) in parts.items())
-    body = "\n".join(
-        f'<section id="{name}" aria-labelledby="{name}-head"><div class="about">'
-        f'<h2 id="{name}-head">{title}</h2>{about}</div><div>{body}</div></section>'
-        for name, (title, (about, body)) in parts.items()
-    )
-    title = clean(run.facts["data"])
-    version = clean(run.facts["versions"].get("hinaug", ""))
-    made_by = f"Made by hinaug {version} from results.jsonl and the stores beside it."
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>
-<link rel="icon" href="data:,"/>
-<title>{title}: did the augmentation help? | hinaug</title>
-<style>{STYLE}</style>
-</head>
-<body>
-{HATCH}
-<main>
-{_head(run)}
-<nav aria-label="Sections"><ul>{links}</ul></nav>
-{body}
-<footer>{made_by}</footer>
-</main>
-</body>
-</html>
-"""
-
-
-def _head(run: Run) -> str:
-    facts, model = run.facts, run.models[0]
-    said = {regime: run.verdict(regime, model) for regime in run.regimes}
-    short = "".join(f"<span>{clean(line)}</span>" for line in _headline(said))
-    full = "".join(
-        f'<p class="lead">{data(named(regime))}, {data(model)}: {typeset(text)}.</p>'
-        for regime, text in said.items()
-    )
-    seeds = len(facts["seeds"])
-    users = {
-        regime: run.pair(regime, model, f"{ARMS[2]} - {ARMS[0]}")["users"] for regime in run.regimes
-    }
-    tested = ", ".join(f"{n:,} users ({data(regime)})" for regime, n in users.items())
-    named_seeds = f"{plural('seed', seeds)} ({', '.join(map(clean, facts['seeds']))})"
-    rows = [
-        ("Data", data(facts["data"])),
-        ("Source", data(facts["source"]) if facts.get("source") else ""),
-        ("Terms", data(facts["terms"]) if facts.get("terms") else ""),
-        ("Links", data(" ".join(run.relation))),
-        ("Notes", "<br/>".join(map(data, facts.get("notes", ())))),
-        ("Tested on", f"{seeds} {named_seeds}; {tested}"),
-    ]
-    return (
-        f'<p class="eyebrow">{data(facts["data"])} · {data(model)} with augmentation against the '
-        f"same without</p><h1>{short}</h1>{full}{pairs(rows)}"
-        '<p class="key">Throughout the page <span class="made">this colour</span> stands for what '
-        "was generated; grey is what was observed, or the comparison without it.</p>"
+def page(title: str, eyebrow: str, first: Sequence[Block], sections: Sequence[Section]) -> str:
+    """The whole document. first: what stands before the links to the sections."""
+    template = _environment().get_template("page.html")
+    style = Markup(files("hinaug.report").joinpath("templates/style.css").read_text())
+    return template.render(
+        title=title,
+        eyebrow=eyebrow,
+        first=[_View(b) for b in first],
+        sections=sections,
+        style=style,
+        version=hinaug.__version__,
+        grouped=_grouped,
+        is_text=is_text,
+        shown=shown_cell,
+        draw=lambda view, name: svg(view.block, name),
     )
 
 
-def _headline(said: dict[str, str]) -> list[str]:
-    """One sentence for all regimes that say the same."""
-    alike: dict[str, list[str]] = {}
-    for regime, text in said.items():
-        alike.setdefault(_short(text), []).append(regime)
-    return [f"{named(' and '.join(regimes))}: {text}." for text, regimes in alike.items()]
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # only where a page is made
+
+    return Environment(
+        loader=PackageLoader("hinaug.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else clean(value),
+    )
 
 
-def _short(text: str) -> str:
-    return next((short for start, short in FOUND.items() if text.startswith(start)), text)
+class _View:
+    """A block as the template sees it: its fields, and its kind."""
+
+    def __init__(self, block: Block) -> None:
+        self.block, self.kind = block, type(block).__name__
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.block, name)
+
+
+def _grouped(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+    """Neighbouring pictures stand beside each other."""
+    runs = groupby(blocks, lambda b: isinstance(b, Picture))
+    return [{"pictures": is_picture, "blocks": [_View(b) for b in run]} for is_picture, run in runs]
+
+
+def is_text(table: Table, column: int) -> bool:
+    """Whether a column holds words, which stand at the left."""
+    cells = [row[column] for row in table.rows if len(row) > column]
+    return any(isinstance(cell, str) and not _is_figure(cell) for cell in cells)
+
+
+def _is_figure(cell: str) -> bool:
+    return re.fullmatch(r"[-+−–±<>\[\]\d.,e% ]*", cell) is not None
+
+
+def shown_cell(cell: Any) -> str:
+    """A cell as text: four places of a fraction, thousands apart, nothing for None."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:.4f}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from typing import Any
 
 from hinaug.evaluation import Comparison
 
@@ -38,6 +40,21 @@ def verdict(plain: Comparison, random: Comparison, p: float | None, p_random: fl
     return f"the augmentation helps {where}: {basis}; {beside}"
 
 
+def outcome(plain: Comparison, random: Comparison, p: float | None, p_random: float | None) -> Any:
+    """helps (beyond plain and beyond the control), hurts, no gain, or no verdict."""
+    found = plain.outcome(LEVEL, p)
+    if found == "helps" and random.outcome(LEVEL, p_random) != "helps":
+        return "no gain"
+    return found
+
+
+def change(before: float, after: float) -> str:
+    """The change in percent of what was before; the value itself where that was nothing."""
+    if not before:
+        return f"0 → {after:.3f}" if after else "no change"
+    return f"{100 * (after / before - 1):+.1f} %"
+
+
 def shown(p: float | None, digits: int = 1) -> str:
     """p with so many digits; a dash where there was no test."""
     return "–" if p is None else f"{p:.{digits}g}"
@@ -52,3 +69,22 @@ def brief(settings: str) -> str:
 def plural(name: str, n: int) -> str:
     """seed for 1, seeds for any other count."""
     return name if n == 1 else f"{name}s"
+
+
+def clean(text: Any) -> str:
+    """Text from data without what no page may hold: control characters, halves of surrogate pairs,
+    and marks that turn the direction of what follows.
+    """
+    return "".join("\ufffd" if _is_unfit(c) else c for c in str(text))
+
+
+def _is_unfit(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return unicodedata.bidirectional(character) not in ("BN", "L", "R", "AL")
+    return category in ("Cc", "Cs", "Cn") and character not in "\n\t"
+
+
+def shortened(text: str, n: int) -> str:
+    """The text, or its first n - 1 characters and an ellipsis."""
+    return text if len(text) <= n else f"{text[: n - 1]}…"

@@ -461,11 +461,10 @@ def test_a_run_is_kept_and_becomes_a_page(made, tmp_path):
     told = document(*asked, "--run", out)
     assert told["run"] == str(out)
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    means = {r["arm"]: r["figures"]["NDCG@20"][0] for r in rows if r["kind"] == "means"}
-    arms = {"plain": "plain", "random": "random like delta", "augmented": "delta"}
-    assert means == {
-        arm: pytest.approx(told["arms"][name]["NDCG@20"]) for arm, name in arms.items()
-    }
+    found = next(r for r in rows if r["kind"] == "Findings")["findings"][0]
+    arms = {"plain": "plain", "control": "random like delta", "augmented": "delta"}
+    for arm, name in arms.items():
+        assert found[arm] == pytest.approx(told["arms"][name]["NDCG@20"])
     p = {r["pair"]: r["p_holm"] for r in rows if r["kind"] == "comparison"}
     assert p["augmented - plain"] == next(
         c["p_holm"] for c in told["comparisons"] if c["b"] == "delta" and c["a"] == "plain"
@@ -474,9 +473,9 @@ def test_a_run_is_kept_and_becomes_a_page(made, tmp_path):
     split, delta = hinaug.load(made / "split"), hinaug.load(made / "delta")
     assert hinaug.load(out / "augmented") == split.train_valid + delta
     page = Path(document("report", out)["report"]).read_text(encoding="utf-8")
-    assert "With delta: no verdict." in page
-    assert "Weighted ensemble" in page
-    command = next(r["command"] for r in rows if r["kind"] == "run")
+    assert "with delta, Weighted ensemble" in page
+    assert "No verdict" in page
+    command = next(r["line"] for r in rows if r["kind"] == "Command")
     assert shlex.split(command)[1:4] == ["evaluate", str(made / "split"), "--model"]
     run(
         *shlex.split(command)[1:], "--run", out
@@ -925,7 +924,7 @@ def test_an_interrupt_leaves_nothing_half_written(made, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    for place in ("hinaug.predictors.ease.EASE._fit", "hinaug.cli.run_folder.show_recommendations"):
+    for place in ("hinaug.predictors.ease.EASE._fit", "hinaug.cli.run_folder.lists"):
         with monkeypatch.context() as patch:
             patch.setattr(place, interrupted)
             assert "interrupted" in run(*asked, code=130).stderr
