@@ -28,6 +28,7 @@ VERBS = {  # in the order in which one meets them
     "split": "Hold out pairs together with their evidence, and audit what could still leak them.",
     "augment": "Generate edges, users and items from what the split lets a method see.",
     "evaluate": "Compare a model with a delta, without it, and with a random one of the same size.",
+    "fidelity": "Show how real and how useful generated nodes are, and what they give away.",
     "errors": "Show which held-out items a model misses, in what way, and for whom most.",
     "ab": "Plan an A/B test, or look at one: every day, without more false alarms.",
     "recommend": "List the k best items of each user that the user has not met.",
