@@ -41,7 +41,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--disable-background-networking",
 )
-WIDTHS = (390, 1440)
+WIDTHS = (390, 500, 1440)
 SECONDS = 30
 OVERFLOW = """(() => {
   const wide = document.documentElement.clientWidth;
