@@ -99,19 +99,22 @@ def _owners(view: View, type: Type, end: str) -> list[Named]:
 
 def names_in(view: View, type: Type, name: str, end: str) -> list[Named]:
     """The nodes of `end` that each row names, in each way in which the column can be read."""
-    key = ("names", type, name, end)
+    key = ("names", type, name)
     if key not in view.cache:
-        view.cache[key] = [n for n in _names_in(view, type, name, end) if n.rows.nnz]
-    return view.cache[key]
+        column = tb.one_chunk(view.observed.table(type)[name])
+        if pa.types.is_dictionary(column.type) or pa.types.is_binary(column.type):
+            column = column.cast(pa.string(), safe=False)
+        words = _words(view, column)
+        found = {e: _names_in(view, type, name, column, words, e) for e in (view.a, view.b)}
+        view.cache[key] = {e: [n for n in named if n.rows.nnz] for e, named in found.items()}
+    return view.cache[key][end]
 
 
-def _names_in(view: View, type: Type, name: str, end: str) -> Iterator[Named]:
-    column = tb.one_chunk(view.observed.table(type)[name])
-    if pa.types.is_dictionary(column.type) or pa.types.is_binary(column.type):
-        column = column.cast(pa.string(), safe=False)
+def _names_in(
+    view: View, type: Type, name: str, column: pa.Array, words: _Words | None, end: str
+) -> Iterator[Named]:
     if column.null_count == len(column) or not view.source.n(end):
         return
-    words = _words(view, column, end)
     if words is not None:
         yield from _by_id(view, words, len(column), end, name)
         yield from _by_title(view, words, len(column), end) if type != end else ()
@@ -136,7 +139,7 @@ class _Words:
     per_row: float
 
 
-def _words(view: View, column: pa.Array, end: str) -> _Words | None:
+def _words(view: View, column: pa.Array) -> _Words | None:
     """All that may be names in a column; None where a sample of its texts names nothing."""
     if pa.types.is_nested(column.type):
         size = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
@@ -147,7 +150,8 @@ def _words(view: View, column: pa.Array, end: str) -> _Words | None:
     if len(column) > SAMPLE:
         rows = np.random.default_rng(0).choice(len(column), SAMPLE, replace=False)
         some = _split(column.take(pa.array(rows)))
-        if not any((tb.lookup(list_, some.word) >= 0).any() for list_ in _name_lists(view, end)):
+        lists = [list_ for end in (view.a, view.b) for list_ in _name_lists(view, end)]
+        if not any((tb.lookup(list_, some.word) >= 0).any() for list_ in lists):
             return None
     return _split(column)
 

@@ -14,7 +14,7 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.pairs import PairIndex, distinct
 from hinaug.graph.schema import Type
 from hinaug.split.audit.pairs import witnessed
-from hinaug.split.audit.view import Found, View, title
+from hinaug.split.audit.view import Found, View, is_among, title
 
 RUN = 5  # words that stand in a row in two texts, which is no accident where words vary
 CONTAINED = 0.3  # of the runs of a text: it stands in another, or a part of it does
@@ -227,11 +227,11 @@ def _contained(own, size, cells, cell_row, text_row):
         here = np.flatnonzero(last[: len(runs)] & use[text_of[: len(runs)]])
         of_cell = _runs(cells, n)
         inside = cell_row[: len(of_cell)] == cell_row[n - 1 :] if len(of_cell) else cell_row[:0] > 0
+        cell_rows = np.where(text_row[0] == -1, 0, cell_row[: len(of_cell)][inside])
+        there = distinct(_mixed(of_cell[inside], cell_rows))
         for k, row in enumerate((text_row, *others)):
             rows = np.where(row == -1, 0, row)[text_of[here]]
-            cell_rows = np.where(text_row[0] == -1, 0, cell_row[: len(of_cell)][inside])
-            keys = _mixed(runs[here], rows)
-            hit = np.isin(keys, _mixed(of_cell[inside], cell_rows))
+            hit = is_among(_mixed(runs[here], rows), there)
             share[k] += np.bincount(text_of[here], hit, minlength=len(size)) * use
     n_runs = np.maximum(size - length + 1, 1)
     asked = np.isin(text_row, cell_row) | (text_row == -1)
