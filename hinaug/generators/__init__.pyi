@@ -5,5 +5,8 @@ from .control import random_delta as random_delta
 from .entities import VAE as VAE
 from .entities import WGAN as WGAN
 from .entities import Aggregation as Aggregation
+from .entities import JointVAE as JointVAE
+from .entities import PopularNodes as PopularNodes
+from .entities import SecondMoment as SecondMoment
 from .entities import Synthesis as Synthesis
 from .relations import RelationGenerator as RelationGenerator

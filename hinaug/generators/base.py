@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hinaug import checks
 from hinaug.checks import Rng
@@ -138,30 +139,57 @@ def resolve_size(size: int | float | None, there: int, what: str) -> int:
 
 
 @dataclass
+class Evidence:
+    """Nodes that record links of new nodes, such as the reviews behind their ratings.
+
+    columns: attributes, k rows.
+    own: the edge type that joins each with its new node. row: that node [k], 0..n-1.
+    about: the edge type that joins each with the node at the other end. id: its external id [k].
+    confidence: [k] in [0, 1].
+    """
+
+    columns: pa.Table
+    own: EdgeType
+    row: np.ndarray
+    about: EdgeType
+    id: pa.Array
+    confidence: np.ndarray
+
+
+@dataclass
 class Entities:
     """What `EntityGenerator.sample` gives back: n new nodes.
 
     columns: attribute and vector columns, each with n rows.
     links: {edge type: table with "row" (0..n-1), "id" (external id of the node at the other end),
-        attributes}.
+        attributes}. It may have "to" (int): where it is not null, the other end is that new node.
+        Between nodes of one type it may have "into" (bool): the edge runs to the new node.
     confidence: [n] in [0, 1].
+    evidence: {node type: nodes that record the links}.
+    source: positions [n] of the observed nodes that they were made after, for measures; None where
+        there are none. It is not part of the delta.
     """
 
     columns: Mapping[str, Any]
     links: Mapping[EdgeType, pa.Table]
     confidence: np.ndarray
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    source: np.ndarray | None = None
 
 
 @dataclass
 class Condition:
-    """What each of n new nodes is generated for: a real node, or given attributes.
+    """What each of n new nodes is generated for: a real node, given attributes, or given links.
 
     nodes: positions [n] of observed nodes of the type, or None.
     columns: a table with n rows of attributes that the new nodes shall have, or None.
+    links: {edge type: positions [n] of observed nodes at the other end} that the new nodes shall be
+        linked with, or None.
     """
 
     nodes: np.ndarray | None = None
     columns: pa.Table | None = None
+    links: Mapping[EdgeType, np.ndarray] | None = None
 
 
 @dataclass(eq=False)
@@ -172,9 +200,12 @@ class EntityGenerator(Generator):
     node: the node type to generate, such as "user".
 
     `generate(hin, size, condition=)`: size counts nodes (a float is a share of the observed ones).
-    A condition is a list of external ids, for new nodes that resemble these, or a table of
-    attributes that the new nodes shall have. Its rows are taken in turn: with size 10 and two ids,
-    five new nodes resemble each. Without a size there is one new node a row.
+    A condition is a list of external ids, for new nodes that resemble these; a table of attributes
+    that the new nodes shall have; or {edge type: external ids} of nodes that each is linked with.
+    Its rows are taken in turn: with size 10 and two ids, five new nodes resemble each. Without a
+    size there is one new node a row.
+
+    Once fitted, `left_out_` is {column or edge type of the node: why it is not generated}.
     """
 
     node: str
@@ -199,12 +230,14 @@ class EntityGenerator(Generator):
         n = resolve_size(size, hin.n_observed(self.node), f"{self.node!r} nodes")
         if n == 0:
             return self._delta()
-        return self._as_delta(self.sample(hin, n, rng, _in_turn(given, rows, n)), n)
+        return self._as_delta(hin, self.sample(hin, n, rng, _in_turn(given, rows, n)), n)
 
     def _condition(self, hin: HIN, condition: Any) -> tuple[Condition | None, int]:
         """The condition in the form that `sample` takes, and how many rows it has."""
         if condition is None:
             return None, 0
+        if isinstance(condition, Mapping) and any(isinstance(k, tuple) for k in condition):
+            return self._linked_with(hin, condition)
         if isinstance(condition, Mapping | pa.Table) or hasattr(condition, "columns"):
             table = tb.as_table(condition, f"{self.origin}: condition")
             known = hin.observed().nodes[self.node].column_names
@@ -224,34 +257,80 @@ class EntityGenerator(Generator):
             raise ParameterError(f"{self.origin}: the condition has no rows; leave it out")
         return given, rows
 
-    def _as_delta(self, made: Entities, n: int) -> Delta:
-        """New nodes and their links as a delta, with ids that follow from the content."""
+    def _linked_with(
+        self, hin: HIN, condition: Mapping[EdgeType, Any]
+    ) -> tuple[Condition | None, int]:
+        """A condition of links: positions of the nodes at the other end, the same number a type."""
+        links = {}
+        for edge, ids in condition.items():
+            hin.edges[edge]  # raises, naming what there is
+            if self.node not in (edge[0], edge[2]):
+                there = [e for e in hin.edges if self.node in (e[0], e[2])]
+                raise ParameterError(
+                    f"{self.origin}: condition: {edge} does not touch {self.node!r}; name one of "
+                    f"{there}",
+                    asked=edge,
+                    there=there,
+                )
+            other = edge[2] if edge[0] == self.node else edge[0]
+            links[edge] = hin.observed().positions(other, ids)
+        rows = {len(at) for at in links.values()}
+        if len(rows) != 1 or 0 in rows:
+            raise ParameterError(
+                f"{self.origin}: condition: each edge type needs the same number of ids, at least "
+                f"one; got { {edge: len(at) for edge, at in links.items()} }",
+                asked=sorted(rows),
+            )
+        return Condition(links=links), rows.pop()
+
+    def _as_delta(self, hin: HIN, made: Entities, n: int) -> Delta:
+        """New nodes and their links as a delta. Ids follow from the content, and from the deltas on
+        the graph, so that the same nodes made once more are others.
+        """
         columns = tb.as_table(dict(made.columns), self.origin) if made.columns else pa.table({})
-        digest = hashlib.sha256(tb.content_hash(columns).encode())
+        on_it = sorted(delta.uid for delta in hin.deltas)
+        digest = hashlib.sha256(f"{on_it}:{tb.content_hash(columns)}".encode())
         for edge, rows in sorted(made.links.items()):
             digest.update(f"{edge}:{tb.content_hash(rows)}".encode())
-        name = f"{self.origin.lower()}-{digest.hexdigest()[:8]}"
+        name = f"{self.origin.lower()}-{digest.hexdigest()[:12]}"
         ids = pa.array([f"{name}-{i}" for i in range(n)])
-        nodes = {
-            "id": ids,
-            **{c: columns[c] for c in columns.column_names},
-            "confidence": pa.array(made.confidence, pa.float32()),
-        }
+        nodes = {self.node: self._new_nodes(ids, columns, made.confidence)}
         edges = {
             edge: self._linked(edge, rows, ids, made.confidence)
             for edge, rows in made.links.items()
         }
-        return self._delta(nodes={self.node: pa.table(nodes)}, edges=edges)
+        for type, witness in made.evidence.items():
+            own = pa.array([f"{name}-{type}-{i}" for i in range(len(witness.row))])
+            nodes[type] = self._new_nodes(own, witness.columns, witness.confidence)
+            both = ((witness.own, ids.take(pa.array(witness.row))), (witness.about, witness.id))
+            for edge, far in both:
+                ends = (own, far) if edge[0] == type else (far, own)
+                table = {"src": ends[0], "dst": ends[1], "confidence": nodes[type]["confidence"]}
+                edges[edge] = pa.table(table)
+        return self._delta(nodes=nodes, edges=edges)
+
+    def _new_nodes(self, ids: pa.Array, columns: pa.Table, confidence: np.ndarray) -> pa.Table:
+        """A table of new nodes."""
+        rest = {c: columns[c] for c in columns.column_names}
+        return pa.table({"id": ids, **rest, "confidence": pa.array(confidence, pa.float32())})
 
     def _linked(
         self, edge: EdgeType, rows: pa.Table, ids: pa.Array, confidence: np.ndarray
     ) -> pa.Table:
         """Edges by external id; a link without a confidence has that of its node."""
-        mine, other = ("src", "dst") if edge[0] == self.node else ("dst", "src")
         row = np.asarray(rows["row"])
-        rest = {c: rows[c] for c in rows.column_names if c not in ("row", "id")}
+        mine, far = ids.take(pa.array(row)), tb.one_chunk(rows["id"])
+        if "to" in rows.column_names:
+            to = tb.one_chunk(rows["to"])
+            far = pc.if_else(to.is_valid(), ids.take(to.fill_null(0)), far)
+        src, dst = (mine, far) if edge[0] == self.node else (far, mine)
+        if "into" in rows.column_names:
+            into = tb.one_chunk(rows["into"])
+            src, dst = pc.if_else(into, far, mine), pc.if_else(into, mine, far)
+        skipped = ("row", "id", "to", "into")
+        rest = {c: rows[c] for c in rows.column_names if c not in skipped}
         rest.setdefault("confidence", pa.array(np.asarray(confidence)[row], pa.float32()))
-        return pa.table({mine: ids.take(pa.array(row)), other: rows["id"], **rest})
+        return pa.table({"src": src, "dst": dst, **rest})
 
     def sample(
         self, hin: HIN, n: int, rng: np.random.Generator, condition: Condition | None = None
@@ -274,4 +353,5 @@ def _in_turn(given: Condition | None, rows: int, n: int) -> Condition | None:
     return Condition(
         None if given.nodes is None else given.nodes[row],
         None if given.columns is None else given.columns.take(pa.array(row)),
+        None if given.links is None else {edge: at[row] for edge, at in given.links.items()},
     )

@@ -11,6 +11,7 @@
 | `check_vectors`            | scores that are products of vectors                   |
 | `check_generator`          | every Generator                                       |
 | `check_entity_generator`   | generators of whole nodes                             |
+| `check_whole_nodes`        | nodes with all their links, columns and records       |
 | `check_relation_generator` | generators of links                                   |
 | `check_saving`             | saved, copied and pickled, a method stays the same    |
 | `check_no_training_set`    | a saved method does not give away its training set    |

@@ -1,3 +1,4 @@
+from .entities import check_whole_nodes as check_whole_nodes
 from .folding import check_folds_in as check_folds_in
 from .folding import check_folds_in_items as check_folds_in_items
 from .generators import check_entity_generator as check_entity_generator

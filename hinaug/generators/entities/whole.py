@@ -1,0 +1,577 @@
+"""WholeNodes: what generators of whole nodes share. A subclass says which links are likely; the
+rest follows: degrees, edge columns, times, attributes, vectors, text, and what records links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from hinaug.errors import ParameterError, SchemaError, some
+from hinaug.features.kinds import decoded
+from hinaug.generators.base import Condition, Entities, EntityGenerator, Evidence
+from hinaug.generators.entities.attributes import Encoded, attribute_kinds, tree_donors, values_at
+from hinaug.generators.entities.edge_columns import like_links, link_columns, records_of
+from hinaug.generators.entities.links import REDRAWS, Drawn, joined, race, repeats
+from hinaug.generators.entities.real import Real, real_nodes
+from hinaug.generators.entities.texts import Slots, Writer, written
+from hinaug.generators.entities.vectors import near_rows, new_vectors
+from hinaug.generators.entities.views import (
+    View,
+    Witness,
+    is_exclusive,
+    keys_of,
+    named_keys,
+    record_of,
+    view_of,
+    views_of,
+    witnesses,
+)
+from hinaug.graph import arrow as tb
+from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
+
+NEAR = 5  # real nodes that text and vectors of a new node are made from
+ALIKE = 20  # real nodes nearest to given attributes, of which one is the source
+TREES = ("words", "ordered", "continuous")
+
+
+@dataclass(eq=False)
+class WholeNodes(EntityGenerator):
+    """Generates nodes that are whole: links in every relation of the type, with their columns and
+    records, and attributes of every kind.
+
+    Each new node has a source, a real node at random. It has as many links as the source in each
+    relation (so a relation with one target a node keeps one), drawn by what the method says is
+    likely. Then
+
+    - columns of links are those of real links to the same target by nodes like the source, and
+      times are the source's own, with the gaps in another order;
+    - attributes follow the drawn links by sequential trees, missing values included;
+    - vectors are a line through links and attributes plus the residual of a near real node;
+    - text is that of a near real node, with words of other near nodes in half of its slots;
+    - a link whose real like is recorded by a node, such as a review, is recorded too;
+    - where nodes link to nodes of their own type, some links join two new nodes.
+
+    A new node of two or more links never has exactly the links of a real one, unless `keep` is 1.
+    Targets that belong to one node alone (receipts) cannot be shared, and are left out.
+
+    node: the node type to generate.
+    relations: edge types of the links to generate; None takes all of the node type.
+    keep: probability that a link of the source stays.
+    time: the name of the edge column of times, where these are numbers.
+    writer: writes text instead, called as writer(column, table of the other columns, drafts).
+
+    Learned: `targets_` (ids of the targets of each view), `kinds_`, `schema_`, `left_out_`.
+    """
+
+    node: str = "user"
+    _: KW_ONLY
+    relations: Sequence[EdgeType] | None = None
+    keep: float = 0.0
+    time: str = "time"
+    writer: Writer | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.keep <= 1:
+            raise ParameterError(
+                f"{self.origin}: keep={self.keep!r}: a probability between 0 and 1", asked=self.keep
+            )
+
+    # ---- to write --------------------------------------------------------------------------------
+
+    def _learn(self, real: Real, rng: np.random.Generator) -> None:
+        """Learn which links are likely."""
+
+    def _state(self, real: Real, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What is drawn once for each new node, such as a latent [k, d]."""
+        return source
+
+    def _logits(
+        self, at: int, state: np.ndarray, drawn: Sequence[sp.csr_array], rows: slice
+    ) -> np.ndarray:
+        """Logits [b, m] of the targets of view `at` for some of the new nodes.
+
+        drawn: the links of all new nodes in the views before, CSR [k, m].
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no _logits")
+
+    def _donors(
+        self,
+        real: Real,
+        seen: np.ndarray,
+        links: Sequence[sp.csr_array],
+        state: np.ndarray,
+        given: dict[str, pa.Array],
+        rng: np.random.Generator,
+        match: bool,
+    ) -> dict[str, np.ndarray]:
+        """For each attribute in TREES a real row [k] whose value each new node takes.
+
+        match: whether new nodes shall have the margins of real ones; not under a condition.
+        """
+        kinds = {name: kind for name, kind in self.kinds_.items() if kind in TREES}
+        return tree_donors(real.table, kinds, real.features, seen, given, rng, match)
+
+    # ---- fitting ---------------------------------------------------------------------------------
+
+    def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        found = witnesses(hin, self.node)
+        hidden = {witness.type for witness in found}
+        keys = (
+            keys_of(hin, self.node, hidden)
+            if self.relations is None
+            else named_keys(hin, self.node, self.relations, self.origin, hidden)
+        )
+        self.left_out_: dict[Any, str] = {}
+        self.targets_ = {}
+        for key in keys:
+            view = view_of(hin, key)
+            if is_exclusive(view):
+                self.left_out_[key[0]] = "each target belongs to one node alone"
+            elif view.links.nnz:
+                self.targets_[key] = view.targets
+        self._check_links(hin)
+        self.witnesses_ = [(w.type, w.own, w.about, w.key) for w in found if w.key in self.targets_]
+        real = self._gather(hin)
+        self.kinds_, unable = attribute_kinds(real.table)
+        self.left_out_ |= unable
+        self.schema_ = real.table.select(list(self.kinds_)).schema.empty_table()
+        self._per_graph(hin, "real", lambda: real)
+        self._learn(real, rng)
+
+    def _check_links(self, hin: HIN) -> None:
+        if not self.targets_:
+            raise SchemaError(
+                f"{self.origin}: no {self.node!r} node has links to targets that it shares with "
+                f"others, so there is nothing to learn how to link from; the graph has "
+                f"{list(hin.edges)}",
+                asked=self.node,
+                there=list(hin.edges),
+            )
+
+    def _gather(self, hin: HIN) -> Real:
+        views = views_of(hin, self.targets_)
+        keys = [view.key for view in views]
+        records: dict[int, list] = {}
+        for parts in self.witnesses_:
+            witness = Witness(*parts)
+            if witness.type in hin.nodes and {witness.own, witness.about} <= set(hin.edges):
+                at = keys.index(witness.key)
+                records.setdefault(at, []).append((witness, record_of(hin, witness, views[at])))
+        real = real_nodes(hin, self.node, views, records, self.time)
+        if not len(real.nodes):
+            raise SchemaError(
+                f"{self.origin}: none of {hin.n_observed(self.node):,} {self.node!r} nodes has a "
+                "link to the fitted targets, so there is nothing to learn how to link from"
+            )
+        return real
+
+    def _real(self, hin: HIN) -> Real:
+        """The real nodes of the graph at hand; kept until another graph comes."""
+
+        def gather() -> Real:
+            missing = [key[0] for key in self.targets_ if key[0] not in hin.edges]
+            if missing:
+                raise SchemaError(
+                    f"{self.origin}: this graph has no {some(missing)}; it has {list(hin.edges)}",
+                    asked=missing,
+                    there=list(hin.edges),
+                )
+            real = self._gather(hin)
+            self._check_columns(real.table)
+            return real
+
+        return self._per_graph(hin, "real", gather)
+
+    def _check_columns(self, table: pa.Table) -> None:
+        for field in self.schema_.schema:
+            here = table.schema.field(field.name).type if field.name in table.column_names else None
+            if here != field.type:
+                found = "is missing" if here is None else f"is {here}"
+                raise SchemaError(
+                    f"{self.origin}: column {field.name!r} of {self.node!r} {found} in this graph "
+                    f"and was {field.type} in the graph that was fitted on; generate for a graph "
+                    "with the same columns, or fit again",
+                    asked=field.name,
+                    there=table.column_names,
+                )
+
+    # ---- generating ------------------------------------------------------------------------------
+
+    def sample(
+        self, hin: HIN, n: int, rng: np.random.Generator, condition: Condition | None = None
+    ) -> Entities:
+        """n whole new nodes, made after random nodes of `hin` or after those of the condition."""
+        real = self._real(hin)
+        given = self._given(condition)
+        source = self._sources(real, n, condition, given, rng)
+        kept = self._kept(real, source, condition, rng)
+        state = self._state(real, source, rng)
+        drawn = self._draw(real, source, state, kept, rng)
+        links = [d.matrix(n, len(v.targets)) for d, v in zip(drawn, real.views, strict=True)]
+        tables, evidence = self._described(real, drawn, source, kept, rng)
+        seen = real.seen(links, tables)
+        columns = self._columns(real, seen, links, state, given, rng, match=condition is None)
+        ends = self._ends(real, drawn, tables, source, rng)
+        return Entities(columns, ends, _mean(drawn, n), evidence, real.nodes[source])
+
+    def _given(self, condition: Condition | None) -> dict[str, pa.Array]:
+        """The attributes of the condition, in the types of the graph."""
+        out: dict[str, pa.Array] = {}
+        table = None if condition is None else condition.columns
+        if table is None:
+            return {}
+        for name in table.column_names:
+            self._check_given(name)
+            values, wanted = tb.one_chunk(table[name]), self.schema_.schema.field(name).type
+            try:
+                out[name] = values if values.type == wanted else values.cast(wanted)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise SchemaError(
+                    f"{self.origin}: column {name!r} of the condition is {values.type}; the graph "
+                    f"has {wanted}: {error}",
+                    asked=values.type,
+                    there=wanted,
+                ) from error
+        return out
+
+    def _check_given(self, name: str) -> None:
+        if name in self.kinds_:
+            return
+        why = self.left_out_.get(name, "it was not there when the generator was fitted")
+        raise ParameterError(
+            f"{self.origin}: condition: {name!r} is not generated ({why}); leave it out",
+            asked=name,
+            there=list(self.kinds_),
+        )
+
+    def _sources(
+        self,
+        real: Real,
+        n: int,
+        condition: Condition | None,
+        given: dict[str, pa.Array],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Rows of the real nodes [n] that new nodes are made after: those of the condition, or such
+        as have the given links or attributes; else all in turn, in random order.
+        """
+        if condition is not None and condition.nodes is not None:
+            return self._rows_of(real, condition.nodes)
+        everyone = np.concatenate(
+            [rng.permutation(len(real.nodes)) for _ in range(-(-n // len(real.nodes)))]
+        )[:n]
+        if condition is not None and condition.links is not None:
+            return _holders(real, condition.links, everyone, rng)
+        alike = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
+        return _alike(real, alike, self.kinds_, rng) if alike else everyone
+
+    def _rows_of(self, real: Real, nodes: np.ndarray) -> np.ndarray:
+        rows = real.rows_of(nodes)
+        if (rows < 0).any():
+            bare = real.hin.ids(self.node, np.unique(nodes[rows < 0])).to_pylist()
+            raise ParameterError(
+                f"{self.origin}: {some(bare)} of the condition have no links in "
+                f"{[key[0] for key in self.targets_]}, so no node can be made after them; leave "
+                "them out",
+                asked=bare,
+            )
+        return rows
+
+    def _kept(
+        self,
+        real: Real,
+        source: np.ndarray,
+        condition: Condition | None,
+        rng: np.random.Generator,
+    ) -> list[sp.csr_array]:
+        """Links that new nodes have for certain, CSR [k, m] a view: kept ones and given ones."""
+        wanted = {} if condition is None or condition.links is None else condition.links
+        out = []
+        for view in real.views:
+            links = view.links[source]
+            stays = rng.random(links.nnz) < self.keep
+            links.data = np.where(stays, links.data, 0)
+            links.eliminate_zeros()
+            if view.relation in wanted:
+                links = links + _given_links(view, wanted[view.relation])
+                links.data[:] = 1
+            out.append(sp.csr_array(links))
+        return out
+
+    def _degree(
+        self, real: Real, at: int, source: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """How many links new nodes shall have in view `at` [k]."""
+        return real.views[at].degree[source]
+
+    def _draw(
+        self,
+        real: Real,
+        source: np.ndarray,
+        state: np.ndarray,
+        kept: Sequence[sp.csr_array],
+        rng: np.random.Generator,
+    ) -> list[Drawn]:
+        """Links of all views, one view after another; those of a real node are drawn anew."""
+        drawn: list[Drawn] = []
+        links: list[sp.csr_array] = []
+        for at, view in enumerate(real.views):
+            degree = self._degree(real, at, source, rng)
+            made = self._draw_view(at, view, degree, state, links, kept[at], rng)
+            for _ in range(REDRAWS if self.keep < 1 else 0):
+                again = np.flatnonzero(
+                    repeats(made.matrix(len(source), view.links.shape[1]), view.links)
+                )
+                if not len(again):
+                    break
+                anew = self._draw_view(
+                    at,
+                    view,
+                    degree[again],
+                    state[again],
+                    [x[again] for x in links],
+                    kept[at][again],
+                    rng,
+                )
+                made = _replaced(made, again, anew)
+            drawn.append(made)
+            links.append(made.matrix(len(source), view.links.shape[1]))
+        return drawn
+
+    def _draw_view(
+        self,
+        at: int,
+        view: View,
+        degree: np.ndarray,
+        state: np.ndarray,
+        links: Sequence[sp.csr_array],
+        kept: sp.csr_array,
+        rng: np.random.Generator,
+    ) -> Drawn:
+        """Links in one view: those kept, and others by the logits up to the degree."""
+        absent = view.position < 0
+        n_kept = np.diff(kept.indptr)
+        row = np.repeat(np.arange(len(degree)), n_kept)
+        parts = [Drawn(row, kept.indices.astype(np.int64), np.ones(len(row), np.float32))]
+        block = max(1, min(512, 2**23 // max(len(absent), 1)))
+        for start in range(0, len(degree), block):
+            rows = slice(start, min(start + block, len(degree)))
+            logits = self._logits(at, state, links, rows)
+            logits[:, absent] = -np.inf
+            logits[kept[rows].nonzero()] = -np.inf
+            part = race(logits, np.maximum(degree[rows] - n_kept[rows], 0), rng)
+            parts.append(Drawn(part.row + start, part.column, part.probability))
+        return joined(parts)
+
+    def _described(
+        self,
+        real: Real,
+        drawn: Sequence[Drawn],
+        source: np.ndarray,
+        kept: Sequence[sp.csr_array],
+        rng: np.random.Generator,
+    ) -> tuple[list[pa.Table], dict[str, Evidence]]:
+        """The columns of the links of each view, and what records them."""
+        tables, evidence = [], {}
+        for at, made in enumerate(drawn):
+            own = self._is_kept(real.views[at], made, source, kept[at])
+            like = like_links(real, at, made, source, own, rng)
+            tables.append(link_columns(real, at, made, source, like, own, rng))
+            for witness, record in real.records[at]:
+                args = (real, witness, record, made, like, tables[at], self.writer, rng)
+                found = records_of(*args)
+                if found is not None:
+                    evidence[witness.type] = found
+        return tables, evidence
+
+    def _is_kept(
+        self, view: View, made: Drawn, source: np.ndarray, kept: sp.csr_array
+    ) -> np.ndarray:
+        """Which links the source has itself and passed on."""
+        if not self.keep:
+            return np.zeros(len(made.row), bool)
+        own = kept.multiply(view.links[source]).tocsr()
+        m = view.links.shape[1]
+        row = np.repeat(np.arange(own.shape[0], dtype=np.int64), np.diff(own.indptr))
+        return np.isin(made.row.astype(np.int64) * m + made.column, row * m + own.indices)
+
+    def _columns(
+        self,
+        real: Real,
+        seen: np.ndarray,
+        links: Sequence[sp.csr_array],
+        state: np.ndarray,
+        given: dict[str, pa.Array],
+        rng: np.random.Generator,
+        match: bool,
+    ) -> dict[str, pa.Array]:
+        """Attributes of new nodes, then vectors and text, which follow from them."""
+        made: dict[str, pa.Array] = dict(given)
+        alike = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
+        donors = self._donors(real, seen, links, state, alike, rng, match)
+        for name, donor in donors.items():
+            if name not in given:
+                column = tb.one_chunk(real.table[name])
+                made[name] = values_at(column, donor, self.kinds_[name], rng)
+        rest = [c for c, kind in self.kinds_.items() if kind not in TREES and c not in given]
+        if rest:
+            made |= self._rest(real, rest, seen, made, rng)
+        return {name: made[name] for name in self.kinds_}
+
+    def _rest(
+        self,
+        real: Real,
+        names: Iterable[str],
+        seen: np.ndarray,
+        made: dict[str, pa.Array],
+        rng: np.random.Generator,
+    ) -> dict[str, pa.Array]:
+        """Vectors, text and lists, from the real nodes nearest in links and attributes."""
+        old, new = [real.features], [seen]
+        for name in [c for c in made if self.kinds_[c] in TREES]:
+            column = tb.one_chunk(real.table[name])
+            both = pa.concat_arrays([decoded(column), decoded(made[name])])
+            x = Encoded(both, self.kinds_[name]).x
+            old, new = [*old, x[: len(column)]], [*new, x[len(column) :]]
+        base, asked = np.hstack(old), np.hstack(new)
+        near = near_rows(base, asked, NEAR, rng)
+        out = {}
+        for name in names:
+            column = tb.one_chunk(real.table[name])
+            if self.kinds_[name] == "vector":
+                out[name] = new_vectors(column, base, asked, near[:, 0])
+            elif self.kinds_[name] == "text":
+                out[name] = self._text(name, column, near, made, rng)
+            else:
+                out[name] = column.take(pa.array(near[:, 0]))
+        return out
+
+    def _text(
+        self,
+        name: str,
+        column: pa.Array,
+        near: np.ndarray,
+        made: dict[str, pa.Array],
+        rng: np.random.Generator,
+    ) -> pa.Array:
+        drafts = Slots(column).fill(near[:, 0], near, rng).cast(column.type)
+        if self.writer is None:
+            return drafts
+        return written(self.writer, name, pa.table(made), drafts, self.origin)
+
+    # ---- links by id -----------------------------------------------------------------------------
+
+    def _ends(
+        self,
+        real: Real,
+        drawn: Sequence[Drawn],
+        tables: Sequence[pa.Table],
+        source: np.ndarray,
+        rng: np.random.Generator,
+    ) -> dict[EdgeType, pa.Table]:
+        """The links by external id, of both views of a relation together."""
+        out: dict[EdgeType, list[pa.Table]] = {}
+        for view, made, table in zip(real.views, drawn, tables, strict=True):
+            columns = {
+                "row": pa.array(made.row, pa.int64()),
+                "id": view.targets.take(pa.array(made.column)),
+                **{name: table[name] for name in table.column_names},
+                "confidence": pa.array(made.probability, pa.float32()),
+            }
+            if view.relation[0] == view.relation[2]:
+                columns["into"] = pa.array(np.full(len(made.row), view.into))
+                columns["to"] = _to_new(real, view, made, source, rng)
+            out.setdefault(view.relation, []).append(pa.table(columns))
+        return {edge: _without_twins(pa.concat_tables(parts)) for edge, parts in out.items()}
+
+
+def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
+    """The mean probability of each node's links [n]."""
+    row = np.concatenate([d.row for d in drawn])
+    total = np.bincount(row, np.concatenate([d.probability for d in drawn]), n)
+    return np.clip(total / np.maximum(np.bincount(row, minlength=n), 1), 0, 1)
+
+
+def _replaced(made: Drawn, rows: np.ndarray, anew: Drawn) -> Drawn:
+    """The links with those of some rows drawn anew."""
+    stays = ~np.isin(made.row, rows)
+    kept = Drawn(made.row[stays], made.column[stays], made.probability[stays])
+    return joined([kept, Drawn(rows[anew.row], anew.column, anew.probability)])
+
+
+def _given_links(view: View, positions: np.ndarray) -> sp.csr_array:
+    """A link of each new node to the target at a position of the graph, CSR [k, m]."""
+    column = np.full(max(int(view.position.max(initial=0)), int(positions.max(initial=0))) + 1, -1)
+    column[view.position[view.position >= 0]] = np.flatnonzero(view.position >= 0)
+    at = column[positions]
+    row = np.flatnonzero(at >= 0)
+    shape = (len(positions), view.links.shape[1])
+    return sp.csr_array((np.ones(len(row), np.float32), (row, at[row])), shape=shape)
+
+
+def _holders(real: Real, links: Any, everyone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A real node [k] that has the first of the given links, where there is one."""
+    source = everyone.copy()
+    for view in real.views:
+        if view.relation in links:
+            wanted = _given_links(view, links[view.relation])
+            has = (view.links @ wanted.T.tocsr()).T.tocsr()  # [k, n]
+            count = np.diff(has.indptr)
+            pick = has.indptr[:-1] + (rng.random(len(count)) * count).astype(np.int64)
+            some_has = np.flatnonzero(count > 0)
+            source[some_has] = has.indices[pick[some_has]]
+    return source
+
+
+def _alike(
+    real: Real, given: dict[str, pa.Array], kinds: dict[str, str], rng: np.random.Generator
+) -> np.ndarray:
+    """A random one of the twenty real nodes nearest to each row of given attributes."""
+    old: list[np.ndarray] = []
+    new: list[np.ndarray] = []
+    for name, values in given.items():
+        column = tb.one_chunk(real.table[name])
+        x = Encoded(pa.concat_arrays([decoded(column), decoded(values)]), kinds[name]).x
+        old, new = [*old, x[: len(column)]], [*new, x[len(column) :]]
+    return near_rows(np.hstack(old), np.hstack(new), ALIKE, rng)[:, 0]
+
+
+def _to_new(
+    real: Real, view: View, made: Drawn, source: np.ndarray, rng: np.random.Generator
+) -> pa.Array:
+    """For links between nodes of one type: the new node that a link goes to instead of its source,
+    with the share that new nodes have among all; null where it stays.
+    """
+    k, n = len(source), len(real.nodes)
+    order = np.argsort(source, kind="stable")
+    row_of = real.rows_of(view.position[made.column])
+    first, last = (np.searchsorted(source[order], row_of, side) for side in ("left", "right"))
+    pick = first + (rng.random(len(row_of)) * (last - first)).astype(np.int64)
+    to = order[np.minimum(pick, k - 1)]
+    moved = (rng.random(len(row_of)) < k / (k + n)) & (last > first) & (to != made.row)
+    return pa.array(to, pa.int64(), mask=~moved)
+
+
+def _without_twins(table: pa.Table) -> pa.Table:
+    """Links between new nodes once: both ends may have drawn the same one."""
+    if "to" not in table.column_names:
+        return table
+    row = table["row"].to_numpy()
+    to = table["to"].fill_null(-1).to_numpy()
+    into = table["into"].to_numpy(zero_copy_only=False)
+    new = np.flatnonzero(to >= 0)
+    src, dst = np.where(into, to, row)[new], np.where(into, row, to)[new]
+    _, first = np.unique(
+        src.astype(np.int64) * (int(row.max()) + int(to.max()) + 2) + dst, return_index=True
+    )
+    stays = to < 0
+    stays[new[first]] = True
+    return table.filter(pa.array(stays))
