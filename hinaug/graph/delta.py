@@ -207,6 +207,29 @@ class Delta:
         edges = {type: _top_rows(table, k, per) for type, table in self.edges.items()}
         return Delta._of({**self._parts, "edges": edges}, self.fitted_on)
 
+    def with_confidence(self, value: float | Callable[[pa.Table], Any]) -> Delta:
+        """The same rows, with their keys, and another confidence.
+
+        value: a number from 0 to 1 for all rows, or a function table -> one number a row. Models
+        that read `weight="confidence"` count the rows by it. Raises ParameterError for what is no
+        number from 0 to 1.
+        """
+        parts: Parts = {part: {} for part in PARTS}
+        for part, type, table in self.tables():
+            given = value(table) if callable(value) else np.full(table.num_rows, value)
+            numbers = np.asarray(given, np.float64)
+            if numbers.shape != (table.num_rows,) or not ((numbers >= 0) & (numbers <= 1)).all():
+                raise ParameterError(
+                    f"with_confidence({value!r}): a number from 0 to 1 is needed, or one for each "
+                    f"of the {table.num_rows:,} rows of {_named(type)} {part}",
+                    asked=value,
+                    there=table.num_rows,
+                )
+            at = table.column_names.index("confidence")
+            column = pa.array(numbers, pa.float32())
+            parts[part][type] = table.set_column(at, table.schema.field(at), column)
+        return Delta._of(parts, self.fitted_on)
+
     def restricted(
         self, dropped: Collection[Any] = (), gone: Mapping[str, Any] | None = None
     ) -> Delta:

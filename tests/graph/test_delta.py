@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hinaug.errors import ReadOnlyError, SchemaError, UnknownNameError
+from hinaug.errors import ParameterError, ReadOnlyError, SchemaError, UnknownNameError
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.merge import merge
@@ -722,3 +722,18 @@ def test_a_delta_is_read_only_and_can_be_pickled(tiny):
     assert again.equals(tiny + delta)
     assert (again - delta).equals(tiny)
     assert copy.deepcopy(delta) == delta
+
+
+def test_a_delta_takes_a_confidence_of_ones_own(tiny):
+    delta = everywhere(tiny)
+    same = delta.with_confidence(0.25)
+    assert same.keys() == delta.keys()
+    assert {c for *_, table in same.tables() for c in table["confidence"].to_pylist()} == {0.25}
+    ranked = delta.with_confidence(lambda table: np.arange(table.num_rows) / 100)
+    for *_, table in ranked.tables():
+        np.testing.assert_allclose(table["confidence"], np.arange(table.num_rows) / 100)
+    assert ((tiny + ranked) - ranked).equals(tiny)
+    for wrong in (1.5, -0.1, float("nan"), lambda table: [0.5]):
+        with pytest.raises(ParameterError) as error:
+            delta.with_confidence(wrong)
+        assert error.value.asked is wrong
