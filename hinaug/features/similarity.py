@@ -24,6 +24,7 @@ def most_similar(
     k: int,
     shrinkage: float = 0.0,
     own: np.ndarray | None = None,
+    pathsim: bool = False,
 ) -> sp.csr_array:
     """The k rows most similar to each query, by shrunken cosine.
 
@@ -39,6 +40,9 @@ def most_similar(
         Pulls down similarities that rest on few common columns.
     own
         For each query its own position among `rows`, which is left out; -1 where it has none.
+    pathsim
+        Divide by (|q|^2 + |r|^2) / 2 + shrinkage instead. For rows that count the paths along half
+        of a symmetric metapath, that is its PathSim (Sun et al., VLDB 2011).
 
     Gives CSR [m, n] with sorted columns. Time O(sum over common columns), in blocks.
 
@@ -52,7 +56,7 @@ def most_similar(
     blocks = [sp.csr_array((0, rows.shape[0]), dtype=np.float32)]
     for start, stop in stretches(queries, by_column):
         common = (queries[start:stop] @ by_column).tocsr()
-        similar = shrunken(common, query_length[start:stop], length, shrinkage)
+        similar = shrunken(common, query_length[start:stop], length, shrinkage, pathsim)
         if own is not None:
             row = np.repeat(np.arange(start, stop), np.diff(similar.indptr))
             similar.data[similar.indices == own[row]] = 0
@@ -61,21 +65,30 @@ def most_similar(
 
 
 def shrunken(
-    common: sp.csr_array, row_lengths: np.ndarray, column_lengths: np.ndarray, shrinkage: float
+    common: sp.csr_array,
+    row_lengths: np.ndarray,
+    column_lengths: np.ndarray,
+    shrinkage: float,
+    pathsim: bool = False,
 ) -> sp.csr_array:
-    """Inner products as shrunken cosines; CSR, written over `common`."""
+    """Inner products as shrunken cosines, or PathSim; CSR, written over `common`."""
     row = np.repeat(np.arange(common.shape[0]), np.diff(common.indptr))
-    scale = row_lengths[row] * column_lengths[common.indices] + np.float32(shrinkage)
+    one, other = row_lengths[row], column_lengths[common.indices]
+    scale = (np.square(one) + np.square(other)) / 2 if pathsim else one * other
+    scale += np.float32(shrinkage)
     scale[scale == 0] = 1  # rows of zeros have no similarity
     common.data /= scale
     return common
 
 
-def cosine_neighbours(x: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def cosine_neighbours(
+    x: Any, rows: np.ndarray, k: int, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of x most similar to each of the rows at `rows` by cosine, that row left out.
 
-    x: dense [n, d] or sparse. Gives positions int64 [len(rows), k'] and cosines [len(rows), k'],
-    largest first, with k' = min(k, n - 1); cosines may be 0 or negative.
+    x: dense [n, d] or sparse. among: bool [n], which rows may be neighbours; None for all. Gives
+    positions int64 [len(rows), k'] and cosines [len(rows), k'], largest first, with k' = min(k,
+    rows that may be neighbours - 1); cosines may be 0 or negative.
 
     Example
     -------
@@ -85,24 +98,30 @@ def cosine_neighbours(x: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.
     ([[1], [1]], [[0.6], [0.8]])
     """
     unit = _unit_rows(x)
-    n = unit.shape[0]
+    pool = np.arange(unit.shape[0]) if among is None else np.flatnonzero(among)
+    others = unit if among is None else unit[pool]
+    n = len(pool)
     k = max(0, min(k, n - 1))
     position = np.zeros((len(rows), k), np.int64)
     cosine = np.zeros((len(rows), k), unit.dtype)
     size = max(1, min(BLOCK, BLOCK_NUMBERS // max(1, n)))
     for at in range(0, len(rows) if k else 0, size):
         asked = rows[at : at + size]
-        block = unit[asked] @ unit.T
+        block = unit[asked] @ others.T
         block = block.toarray() if sp.issparse(block) else block
-        block[np.arange(len(asked)), asked] = -np.inf
+        own = np.flatnonzero(np.isin(asked, pool))
+        block[own, np.searchsorted(pool, asked[own])] = -np.inf
         position[at : at + size], cosine[at : at + size] = largest_of_rows(block, k)
-    return position, cosine
+    return pool[position], cosine
 
 
-def nearest_rows(rows: np.ndarray, k: int) -> sp.csr_array:
-    """The k largest positive cosines of each row [n, d] with the others, largest first; CSR."""
+def nearest_rows(rows: np.ndarray, k: int, among: np.ndarray | None = None) -> sp.csr_array:
+    """The k largest positive cosines of each row [n, d] with the others, largest first; CSR.
+
+    among: bool [n], which rows may be neighbours; None for all.
+    """
     n = len(rows)
-    position, cosine = cosine_neighbours(rows, np.arange(n), k)
+    position, cosine = cosine_neighbours(rows, np.arange(n), k, among)
     indptr = np.arange(n + 1) * position.shape[1]
     out = sp.csr_array((cosine.ravel(), position.ravel(), indptr), shape=(n, n))
     out.data[out.data < NOISE] = 0

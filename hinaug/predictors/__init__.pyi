@@ -13,6 +13,7 @@ from .item_knn import ItemKNN as ItemKNN
 from .kernel_ridge import KernelRidge as KernelRidge
 from .lightgcn import LightGCN as LightGCN
 from .lightgcn_pp import LightGCNPP as LightGCNPP
+from .metapath_similarity import MetapathSimilarity as MetapathSimilarity
 from .mf import MF as MF
 from .mult_vae import MultVAE as MultVAE
 from .nearest import NearestNeighbors as NearestNeighbors

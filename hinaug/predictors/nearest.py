@@ -10,21 +10,29 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
+from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions
+from hinaug.graph.pairs import interactions, linked_targets
 from hinaug.predictors.base import FoldsInItems
 
 
 @dataclass(eq=False)
 class NearestNeighbors(FoldsInItems):
-    """Scores an item by the cosine of its vector with the mean vector of a history.
+    """Scores an item by the similarity of its vector to those of a history: text similarity, where
+    the vectors are of text.
 
     With v_i a vector of item i, such as of its text or image,
 
         profile(u) = weighted mean of v_i over i in history(u)
         score(u, j) = cosine(profile(u), v_j)
 
-    (Rocchio's profile, "Relevance Feedback in Information Retrieval", 1971.)
+    (Rocchio's profile, "Relevance Feedback in Information Retrieval", 1971.) With `k`, near items
+    count alone:
+
+        score(u, j) = sum of cosine(v_i, v_j) over i in history(u) and among the k nearest of j
+
+    where the nearest are those with links and a cosine above 0 (item k-nearest neighbours by
+    content).
 
     Parameters
     ----------
@@ -36,6 +44,8 @@ class NearestNeighbors(FoldsInItems):
         A node type next to the targets, such as "review": a target's vector is then the mean of its
         neighbours' of that type, in the graph at hand. That is an aggregate, so it is made here and
         not stored: a column with it, computed before a split, would hold the held-out reviews.
+    k
+        Nearest items that count; None takes the profile.
     centre
         Take the mean vector of the fitted items off first. On by default: features of language
         models share one long common direction, which would make all cosines alike.
@@ -47,10 +57,11 @@ class NearestNeighbors(FoldsInItems):
 
     Vectors and history are read from the graph that is scored on, so a user or an item that did not
     exist at fit time is scored like any other. NaN for an item without a vector (null), and for a
-    source whose history holds none with a vector.
+    source whose history holds none with a vector; with `k`, also for an item that has no near one.
 
     Raises SchemaError for a column that holds no vectors, and ParameterError for vectors of another
-    width or weights that are not finite. Time O(sources x items x d) to score; memory O(items x d).
+    width or weights that are not finite. Time O(sources x items x d) to score; memory
+    O(items x d). With `k` time O(items^2 x d) once for a graph, and memory O(items x (d + k)).
 
     Example
     -------
@@ -69,10 +80,15 @@ class NearestNeighbors(FoldsInItems):
     STOCHASTIC = False
     column: str = "x"
     through: str | None = None
+    k: int | None = None
     centre: bool = True
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        if self.k is not None and self.k < 1:
+            raise ParameterError(
+                f"NearestNeighbors: k={self.k!r}; at least 1, or None", asked=self.k
+            )
         vectors, there = self._vectors(hin)
         self.mean_ = np.zeros(vectors.shape[1], np.float32)
         if self.centre and there.any():
@@ -80,8 +96,18 @@ class NearestNeighbors(FoldsInItems):
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         vectors, unit = self._per_graph(hin, "vectors", lambda: self._prepared(hin))
-        profile = interactions(hin, self.relation, self.weight)[src] @ vectors
-        return _unit(profile) @ unit.T
+        links = interactions(hin, self.relation, self.weight)
+        if self.k is None:
+            return _unit(links[src] @ vectors) @ unit.T
+        near = self._per_graph(
+            hin,
+            "nearest",
+            lambda: nearest_rows(vectors, self.k or 1, linked_targets(links)).T.tocsr(),
+        )
+        scores = (links[src] @ near).toarray()
+        scores[:, np.bincount(near.indices, minlength=scores.shape[1]) == 0] = np.nan
+        scores[~(links[src] @ vectors).any(axis=1)] = np.nan
+        return scores
 
     def _fold_in_items(self, hin: HIN, new: np.ndarray) -> None:
         """Nothing is learned of an item: its vector is read from the graph that is scored on."""

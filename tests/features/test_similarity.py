@@ -23,6 +23,30 @@ def test_most_similar_equals_a_loop_over_several_blocks(monkeypatch):
         np.testing.assert_allclose(found.toarray()[row], expected, atol=1e-6)
 
 
+def test_pathsim_of_half_paths_equals_that_of_the_whole():
+    rng = np.random.default_rng(0)
+    half = sp.csr_array(rng.integers(0, 3, (15, 7)).astype(np.float32))
+    whole = (half @ half.T).toarray()
+    own = whole.diagonal()
+    expected = 2 * whole / (own[:, None] + own)
+    np.fill_diagonal(expected, 0)
+    found = neighbours.most_similar(half, half, 15, own=np.arange(15), pathsim=True)
+    np.testing.assert_allclose(found.toarray(), expected, atol=1e-6)
+
+
+def test_neighbours_among_some_rows_only():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 4)).astype(np.float32)
+    among = np.arange(12) % 3 > 0
+    near = neighbours.nearest_rows(x, 3, among).toarray()
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    cosine = np.where(among, unit @ unit.T, -1)
+    np.fill_diagonal(cosine, -1)
+    kth = np.sort(cosine, axis=1)[:, -3, None]
+    expected = np.where((cosine >= kth) & (cosine > 0), cosine, 0)
+    np.testing.assert_allclose(near, expected, atol=1e-6)
+
+
 def test_most_similar_of_rows_of_zeros_is_nothing():
     x = sp.csr_array(np.zeros((2, 3), np.float32))
     assert neighbours.most_similar(x, x, 2).nnz == 0

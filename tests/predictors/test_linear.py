@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hinaug.datasets import planted
-from hinaug.errors import NotFittedError
+from hinaug.errors import NotFittedError, ParameterError
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, ItemKNN, NearestNeighbors, Popularity, ease
@@ -218,6 +218,26 @@ def test_nearest_scores_items_that_did_not_exist(places):
     new = Delta({"item": {"id": ["new"], "x": np.array([[2.0, 2.0]])}}, origin="guess")
     assert model.score(places + new, [0])[0, 5] == pytest.approx(1)
     assert model.score(places, [0]).shape == (1, 5)
+
+
+def test_nearest_items_alone_by_hand(places):
+    """The linked items with a vector are p and q; of these r is as near to one as to the other,
+    and t is near to none.
+    """
+    half = np.sqrt(0.5)
+    model = NearestNeighbors(RATES, k=5, centre=False).fit(places)
+    scores = model.score(places, [0, 1, 2])
+    np.testing.assert_allclose(scores[0], [np.nan, np.nan, 2 * half, np.nan, np.nan], atol=1e-6)
+    assert np.isnan(scores[1:]).all()
+    guessed = places + half_sure(places, "cid", "r")
+    model = NearestNeighbors(RATES, k=1, centre=False, weight="confidence").fit(guessed)
+    scores = model.score(guessed, [0, 2])
+    np.testing.assert_allclose(scores[0, 2], half, atol=1e-6)  # p or q, not both
+    np.testing.assert_allclose(scores[1, :2], [half / 2, half / 2], atol=1e-6)
+    assert np.isnan(scores[1, 4])
+    with pytest.raises(ParameterError) as told:
+        NearestNeighbors(RATES, k=0).fit(places)
+    assert told.value.asked == 0
 
 
 def test_nearest_says_which_column_is_missing(places):

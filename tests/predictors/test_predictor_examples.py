@@ -10,8 +10,8 @@ import hinaug.predictors as package
 
 MODULES = [module.name for module in pkgutil.iter_modules(package.__path__)]
 WITH_EXAMPLES = {
-    "als", "bspm", "ease", "feature_projection", "gfcf", "item_knn", "kernel_ridge", "nearest",
-    "popularity", "slim", "user_knn",
+    "als", "bspm", "ease", "feature_projection", "gfcf", "item_knn", "kernel_ridge",
+    "metapath_similarity", "nearest", "popularity", "slim", "user_knn",
 }  # fmt: skip
 
 
