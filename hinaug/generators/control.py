@@ -33,7 +33,8 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
     edges: the same sources, each as often as before, with other targets: unobserved ones of the
         graph, none twice, never the source itself, uniform or in proportion to their degree. Where
         only the target is a generated node, the sources are redrawn instead. Confidence and
-        attributes (a rating) stay on their rows.
+        attributes (a rating) stay on their rows. What `like` says twice is drawn once: a pair that
+        also stands in another relation, or in the other direction, does so in the control.
     nodes: as many new ones, with the same links per relation as those of `like`. Each column is
         drawn from the observed rows on its own (a bootstrap), nulls included: the margins are
         real, and no column depends on another.
@@ -63,10 +64,15 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
         type: _random_nodes(hin, type, rows, new_ids[type], rng)
         for type, rows in like.nodes.items()
     }
-    edges = {
-        type: _random_edges(hin, type, rows, like, new_ids, by, rng)
-        for type, rows in like.edges.items()
-    }
+    edges: dict[EdgeType, pa.Table] = {}
+    for type, rows in like.edges.items():
+        twin, reverse = _drawn_twin(type, rows, like, edges), _reverse_rows(rows)
+        if twin is not None:
+            edges[type] = twin
+        elif type[0] == type[2] and type[0] not in new_ids and (reverse >= 0).all():
+            edges[type] = _random_symmetric(hin, type, rows, reverse, by, rng)
+        else:
+            edges[type] = _random_edges(hin, type, rows, like, new_ids, by, rng)
     masks = {type: _random_masks(hin, type, rows, rng) for type, rows in like.masks.items()}
 
     def moved(key: Any, cells: pa.Table) -> pa.Table:
@@ -205,10 +211,33 @@ def _row_of_pairs(edges: pa.Table, pairs: pa.Table) -> np.ndarray:
     return np.where(known[at] == code[n_edges:], first[at], -1)
 
 
+def _reverse_rows(rows: pa.Table) -> np.ndarray:
+    """The row of each pair in the other direction, int64 [rows]; -1 for none."""
+    return _row_of_pairs(rows, pa.table({"src": rows["dst"], "dst": rows["src"]}))
+
+
 def _with_ids(cells: pa.Table, ids: dict[str, pa.Array]) -> pa.Table:
     for name, column in ids.items():
         cells = cells.set_column(cells.column_names.index(name), name, column)
     return cells
+
+
+def _drawn_twin(
+    type: EdgeType, rows: pa.Table, like: Delta, drawn: dict[EdgeType, pa.Table]
+) -> pa.Table | None:
+    """The rows with the ends of those that stand for them in a relation that is drawn already,
+    where that has all their pairs; else None.
+    """
+    for other, made in drawn.items():
+        for ends, sides in (((0, 2), ("src", "dst")), ((2, 0), ("dst", "src"))):
+            if (type[0], type[2]) != (other[ends[0]], other[ends[1]]):
+                continue
+            turned = pa.table({"src": rows[sides[0]], "dst": rows[sides[1]]})
+            row = pa.array(_row_of_pairs(like.edges[other], turned))
+            if pc.all(pc.greater_equal(row, 0)).as_py():
+                found = {"src": made[sides[0]].take(row), "dst": made[sides[1]].take(row)}
+                return _with_ids(rows, found).drop_columns(["origin", "key"])
+    return None
 
 
 def _random_edges(
@@ -235,11 +264,55 @@ def _random_edges(
         n = hin.n_observed(node[free])
         for place, drawn in _draw(matrix, ends[fixed][at], n, by, type[0] == type[2], rng):
             ends[free][at[place]] = drawn
-    for side, name in node.items():
-        ids = [tb.one_chunk(hin.nodes[name]["id"])]
-        ids += [new_ids[name]] if name in new_ids else []
-        column = pa.concat_arrays(ids).take(pa.array(ends[side]))
-        rows = rows.set_column(rows.column_names.index(side), side, column)
+    every = {
+        name: pa.concat_arrays([tb.one_chunk(hin.nodes[name]["id"]), *_listed(new_ids.get(name))])
+        for name in node.values()
+    }
+    drawn_ids = {side: every[name].take(pa.array(ends[side])) for side, name in node.items()}
+    return _with_ids(rows, drawn_ids).drop_columns(["origin", "key"])
+
+
+def _listed(ids: pa.Array | None) -> list[pa.Array]:
+    return [] if ids is None else [ids]
+
+
+def _random_symmetric(
+    hin: HIN,
+    type: EdgeType,
+    rows: pa.Table,
+    reverse: np.ndarray,
+    by: str,
+    rng: np.random.Generator,
+) -> pa.Table:
+    """The rows of a symmetric relation with redrawn pairs of nodes, each in both directions.
+
+    reverse: the row of each pair in the other direction, int64 [rows].
+    """
+    ends = [hin.positions(type[0], rows[side]) for side in ("src", "dst")]
+    known = _known_links(hin, type)
+    known = sp.csr_array(known + known.T)
+    n = hin.n(type[0])
+    waiting = np.flatnonzero(np.arange(len(reverse)) <= reverse)
+    while len(waiting):  # two nodes may draw each other, and one of the two draws again
+        waiting = waiting[np.argsort(ends[0][waiting], kind="stable")]
+        drawn = np.empty(len(waiting), np.int64)
+        for place, targets in _draw(
+            known, ends[0][waiting], hin.n_observed(type[0]), by, True, rng
+        ):
+            drawn[place] = targets
+        low, high = (f(ends[0][waiting], drawn) for f in (np.minimum, np.maximum))
+        _, first = np.unique(low * n + high, return_index=True)
+        done = waiting[first]
+        ends[1][done] = drawn[first]
+        pairs = (np.append(low[first], high[first]), np.append(high[first], low[first]))
+        known = sp.csr_array(known + sp.csr_array((np.ones(2 * len(first)), pairs), shape=(n, n)))
+        waiting = np.delete(waiting, first)
+    second = np.flatnonzero(np.arange(len(reverse)) > reverse)
+    both = [ends[side][reverse[second]] for side in (1, 0)]
+    for side in (0, 1):
+        ends[side][second] = both[side]
+        ids = tb.one_chunk(hin.nodes[type[0]]["id"]).take(pa.array(ends[side]))
+        rows = _with_ids(rows, {("src", "dst")[side]: ids})
     return rows.drop_columns(["origin", "key"])
 
 

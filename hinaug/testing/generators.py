@@ -132,7 +132,8 @@ def check_entity_generator(
 
 def check_relation_generator(generator: Any, hin: HIN | None = None, rng: int = 0) -> None:
     """The contract of RelationGenerator: beside that of Generator, new edges only, of the relation
-    of its predictor, at most as many as asked for, each once.
+    of its predictor, at most as many as asked for, each once; and in other relations the same
+    pairs alone.
 
     generator: an instance with a field `predictor`, fitted or not; it is cloned and stays as it is.
     """
@@ -148,13 +149,14 @@ def check_relation_generator(generator: Any, hin: HIN | None = None, rng: int = 
     model, first = check_generator(generator, train, rng, size=20, valid=valid)
     for size, most in ((20, 20), (0.05, round(0.05 * n_there))):
         made = model.generate(train, size, rng=rng)
-        assert len(made) <= most, (
-            f"{name}.generate(size={size!r}) made {len(made)} rows, more than {most} ({n_there} "
-            "pairs are observed)"
+        n = made.edges[relation].num_rows if relation in made.edges else 0
+        assert n <= most, (
+            f"{name}.generate(size={size!r}) made {n} {relation} edges, more than {most} "
+            f"({n_there} pairs are observed)"
         )
-        others = [(p, t) for p, t, _ in made.tables() if (p, t) != ("edges", relation)]
-        assert not others, f"{name} makes {relation} edges alone; there is also {others}"
-    assert len(first), f"{name}.generate(size=20) made nothing"
+        others = [(p, t) for p, t, _ in made.tables() if not _is_twin(p, t, made, relation)]
+        assert not others, f"{name} makes {relation} edges and their twins; there is also {others}"
+    assert relation in first.edges, f"{name}.generate(size=20) made nothing"
     _check_new_pairs(first, train, relation, name)
 
 
@@ -320,10 +322,28 @@ def _check_other_graphs(model: Any, hin: HIN, rng: int, name: str) -> None:
 # ---- parts of generators of links ----------------------------------------------------------------
 
 
+def _is_twin(part: str, type: Any, made: Delta, relation: tuple[str, str, str]) -> bool:
+    """Whether a table of a delta holds the new pairs of the relation and no others, in either
+    direction.
+    """
+    if part != "edges":
+        return False
+    new, rows = (
+        {*zip(made.edges[t]["src"].to_pylist(), made.edges[t]["dst"].to_pylist(), strict=True)}
+        for t in (relation, type)
+    )
+    ends, of = (type[0], type[2]), (relation[0], relation[2])
+    return (ends == of and rows == new) or (
+        ends == of[::-1] and {(dst, src) for src, dst in rows} == new
+    )
+
+
 def _check_new_pairs(made: Delta, hin: HIN, relation: tuple[str, str, str], name: str) -> None:
     rows = made.edges[relation]
     pairs = list(zip(rows["src"].to_pylist(), rows["dst"].to_pylist(), strict=True))
     assert len(set(pairs)) == len(pairs), f"{name}: the same pair stands more than once"
     src, dst = hin.positions(relation[0], rows["src"]), hin.positions(relation[2], rows["dst"])
+    if relation[0] == relation[2]:
+        assert (src != dst).all(), f"{name}: {(src == dst).sum()} nodes are linked to themselves"
     known = hin.adjacency(relation).toarray()[src, dst] != 0
     assert not known.any(), f"{name}: {known.sum()} of the generated pairs are in the graph already"

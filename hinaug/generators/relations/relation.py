@@ -8,20 +8,39 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 
-from hinaug.errors import ParameterError, SchemaError
+from hinaug.errors import ParameterError, SchemaError, UnknownNameError, nearest
 from hinaug.generators.base import Generator, resolve_size
-from hinaug.generators.entities.draws import rows_at_once
+from hinaug.generators.relations.budget import Room, limits, shares, standing_for, within
+from hinaug.generators.relations.calibration import (
+    Calibration,
+    calibrated,
+    confidence,
+    span_of_scores,
+)
+from hinaug.generators.relations.candidates import BestSources, Block, Pool, candidates, ranks
+from hinaug.generators.relations.ends import (
+    LINKED,
+    NEW_BOTH,
+    NEW_ENDS,
+    NEW_SOURCE,
+    NEW_TARGET,
+    NOTHING,
+    degrees,
+    hide,
+    kinds_of_pairs,
+    nodes_asked,
+    with_relation,
+)
+from hinaug.generators.relations.rules import rules_of
 from hinaug.graph.delta import Delta
-from hinaug.graph.evidence import without_pairs
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import PairIndex, own_pairs, relation_shape
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
 from hinaug.predictors.base import LinkPredictor
-from hinaug.progress import track
 
 CALIBRATED_ON = 5000  # sources at most; more would not make three weights any surer
+PROBED = 64  # sources whose scores say whether a model can score new nodes at all
 
 
 @dataclass(eq=False)
@@ -31,53 +50,109 @@ class RelationGenerator(Generator):
     This is self-training (Scudder, 1965; Yarowsky, ACL 1995): a model's best unobserved pairs
     become edges that another model, or the same one, learns from. Scores of unlike models cannot
     be compared, so each proposal carries a probability instead. With s the predictor's score of
-    target i for source u, among the targets that u has not met,
+    target i for source u, among the m targets that u has not met,
 
-        confidence(u, i) = sigmoid(b + w1 z + w2 log(1 / rank) + w3 log(1 + degree(u))),
+        confidence(u, i) = sigmoid(b + w1 z + w2 log(m / rank) + w3 log(1 + degree(u))),
         z = (s - mean_u) / std_u,
 
     a logistic regression over the `candidates` best targets of each source, with label 1 where
-    the pair was held out. It joins three signals, and it gives no plateaus as isotonic regression
-    does, whose ties would leave the choice of the best pairs to chance. Where no candidate was
-    held out, confidence is one constant.
+    the pair was held out. A piecewise linear map of its logit then goes through the shares of hits
+    of up to 15 groups of candidates. Where no candidate was held out, confidence is one constant.
 
     confidence: the probability that the pair would turn up in a held-out sample as large as the
         one calibrated on, that is `valid`, or a share `holdout` of the links. It grows with the
         size of that sample. True links that nobody has recorded count as absent, so read it as a
-        lower bound on "this is a true link".
+        lower bound on "this is a true link". For a node without links, a new item or user, it is
+        the probability that the pair is among all links of that node once it has some. It is
+        learned on a tenth of the linked nodes, of which all links are hidden, in a fit of its own
+        (or on `valid`, where a tenth of its pairs are such). See `reliability`.
 
-    predictor: any LinkPredictor, ensembles included; it is cloned, never fitted itself.
-    per_source: at most so many new edges for one source. None: at most twice its share of the new
-        edges in proportion to its degree (and at least 1), so that degrees keep their shape.
-    candidates: how many of the best targets of each source are calibrated on and chosen from.
-    holdout: share of the links that is held out when `fit` gets no `valid`.
-    evidence: node types that witness a link, such as ("review",). They leave the graph together
-        with the links that `fit` holds out by itself; a model that reads them would look surer
-        than it is. Not needed with `valid`.
-    sample: draw edges in proportion to confidence (Gumbel top-k) instead of taking the most
-        confident. The most confident pairs are likelier true; a sample spreads over more targets.
-    functional: whether each source has at most one target, as in item - brand. Then links are
-        proposed only for sources that have none, one each, and confidence is the probability that
-        the target is the right one for a source that has one. None decides by the observed graph:
-        every source has at most one target, and at least two targets have several sources.
+    A relation without any link, such as ("item", "similar", "item"), is made from nothing if the
+    predictor needs no links. Nothing says then what is true, unless `valid` does: confidence is no
+    probability but the score, from 0 at the mean candidate to 1 at the best.
 
-    `generate` gives a Delta with at most `size` edges: fewer where `per_source` or the unobserved
-    pairs run out. Left out are nodes that a delta generated, pairs that are in the graph, masked
-    or generated already, and in a relation between nodes of one type a node's link to itself.
-    Attributes such as rating or time are null.
+    What the observed links keep, the new ones keep too. No node is linked to itself. Where each
+    source has at most one target (see `functional`), or each target one source, links are proposed
+    where there is none. A symmetric relation gets both directions. A relation between the same two
+    node types that records every observed link too, in the same or in the other direction, also
+    records the new ones; `twins_` says of each such relation which share of the links it records,
+    and only those with 1 are followed. Nodes that witness a link, such as reviews, are not made.
+    Rating, time and other columns are null: nobody rated anything. A temporal split never holds out
+    generated rows.
 
-        generator = RelationGenerator(EASE(RATES)).fit(split.train, valid=split.valid, rng=0)
-        delta = generator.generate(split.train, 0.1)
+    Parameters
+    ----------
+    predictor
+        Any LinkPredictor, ensembles included; it is cloned, never fitted itself.
+    per_source
+        At most so many new edges for one source. An int is a count, a float a multiple of the mean
+        degree. None: at most twice its share of the new edges in proportion to its degree (and at
+        least 1), so that degrees keep their shape.
+    per_target
+        At most so many new edges for one target, as above; None for no limit.
+    degrees
+        "observed" gives each node its share of the new edges in proportion to its degree: shares
+        are exact up to rounding, so degrees keep their shape. Fewer edges than `size` may come.
+    sources, targets
+        Whom to generate for: external ids, a bool mask over the observed nodes, or "cold", those
+        without an observed link. None for all. `targets="cold", per_target=4.0` gives each new item
+        four times the mean degree. Without `per_target` a size is shared by confidence, so that
+        popular ones get more, which ranked new movies better.
+    candidates
+        How many of the best targets of each source are calibrated on and chosen from.
+    holdout
+        Share of the links that is held out when `fit` gets no `valid`.
+    evidence
+        Node types that witness a link, such as ("review",). They leave the graph together with the
+        links that `fit` holds out by itself; a model that reads them would look surer than it is.
+    sample
+        Draw edges in proportion to confidence (Gumbel top-k) instead of taking the most confident.
+        The most confident pairs are likelier true; a sample spreads over more targets.
+    functional, injective
+        Whether each source has at most one target, as in item - brand, and each target at most one
+        source. None decides by the observed graph: no node of that end has several, and either two
+        nodes of the other end have, or chance alone would have joined five.
+    symmetric
+        Whether each link stands in both directions. None: if all observed ones do.
+
+    `generate` takes how many edges; None for all that `per_source` and `per_target` allow. It gives
+    fewer where limits or unobserved pairs run out. Left out are nodes that a delta generated, pairs
+    that are in the graph, masked or generated already, and pairs of two nodes without links, unless
+    the relation is one-to-one.
+
+    Learned: `predictor_`; `calibration_`, by which ends of a pair are new; `functional_`,
+    `injective_`, `symmetric_`, `twins_`.
+
+    Raises UnknownNameError for a relation that is neither in the graph nor made by the predictor,
+    SchemaError for one without links to learn from, and ParameterError where no pair can be held
+    out, or the predictor scores none of the pairs that are aimed at. Time: one to four fits, and
+    the scores of all pairs aimed at. Memory: candidates of all sources where targets are limited or
+    the relation is symmetric; else about twice the new edges.
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> from hinaug.predictors import EASE
+    >>> hin = planted(rng=0)
+    >>> generator = RelationGenerator(EASE(("user", "rates", "item"))).fit(hin, rng=0)
+    >>> generator.generate(hin, 0.1)
+    Delta(144 user rates item edges by RelationGenerator(EASE))
     """
 
     predictor: LinkPredictor
     _: KW_ONLY
-    per_source: int | None = None
+    per_source: int | float | None = None
+    per_target: int | float | None = None
+    degrees: str | None = None
+    sources: Any = None
+    targets: Any = None
     candidates: int = 100
     holdout: float = 0.1
     evidence: Sequence[str] = ()
     sample: bool = False
     functional: bool | None = None
+    injective: bool | None = None
+    symmetric: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,13 +161,18 @@ class RelationGenerator(Generator):
                 f"predictor={self.predictor!r}: expected a LinkPredictor, such as EASE(relation)",
                 asked=self.predictor,
             )
-        for name, value in (("per_source", self.per_source), ("candidates", self.candidates)):
-            if value is not None and value < 1:
+        for name in ("per_source", "per_target", "candidates"):
+            value = getattr(self, name)
+            if value is not None and (value <= 0 or (isinstance(value, int) and value < 1)):
                 raise ParameterError(f"{name}={value!r}: a whole number of at least 1", asked=value)
         if not 0 < self.holdout < 1:
             raise ParameterError(
                 f"holdout={self.holdout!r}: a share of the links, between 0 and 1",
                 asked=self.holdout,
+            )
+        if self.degrees not in (None, "observed"):
+            raise ParameterError(
+                f"degrees={self.degrees!r}: expected 'observed' or None", asked=self.degrees
             )
 
     @property
@@ -101,254 +181,272 @@ class RelationGenerator(Generator):
         return f"RelationGenerator({type(self.predictor).__name__})"
 
     def _check_graph(self, hin: HIN) -> None:
-        hin.edges[self.predictor.relation]  # raises, naming what there is
+        for node in (self.predictor.relation[0], self.predictor.relation[2]):
+            hin.nodes[node]  # raises, naming what there is
+
+    # ---- fit -------------------------------------------------------------------------------------
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        """Fit the predictor and calibrate it.
+        """Fit the predictor, and calibrate it for each kind of pair that it can propose.
 
-        Without `valid` a share of the links is held out: a clone is fitted on the rest (the
-        held-out pairs are its `valid`), calibrated, and then refitted on everything.
+        Without `valid` some links are held out: a clone is fitted on the rest (the held-out pairs
+        are its `valid`), calibrated, and then refitted on everything.
         """
         relation = self.predictor.relation
-        if hin.n(relation) == 0:
-            n_edges = {edge: hin.n(edge) for edge in hin.edges}
-            raise SchemaError(
-                f"RelationGenerator: there are no {relation} edges to learn from, there are "
-                f"{n_edges}; pass a graph that has some",
-                asked=relation,
-                there=n_edges,
-            )
-        functional = self._is_functional(hin)
+        given, hin = hin, with_relation(hin, relation)
+        self._learn_rules(hin)
+        if valid is None and not hin.observed().adjacency(relation).nnz:
+            self._fit_from_nothing(hin, given, rng)
+            return
+        self.calibration_: dict[str, Calibration] = {}
         model = self.predictor.clone()
         if valid is None:
-            inner, valid = self._hold_out(hin, functional, rng)
-            model.fit(inner, valid=valid, rng=rng)
-            self._calibrate(inner, model, valid, functional, rng)
+            kind = self._kinds(hin)[0]
+            inner, held = self._hide(kind, hin, rng)
+            model.fit(inner, valid=held, rng=rng)
+            self._calibrate(kind, inner, model, held, rng)
             model.refit(hin, rng=rng)
         else:
             model.fit(hin, valid=valid, rng=rng)
-            self._calibrate(hin, model, valid, functional, rng)
+            for kind in kinds_of_pairs(hin, relation, valid, self._kinds(hin)):
+                self._calibrate(kind, hin, model, valid, rng)
         self.predictor_ = model
+        for kind in self._kinds(hin):
+            if kind not in self.calibration_ and self._can_score(kind, hin):
+                inner, held = self._hide(kind, hin, rng)
+                other = self.predictor.clone().fit(inner, valid=held, rng=rng)
+                self._calibrate(kind, inner, other, held, rng)
+        self._drop_what_cannot_be_scored(hin)
+
+    def _hide(self, kind: str, hin: HIN, rng: np.random.Generator) -> tuple[HIN, pa.Table]:
+        relation = self.predictor.relation
+        return hide(hin, relation, kind, self.holdout, self.symmetric_, self.evidence, rng)
+
+    def _learn_rules(self, hin: HIN) -> None:
+        rules = rules_of(hin, self.predictor.relation)
+
+        def chosen(asked: bool | None, found: bool) -> bool:
+            return found if asked is None else asked
+
+        self.functional_ = chosen(self.functional, rules.functional)
+        self.injective_ = chosen(self.injective, rules.injective)
+        self.symmetric_ = chosen(self.symmetric, rules.symmetric)
+        self.twins_ = {edge: share for edge, (share, _) in rules.twins.items()}
+        self.turned_ = [edge for edge, (_, turned) in rules.twins.items() if turned]
+
+    def _fit_from_nothing(self, hin: HIN, given: HIN, rng: np.random.Generator) -> None:
+        """Fit on a relation without links, and learn the span of the scores alone."""
+        model = self.predictor.clone()
+        try:
+            model.fit(hin, rng=rng)
+        except ValueError as error:
+            raise self._no_links(given) from error
+        sources, targets = self._ends(NOTHING, hin)
+        some = _some(np.flatnonzero(sources), CALIBRATED_ON, rng)
+        span = span_of_scores(candidates(hin, model, some, targets, self.candidates))
+        if not span["span"][1] > span["span"][0]:
+            raise self._no_links(given)
+        self.predictor_, self.calibration_ = model, {NOTHING: span}
+
+    def _no_links(self, hin: HIN) -> SchemaError:
+        relation = self.predictor.relation
+        n_edges = {edge: hin.n(edge) for edge in hin.edges}
+        error = SchemaError if relation in hin.edges else UnknownNameError
+        return error(
+            f"RelationGenerator: there are no {relation} edges to learn from, there are {n_edges}"
+            f"{nearest(relation, hin.edges)}; without links {type(self.predictor).__name__} tells "
+            "no pair from another; pass a graph that has some",
+            asked=relation,
+            there=n_edges,
+        )
+
+    def _kinds(self, hin: HIN) -> list[str]:
+        """The kinds of pairs that may be proposed and of which there are some."""
+        if not hin.adjacency(self.predictor.relation).nnz:
+            return [NOTHING]
+        allowed = {
+            (False, False): [LINKED, NEW_TARGET, NEW_SOURCE],
+            (True, False): [NEW_SOURCE],
+            (False, True): [NEW_TARGET],
+            (True, True): [NEW_BOTH],
+        }[self.functional_, self.injective_]
+        found = [kind for kind in allowed if all(ends.any() for ends in self._ends(kind, hin))]
+        return found or allowed[:1]
+
+    def _ends(self, kind: str, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
+        """Which sources and which targets a kind of pair joins, two bool arrays."""
+        relation = self.predictor.relation
+        ends = [
+            nodes_asked(hin, relation, end, asked)
+            for end, asked in enumerate((self.sources, self.targets))
+        ]
+        if kind != NOTHING:
+            for aimed, degree, is_new in zip(
+                ends, degrees(hin, relation), NEW_ENDS[kind], strict=True
+            ):
+                aimed &= (degree == 0) == is_new
+        return ends[0], ends[1]
+
+    def _can_score(self, kind: str, hin: HIN) -> bool:
+        """Whether the predictor scores some pairs of a kind."""
+        sources, targets = self._ends(kind, hin)
+        some = np.flatnonzero(sources)
+        some = some[:: max(1, len(some) // PROBED)][:PROBED]
+        blocks = candidates(hin, self.predictor_, some, targets, 1)
+        return any(block.possible.any() for block in blocks)
+
+    def _drop_what_cannot_be_scored(self, hin: HIN) -> None:
+        """Without kinds of pairs that had no candidate; ParameterError where none is left."""
+        for kind, learned in list(self.calibration_.items()):
+            if not learned["counts"][0]:
+                del self.calibration_[kind]
+        if not self.calibration_:
+            raise ParameterError(
+                f"RelationGenerator: {type(self.predictor).__name__} scores no pair of "
+                f"the kind {self._kinds(hin)[0]!r}; take a predictor that reads features of nodes, "
+                "such as KernelRidge, or generate for nodes with links",
+                asked=self._kinds(hin),
+            )
+
+    def _calibrate(
+        self, kind: str, hin: HIN, model: LinkPredictor, held: pa.Table, rng: np.random.Generator
+    ) -> None:
+        """Learn confidence from which candidates of the model are held-out pairs.
+
+        hin: the graph without these pairs. Of new nodes only those that have held-out pairs are
+        looked at; of others all, since judging only sources with held-out pairs would promise too
+        much for the rest.
+        """
+        relation = model.relation
+        pairs = PairIndex.from_ids(hin, relation, held)
+        if self.symmetric_:
+            pairs = pairs.union(PairIndex.from_positions(pairs.dst, pairs.src, pairs.shape))
+        ends = []
+        for degree, end, is_new in zip(
+            degrees(hin, relation),
+            (pairs.src, pairs.dst),
+            NEW_ENDS.get(kind, (True, False)),
+            strict=True,
+        ):
+            has_held_out = np.bincount(end, minlength=len(degree)) > 0
+            ends.append((degree == 0) & has_held_out if is_new else degree > 0)
+        if kind == NOTHING:
+            ends[1] = np.ones_like(ends[1])
+        sources = _some(np.flatnonzero(ends[0]), CALIBRATED_ON, rng)
+        blocks = candidates(hin, model, sources, ends[1], self.candidates)
+        self.calibration_[kind] = calibrated(blocks, pairs, self.symmetric_)
+
+    # ---- generate --------------------------------------------------------------------------------
 
     def _generate(
         self, hin: HIN, size: int | float | None, condition: Any, rng: np.random.Generator
     ) -> Delta:
         self._no_condition(condition)
-        relation, observed = self.predictor.relation, hin.observed()
-        n = resolve_size(size, observed.adjacency(relation).nnz, f"{relation} edges")
-        if n == 0:
+        relation, hin = self.predictor.relation, with_relation(hin, self.predictor.relation)
+        room = self._room(hin, size, rng)
+        src, dst, sure = self._propose(hin, room, rng)
+        if not len(src):
             return self._delta()
-        source, target, confidence = self._propose(hin, n, rng)
         edges = pa.table(
             {
-                "src": observed.ids(relation[0], source),
-                "dst": observed.ids(relation[2], target),
-                "confidence": pa.array(confidence, pa.float32()),
+                "src": hin.observed().ids(relation[0], src),
+                "dst": hin.observed().ids(relation[2], dst),
+                "confidence": pa.array(sure, pa.float32()),
             }
         )
-        return self._delta(edges={relation: edges})
+        twins = {edge: self._twin(edges, edge) for edge in self._followed(hin)}
+        return self._delta(edges={relation: edges, **twins})
+
+    def _followed(self, hin: HIN) -> list[EdgeType]:
+        """The relations that record every link."""
+        return [edge for edge, share in self.twins_.items() if share == 1 and edge in hin.edges]
+
+    def _twin(self, edges: pa.Table, edge: EdgeType) -> pa.Table:
+        """The new links as rows of another relation."""
+        names = ["dst", "src", "confidence"] if edge in self.turned_ else edges.column_names
+        return edges.select(names).rename_columns(["src", "dst", "confidence"])
+
+    def _room(self, hin: HIN, size: int | float | None, rng: np.random.Generator) -> Room:
+        """How many new edges there may be, in all and of each node."""
+        relation = self.predictor.relation
+        degree = degrees(hin, relation)
+        asked = (self.sources, self.targets)
+        aimed = [nodes_asked(hin, relation, end, asked[end]) for end in (0, 1)]
+        room: list[np.ndarray | None] = []
+        for end, one, amount in (
+            (0, self.functional_, self.per_source),
+            (1, self.injective_, self.per_target),
+        ):
+            aimed[end] &= (degree[end] == 0) | (not one)
+            amount = 1 if one else amount
+            room.append(None if amount is None else limits(amount, degree[end]))
+        n = _total(size, room, aimed, hin.observed().adjacency(relation).nnz, f"{relation} edges")
+        weight = [
+            standing_for(degree[end] * aimed[end], aimed[end] & (asked[end] is not None), rng)
+            for end in (0, 1)
+        ]
+        source_room = shares(weight[0], 2 * n, None) if room[0] is None else room[0]
+        target_room = room[1]
+        if self.degrees == "observed":
+            source_room = np.minimum(source_room, shares(weight[0], n, rng))
+            wanted = shares(weight[1], n, rng)
+            target_room = wanted if target_room is None else np.minimum(target_room, wanted)
+        return Room(n, source_room, target_room, self.symmetric_)
 
     def _propose(
-        self, hin: HIN, n: int, rng: np.random.Generator
+        self, hin: HIN, room: Room, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sources, targets and confidence of the n best new links, best first."""
-        n_sources, n_targets = relation_shape(hin.observed(), self.predictor.relation)
-        degree = _visible_degree(hin, self.predictor.relation)
-        sources, limit = np.arange(n_sources), self._limits(degree, n, n_targets)
-        if self._is_functional(hin):
-            sources, limit = np.flatnonzero(degree == 0), np.ones(n_sources, np.int64)
-        best = _BestLinks(n)
-        n_candidates = max(self.candidates, int(limit.max(initial=1)))
-        for src, dst, features, possible in _candidates(
-            hin, self.predictor_, sources, n_candidates
-        ):
-            confidence = self._confidence(features)
-            if self.sample:
-                key = np.log(confidence) + rng.gumbel(size=confidence.shape)
-            else:
-                key = confidence + 1e-12 * features[..., 0]  # equal confidence: the higher score
-            rank = _ranks(np.where(possible, key, -np.inf))
-            row, column = np.nonzero((rank < limit[src][:, None]) & possible)
-            best.add(src[row], dst[row, column], confidence[row, column], key[row, column])
-        return best.links()
+        """Sources, targets and confidence of the best new links that there is room for."""
+        is_limited = room.of_targets is not None or self.symmetric_
+        pool, best, k = Pool(room.n, trims=not is_limited), None, self.candidates
+        if room.of_targets is not None:
+            depth = min(2 * int(room.of_targets.max(initial=0)) + k, len(room.of_sources))
+            best = BestSources(len(room.of_targets), max(1, depth))
+        for block, sure, key in self._scored(hin, room, rng) if room.n else ():
+            most = room.of_sources[block.src][:, None]
+            most = np.maximum(most, k) if is_limited else most  # some of the best may have no room
+            taken = (ranks(key) < most) & block.possible
+            src = np.broadcast_to(block.src[:, None], taken.shape)
+            pool.add(src[taken], block.dst[taken], sure[taken], key[taken])
+            if best is not None:
+                best.add(block.src, block.dst, sure, key)
+        if best is not None:
+            pool.add(*best.links())
+        return within(pool.links(), room)
 
-    def _limits(self, degree: np.ndarray, n: int, n_targets: int) -> np.ndarray:
-        """At most so many new links for each source, int64 [sources]; see `per_source`."""
-        if self.per_source is not None:
-            return np.full(len(degree), self.per_source, np.int64)
-        # float64: the product of two counts may pass 2^31
-        twice_its_share = np.ceil(2.0 * n * degree / max(degree.sum(), 1))
-        return np.clip(twice_its_share, 1, max(n_targets, 1)).astype(np.int64)
-
-    def _is_functional(self, hin: HIN) -> bool:
-        """Whether each source has at most one target; see `functional`."""
-        if self.functional is not None:
-            return self.functional
-        pairs = PairIndex.of(hin, self.predictor.relation)
-        n_shared = (np.bincount(pairs.dst) > 1).sum()
-        return bool(np.bincount(pairs.src).max(initial=0) == 1 and n_shared >= 2)
-
-    def _hold_out(
-        self, hin: HIN, functional: bool, rng: np.random.Generator
-    ) -> tuple[HIN, pa.Table]:
-        """The graph without a random share of its observed pairs, and those pairs.
-
-        Every source keeps one pair, unless each has at most one target anyway.
+    def _scored(
+        self, hin: HIN, room: Room, rng: np.random.Generator
+    ) -> Iterator[tuple[Block, np.ndarray, np.ndarray]]:
+        """Blocks of candidates with confidence and keys; of each source all targets, where each
+        target looks for its best sources.
         """
-        relation, observed = self.predictor.relation, hin.observed()
-        pairs = PairIndex.of(observed, relation)
-        order = rng.permutation(len(pairs))
-        spare = np.ones(len(pairs), bool)
-        if not functional:
-            _, first = np.unique(pairs.src[order], return_index=True)
-            spare[order[first]] = False
-        chosen = order[spare[order]][: max(1, round(self.holdout * len(pairs)))]
-        if len(chosen) == 0:
-            raise ParameterError(
-                f"RelationGenerator: none of the {len(pairs)} {relation} pairs can be held out, "
-                "since each is the only one of its source; pass valid= with pairs to calibrate on, "
-                "or functional=True if a source has one target at most",
-                asked=self.holdout,
-                there=len(pairs),
-            )
-        src, dst = pairs.src[chosen], pairs.dst[chosen]
-        valid = pa.table(
-            {"src": observed.ids(relation[0], src), "dst": observed.ids(relation[2], dst)}
-        )
-        held = pairs.take(np.sort(chosen))
-        return without_pairs(hin, relation, held, self.evidence), valid
-
-    def _calibrate(
-        self,
-        hin: HIN,
-        model: LinkPredictor,
-        valid: pa.Table,
-        functional: bool,
-        rng: np.random.Generator,
-    ) -> None:
-        """Learn confidence from which candidates of the model are held-out pairs."""
-        from sklearn.linear_model import LogisticRegression
-
-        held = PairIndex.from_ids(hin, model.relation, valid)
-        has_held_out = np.bincount(held.src, minlength=held.shape[0]) > 0
-        degree = _visible_degree(hin, model.relation)
-        # judging only sources with held-out pairs would promise too much for the others; where a
-        # source has one target, the held-out ones are those that have none in this graph
-        asked = has_held_out & (degree == 0) if functional else has_held_out | (degree > 0)
-        sources = np.flatnonzero(asked)
-        if len(sources) > CALIBRATED_ON:
-            sources = np.sort(rng.choice(sources, CALIBRATED_ON, replace=False))
-        rows, labels = [np.zeros((0, 3))], [np.zeros(0, bool)]
-        for src, dst, features, possible in _candidates(hin, model, sources, self.candidates):
-            hit = held.contains(np.repeat(src, dst.shape[1]), dst.ravel()).reshape(dst.shape)
-            rows.append(features[possible])
-            labels.append(hit[possible])
-        x, y = np.concatenate(rows), np.concatenate(labels)
-        mean, scale = x.mean(axis=0) if len(x) else np.zeros(3), np.ones(3)
-        coef, intercept = np.zeros(3), np.log((y.sum() + 1) / (len(y) - y.sum() + 1))
-        if 0 < y.sum() < len(y):
-            scale = np.where(x.std(axis=0) > 1e-9, x.std(axis=0), 1.0)
-            fitted = LogisticRegression(max_iter=1000).fit((x - mean) / scale, y)
-            coef, intercept = fitted.coef_[0], fitted.intercept_[0]
-        self.calibration_ = {
-            "mean": mean,
-            "scale": scale,
-            "coef": coef,
-            "intercept": np.array([intercept]),
-            "counts": np.array([len(y), y.sum()]),
-        }
-
-    def _confidence(self, features: np.ndarray) -> np.ndarray:
-        """The calibrated probability of candidates with these features [..., 3]."""
-        c = self.calibration_
-        logit = ((features - c["mean"]) / c["scale"]) @ c["coef"] + c["intercept"]
-        return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
+        k = int(max(self.candidates, room.of_sources.max(initial=1)))
+        if room.of_targets is not None:
+            k = len(room.of_targets)
+        for kind, calibration in self.calibration_.items():
+            sources, targets = self._ends(kind, hin)
+            for block in candidates(hin, self.predictor_, np.flatnonzero(sources), targets, k):
+                sure = confidence(calibration, block)
+                key = sure + 1e-12 * block.features[..., 0]  # equal confidence: the higher score
+                if self.sample:
+                    key = np.log(np.maximum(sure, 1e-12)) + rng.gumbel(size=sure.shape)
+                yield block, sure, np.where(block.possible, key, -np.inf)
 
 
-class _BestLinks:
-    """The n links of highest key among those added, in bounded memory."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self.parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))]
-
-    def add(
-        self, src: np.ndarray, dst: np.ndarray, confidence: np.ndarray, key: np.ndarray
-    ) -> None:
-        self.parts.append((src, dst, confidence, key))
-        if sum(len(part[0]) for part in self.parts) > 2 * self.n + 100_000:
-            self._keep_best()
-
-    def links(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sources, targets and confidence, highest key first."""
-        self._keep_best()
-        return self.parts[0][:3]
-
-    def _keep_best(self) -> None:
-        src, dst, confidence, key = map(np.concatenate, zip(*self.parts, strict=True))
-        best = np.argsort(-key, kind="stable")[: self.n]
-        self.parts = [(src[best], dst[best], confidence[best], key[best])]
+def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many of the rows, at random, ascending."""
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
-def _visible_degree(hin: HIN, relation: EdgeType) -> np.ndarray:
-    """How many targets each observed source is linked to, through the deltas, int64."""
-    visible = hin.adjacency(relation)[: hin.n_observed(relation[0])]
-    return np.diff(visible.indptr).astype(np.int64)
-
-
-def _candidates(
-    hin: HIN, model: LinkPredictor, sources: np.ndarray, k: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """The k best targets of each source, for one block of sources after another.
-
-    Yields (sources [b], targets [b, k], features [b, k, 3], which may be proposed bool [b, k]).
-    The features are z-score, log(1 / rank) and log(1 + degree of the source).
-    """
-    relation = model.relation
-    observed = hin.observed().adjacency(relation)
-    n_sources, n_targets = observed.shape
-    visible = hin.adjacency(relation)[:n_sources, :n_targets]
-    degree = np.diff(visible.indptr)
-    known = sp.csr_array(observed + visible)  # masked links were observed
-    k = min(k, n_targets)
-    block = rows_at_once(n_targets)
-    starts = range(0, len(sources) if k else 0, block)
-    for at in track(starts, f"scoring {relation[1]}"):
-        src = sources[at : at + block]
-        scores = model.score(hin, src)[:, :n_targets].astype(np.float64)
-        scores[~np.isfinite(scores)] = np.nan
-        scores[known[src].nonzero()] = np.nan
-        if relation[0] == relation[2]:
-            scores[own_pairs(src, n_targets).nonzero()] = np.nan
-        possible = ~np.isnan(scores)
-        dst = _top(np.where(possible, scores, -np.inf), k)
-        z = np.take_along_axis(_standardised(scores, possible), dst, axis=1)
-        rank = np.broadcast_to(-np.log(np.arange(1, k + 1)), dst.shape)
-        amount = np.broadcast_to(np.log1p(degree[src])[:, None], dst.shape)
-        features = np.stack([z, rank, amount], axis=-1)
-        yield src, dst, features, np.take_along_axis(possible, dst, axis=1)
-
-
-def _top(scores: np.ndarray, k: int) -> np.ndarray:
-    """The columns of the k highest scores of each row, highest first; of equals, the first."""
-    top = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
-    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(top, order, axis=1)
-
-
-def _standardised(scores: np.ndarray, possible: np.ndarray) -> np.ndarray:
-    """Z-scores of each row over what is possible; what is not counts as a score of 0."""
-    count = np.maximum(possible.sum(axis=1, keepdims=True), 1)
-    filled = np.where(possible, scores, 0.0)
-    mean = filled.sum(axis=1, keepdims=True) / count
-    variance = (np.where(possible, scores - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / count
-    std = np.sqrt(variance)
-    return (filled - mean) / np.where(std > 1e-12, std, np.inf)
-
-
-def _ranks(keys: np.ndarray) -> np.ndarray:
-    """The rank of each key in its row, from 0 for the highest; equals in their order."""
-    order = np.argsort(-keys, axis=1, kind="stable")
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(keys.shape[1])[None, :], axis=1)
-    return rank
+def _total(
+    size: int | float | None,
+    room: Sequence[np.ndarray | None],
+    aimed: Sequence[np.ndarray],
+    there: int,
+    what: str,
+) -> int:
+    """How many edges are asked for; without a size, all that the nodes aimed at have room for."""
+    sums = [
+        int(most[nodes].sum()) for most, nodes in zip(room, aimed, strict=True) if most is not None
+    ]
+    return min(sums) if size is None and sums else resolve_size(size, there, what)

@@ -10,6 +10,7 @@ from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
 from hinaug.errors import NotFittedError, SchemaError
 from hinaug.generators import RelationGenerator, random_delta
+from hinaug.generators.relations.rules import rules_of
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.io import store as io
@@ -234,20 +235,19 @@ def test_a_function_gets_one_target_where_it_has_none():
     free = RelationGenerator(Popular(BRANDED), per_source=3, functional=False)
     with pytest.raises(ValueError, match="functional=True"):
         free.fit(hin, rng=0)  # no pair can be held out
-    valid = pa.table({"src": ["i39"], "dst": ["b0"]})
+    valid = pa.table({"src": ["i0"], "dst": ["b1"]})
     assert len(free.fit(hin, valid=valid, rng=0).generate(hin, 1000, rng=0)) == 40 * 3
 
 
 def test_what_counts_as_a_function():
     # no two targets are shared: each user may just have one item
-    loose = tiny([(0, 0), (1, 1), (2, 1)])
-    assert not RelationGenerator(Popular(RATES))._is_functional(loose)
-    assert RelationGenerator(Popular(RATES), functional=True)._is_functional(loose)
-    assert RelationGenerator(Popular(BRANDED))._is_functional(branded())
+    assert not rules_of(tiny([(0, 0), (1, 1), (2, 1)]), RATES).functional
+    assert rules_of(branded(), BRANDED).functional
+    assert not rules_of(branded(), BRANDED).injective
     twice = branded().with_edges(BRANDED, {"src": ["i0"], "dst": ["b0"]})  # a parallel row
-    assert RelationGenerator(Popular(BRANDED))._is_functional(twice)
+    assert rules_of(twice, BRANDED).functional
     second = branded().with_edges(BRANDED, {"src": ["i0"], "dst": ["b1"]})
-    assert not RelationGenerator(Popular(BRANDED))._is_functional(second)
+    assert not rules_of(second, BRANDED).functional
 
 
 def test_confidence_of_a_function_is_the_share_of_right_targets():
