@@ -44,7 +44,15 @@ import pyarrow.compute as pc
 
 from hinaug import HIN, Split, evaluate, load, random_split, save, tune
 from hinaug.datasets.lightgcn import INTERACTS, lightgcn_split
-from hinaug.ensembles import AdaRank, Ensemble, EnsembleSelection, RankFusion, Stacking, Weighted
+from hinaug.ensembles import (
+    AdaRank,
+    Ensemble,
+    EnsembleSelection,
+    RankFusion,
+    Stacking,
+    Weighted,
+    split_valid,
+)
 from hinaug.predictors import (
     ALS,
     BSPM,
@@ -402,8 +410,9 @@ def stages(data: str, name: str, seed: int, folder: Path | None) -> Stages:
     split, train, whole = splits(data)
     file = f"{data}-{name}-{seed}"
     model = chosen(data, name)
+    shown, _ = split_valid(split.valid, 0.25, rng=0)  # the others are for weights of ensembles
     begun, fit_s, cpu = kept(
-        folder, f"{file}-begun", model, lambda: model.fit(split.train, valid=split.valid, rng=seed)
+        folder, f"{file}-begun", model, lambda: model.fit(split.train, valid=shown, rng=seed)
     )
     again = copy.copy(begun)
     on_train, refit_s, more = kept(

@@ -36,7 +36,7 @@ import numpy as np
 
 from hinaug import Split, compare, embed_text, evaluate, random_split, thin, tune
 from hinaug.datasets import amazon_hin, lightgcn_split, load
-from hinaug.ensembles import EnsembleSelection, Stacking, Weighted
+from hinaug.ensembles import EnsembleSelection, Stacking, Weighted, split_valid
 from hinaug.evaluation.result import Result
 from hinaug.features.axes import principal_axes
 from hinaug.graph.hin import HIN
@@ -196,6 +196,7 @@ def run(
 
     for seed in seeds:
         split = splitting(data, hin, how, seed)
+        shown, _ = split_valid(split.valid, 0.25, rng=seed)  # the others are for weights
         train: dict[str, LinkPredictor] = {}
         full: dict[str, LinkPredictor] = {}
         valid: dict[str, float] = {}
@@ -215,7 +216,7 @@ def run(
                     "chosen": {n: getattr(best, n) for n in space},
                 }
                 valid[name] = result.value
-            train[name] = best.clone().fit(split.train, valid=split.valid, rng=seed)
+            train[name] = best.clone().fit(split.train, valid=shown, rng=seed)
             full[name] = copy.copy(train[name])  # refitting binds new arrays
             said["seconds"] = round(time.perf_counter() - begin, 1)
             judge(

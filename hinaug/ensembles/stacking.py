@@ -86,7 +86,6 @@ class Stacking(Ensemble):
                 "others"
             )
         learners = self._learners(int(rng.integers(2**31)))
-        self._popularity(hin)
         found = self._candidates(hin, valid, max(self.n_candidates, self.k), self.max_users, rng)
         self.weights_, self.valid_ = search(found, self.k, self.margin)
         self.share_, self.meta_ = 0.0, None
@@ -148,13 +147,10 @@ class Stacking(Ensemble):
             )
         return [self.meta]
 
-    def _popularity(self, hin: HIN) -> None:
+    def _remember(self, hin: HIN) -> None:
+        super()._remember(hin)
         degree = np.bincount(hin.observed().links(self.relation)[1], minlength=len(self.dst_ids_))
         self.popularity_ = _level(np.log1p(degree))
-
-    def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
-        super()._refit(hin, rng)
-        self._popularity(hin)
 
     def _base(self, z: np.ndarray) -> np.ndarray:
         """b, of z-scores [members, ...]: the weighted mean of the members that can tell; NaN where

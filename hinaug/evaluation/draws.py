@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.ensembles.base import Ensemble
+from hinaug.ensembles.base import Ensemble, split_valid
 from hinaug.errors import ParameterError
 from hinaug.evaluation.variance import Spread, spread
 from hinaug.graph.hin import HIN
@@ -97,17 +97,15 @@ def sample(valid: pa.Table, users: int | float | None, seed: int) -> pa.Table:
 
 def _halves(valid: pa.Table, seed: int, swap: bool) -> tuple[pa.Table, pa.Table]:
     """The pairs of half of the users, and those of the others."""
-    ids = pc.unique(valid["src"])
-    if len(ids) < 2:
+    first, second = split_valid(valid, 0.5, seed)
+    if not first.num_rows:
+        n = pc.count_distinct(second["src"]).as_py()
         raise ParameterError(
             "tune: an ensemble needs validation pairs of two users at least: of one half for its "
-            f"weights, of the other to be judged by; there is {len(ids)}; hold out more pairs",
-            there=len(ids),
+            f"weights, of the other to be judged by; there is {n}; hold out more pairs",
+            there=n,
         )
-    first = np.random.default_rng(seed).permutation(len(ids))[: len(ids) // 2]
-    is_first = pc.is_in(valid["src"], value_set=ids.take(pa.array(np.sort(first))))
-    halves = valid.filter(is_first), valid.filter(pc.invert(is_first))
-    return halves[::-1] if swap else halves
+    return (second, first) if swap else (first, second)
 
 
 def difference(

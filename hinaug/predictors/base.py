@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
@@ -65,6 +66,7 @@ class LinkPredictor(Estimator):
         with self._all_or_nothing():
             self._forget()
             self._remember(hin)
+            self._remember_valid(valid)
             self._fit(hin, valid, draws)
         return self
 
@@ -166,6 +168,16 @@ class LinkPredictor(Estimator):
         )
         self.fitted_on_ = hin.fingerprint()
         self.pairs_fingerprint_ = pairs_fingerprint(hin, self.relation)
+
+    def _remember_valid(self, valid: pa.Table | None) -> None:
+        """Keep the ids of the sources whose held-out pairs `fit` was given; None for none.
+
+        An ensemble learns its weights from the pairs of others: these may be known by heart.
+        """
+        self.valid_src_ = None
+        if valid is not None and valid.num_rows:
+            ids = tb.one_chunk(valid["src"])
+            self.valid_src_ = pc.unique(tb.id_strings(ids, "valid: src")[0])
 
     def _check_src(self, hin: HIN, src: Any) -> np.ndarray:
         expect.graph(hin, f"{type(self).__name__}.score")

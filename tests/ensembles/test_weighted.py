@@ -114,12 +114,11 @@ def test_score_by_hand():
 
 
 def test_a_good_member_is_not_hurt_by_noise(split):
-    good = EASE(RATES, l2=20.0)
-    alone = good.clone().fit(split.train)
-    model = Weighted(
-        [Noise(RATES, 0), Noise(RATES, 1), good, *(Noise(RATES, s) for s in (2, 3, 4))]
-    )
-    model.fit(split.train, valid=split.valid, rng=0)
+    alone = EASE(RATES, l2=20.0).fit(split.train)
+    noise = [Noise(RATES, s).fit(split.train) for s in range(5)]
+    members = [*noise[:2], alone, *noise[2:]]
+    model = Weighted([m.clone() for m in members])
+    model.fit_with(members, split.train, valid=split.valid, rng=0)
     assert model.weights_[2] > 0.6
     assert (
         ndcg(model, split.train_valid, split.test)
@@ -129,12 +128,13 @@ def test_a_good_member_is_not_hurt_by_noise(split):
 
 
 def test_members_that_see_different_things_help_each_other(split):
-    links, text = EASE(RATES, l2=20.0), NearestNeighbors(RATES)
-    model = Weighted([links, text]).fit(split.train, valid=split.valid, rng=0)
+    members = [m.fit(split.train) for m in (EASE(RATES, l2=20.0), NearestNeighbors(RATES))]
+    model = Weighted([m.clone() for m in members])
+    model.fit_with(members, split.train, valid=split.valid, rng=0)
     assert (model.weights_ > 0.05).all()
     assert model.valid_[2] > max(model.valid_[:2])
     assert ndcg(model, split.train, split.valid) == pytest.approx(model.valid_[2], abs=1e-6)
-    singles = [ndcg(m.clone().fit(split.train), split.train, split.test) for m in (links, text)]
+    singles = [ndcg(m, split.train, split.test) for m in members]
     assert ndcg(model, split.train, split.test) > max(singles)
 
 
