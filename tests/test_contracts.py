@@ -11,7 +11,6 @@ import hinaug.predictors
 from hinaug.datasets.planted import RATES
 from hinaug.ensembles import Ensemble
 from hinaug.generators import EntityGenerator, Generator
-from hinaug.generators.entities.autoencoder import Autoencoder
 from hinaug.predictors import EASE, FoldsIn, FoldsInItems, HasVectors, LinkPredictor, Popularity
 from hinaug.testing import (
     check_entity_generator,
@@ -44,8 +43,6 @@ def small(method):
     for field in dataclasses.fields(method):
         if field.name in SMALL and field.init:
             setattr(method, field.name, SMALL[field.name])
-        if field.name == "autoencoder":
-            method.autoencoder = small(Autoencoder())
     return method
 
 

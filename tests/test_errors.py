@@ -41,7 +41,7 @@ from hinaug.ensembles import Weighted
 from hinaug.errors import LeakError, NotFittedError, SchemaError, StoreError, UnknownNameError
 from hinaug.evaluation import metrics
 from hinaug.evaluation.compare import holm
-from hinaug.generators import VAE, WGAN, Aggregation, RelationGenerator, Synthesis, random_delta
+from hinaug.generators import Aggregation, JointVAE, RelationGenerator, Synthesis, random_delta
 from hinaug.graph import expect
 from hinaug.io import convert
 from hinaug.predictors import EASE, ItemKNN, Popularity
@@ -356,14 +356,8 @@ CASES = [
     ),
     (lambda: EASE(RATES).clone(l2="3"), TypeError, ["l2='3'"]),
     (lambda: EASE(RATES).clone(L2=3), TypeError, ["no parameter 'L2'", "it has"]),
-    (lambda: WGAN("user", lr="x"), TypeError, ["WGAN: lr='x'", "such as 0.001"]),
-    (lambda: WGAN("user", autoencoder=3), TypeError, ["autoencoder=3", "Autoencoder(epochs=50)"]),
-    (lambda: VAE("user", keep="x"), TypeError, ["VAE: keep='x'"]),
-    (
-        lambda: VAE("user", vectors="x").fit(hin),
-        TypeError,
-        ["vectors='x'", "a list of vector columns"],
-    ),
+    (lambda: JointVAE("user", lr="x"), TypeError, ["JointVAE: lr='x'", "such as 0.001"]),
+    (lambda: JointVAE("user", keep="x"), TypeError, ["JointVAE: keep='x'"]),
     (lambda: Aggregation("user", sharpness="1"), TypeError, ["Aggregation: sharpness='1'"]),
     (
         lambda: RelationGenerator(EASE(RATES), holdout="0.1"),

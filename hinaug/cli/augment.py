@@ -45,13 +45,15 @@ def augment(
     users: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"New users by a generator: WGAN:0.1. {GENERATORS}",
+            help=f"New users by a generator: JointVAE:0.1. {GENERATORS}",
             autocompletion=complete_entities,
         ),
     ] = None,
     items: Annotated[
         list[str] | None,
-        typer.Option(help="New items by a generator: WGAN:0.1.", autocompletion=complete_entities),
+        typer.Option(
+            help="New items by a generator: JointVAE:0.1.", autocompletion=complete_entities
+        ),
     ] = None,
     setting: Setting = None,
     seed: Seed = 0,
@@ -89,7 +91,7 @@ Job = tuple[Any, int | float]  # a generator, and how much it is to make: a shar
 def _generated(wanted: dict[str, list[str]], split: Split, settings: Settings, seed: int) -> Delta:
     """One delta of everything that is wanted.
 
-    wanted: {"edges", "users" and "items": texts such as "WGAN:0.1"}.
+    wanted: {"edges", "users" and "items": texts such as "JointVAE:0.1"}.
     """
     source, _, target = split.target
     jobs = [
@@ -99,7 +101,8 @@ def _generated(wanted: dict[str, list[str]], split: Split, settings: Settings, s
     ]
     if not jobs:
         raise ParameterError(
-            "nothing to generate; say --edges LightGCN:0.1, --users WGAN:0.1 or --items WGAN:0.1"
+            "nothing to generate; say --edges LightGCN:0.1, --users JointVAE:0.1 or "
+            "--items JointVAE:0.1"
         )
     settings.check()
     train, valid = split.train, split.valid if split.valid.num_rows else None

@@ -1,4 +1,4 @@
-"""Reads what was typed: "EASE", "WGAN:0.1", "l2=300" and "user,rates,item".
+"""Reads what was typed: "EASE", "JointVAE:0.1", "l2=300" and "user,rates,item".
 
 Only the command line names classes, sizes, hyperparameters and edge types by strings.
 """
@@ -58,7 +58,7 @@ def method(package: str, name: str, base: type) -> type:
 
 
 def sized(text: str) -> tuple[str, int | float]:
-    """ "WGAN:0.1" as a name and a share, "WGAN:100" as a name and a count."""
+    """ "JointVAE:0.1" as a name and a share, "JointVAE:100" as a name and a count."""
     name, colon, size = text.rpartition(":")
     if not (name and colon):
         raise ParameterError(

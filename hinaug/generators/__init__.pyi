@@ -2,8 +2,6 @@ from .base import Entities as Entities
 from .base import EntityGenerator as EntityGenerator
 from .base import Generator as Generator
 from .control import random_delta as random_delta
-from .entities import VAE as VAE
-from .entities import WGAN as WGAN
 from .entities import Aggregation as Aggregation
 from .entities import JointVAE as JointVAE
 from .entities import PopularNodes as PopularNodes

@@ -678,7 +678,7 @@ def test_help_names_every_method(made):
                 method(package.__name__.removeprefix("hinaug."), "x", base)
             assert set(re.findall(r"'(\w+)'", str(error.value).partition("there are")[2])) <= words
     assert options.complete_predictor("ea") == ["EASE"]
-    assert options.complete_entities("W") == ["WGAN:0.1"]
+    assert options.complete_entities("J") == ["JointVAE:0.1"]
     assert "planted" in options.complete_dataset("p")
 
 
@@ -765,7 +765,7 @@ def test_help_names_every_method(made):
         (("augment", "split", "--out", "o"), "nothing to generate"),
         (("augment", "split", "--edges", "EASE", "--out", "o"), "does not say how much"),
         (("augment", "split", "--edges", "EASE:much", "--out", "o"), "'much' is no size"),
-        (("augment", "split", "--users", "WGAM:0.1", "--out", "o"), "did you mean 'WGAN'"),
+        (("augment", "split", "--users", "JointVAD:0.1", "--out", "o"), "did you mean 'JointVAE'"),
         (
             ("augment", "split", "--users", "RelationGenerator:1", "--out", "o"),
             "no method 'RelationGenerator'",
@@ -946,7 +946,7 @@ def test_an_interrupt_while_verbs_are_loaded(monkeypatch, capsys):
 
 
 def test_names():
-    assert sized("WGAN:0.1") == ("WGAN", 0.1)
+    assert sized("JointVAE:0.1") == ("JointVAE", 0.1)
     assert sized("EASE:10") == ("EASE", 10)
     assert isinstance(number("1", ""), int)
     assert isinstance(number("1.0", ""), float)

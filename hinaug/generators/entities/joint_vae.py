@@ -167,7 +167,7 @@ class JointVAE(WholeNodes):
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         links, n = [view.links for view in real.views], len(real.nodes)
         self._note_bins(real)
-        codes = self._codes(real.table)
+        codes = self._codes(real.table, n)
         self.sizes_ = [view.links.shape[1] for view in real.views]
         network = self._network(random)
         epochs = max(1, round(self.epochs * min(1.0, np.sqrt(FEW / n))))
@@ -268,20 +268,22 @@ class JointVAE(WholeNodes):
                 at = np.linspace(0, len(known), BINS + 1)[1:-1].astype(np.int64)
                 self.bins_[name] = known.take(pa.array(order[at])).unique()
 
-    def _codes(self, table: pa.Table) -> np.ndarray:
-        """Codes of the columns [n, c]: 0 for null, then one a bin."""
-        out = np.zeros((table.num_rows, len(self.bins_)), np.int64)
-        for c, (name, edges) in enumerate(self.bins_.items()):
-            column = decoded(tb.one_chunk(table[name]))
-            null = column.is_null().to_numpy(zero_copy_only=False)
-            if self.kinds_[name] == "words":
-                place = tb.lookup(edges, column)
-                code = np.where(place >= 0, place + 1, len(edges) + 1)
-            else:
-                rank = ranks_of(pa.concat_arrays([edges, column]))
-                code = np.searchsorted(np.sort(rank[: len(edges)]), rank[len(edges) :], "right") + 1
-            out[:, c] = np.where(null, 0, code)
-        return out
+    def _codes(self, table: pa.Table, n: int) -> np.ndarray:
+        """Codes of the columns of n nodes [n, c]: 0 for null, then one a bin."""
+        codes = [self._code(name, tb.one_chunk(table[name])) for name in self.bins_]
+        return np.column_stack([np.zeros((n, 0), np.int64), *codes])
+
+    def _code(self, name: str, column: pa.Array) -> np.ndarray:
+        """Codes of one column."""
+        column, edges = decoded(column), self.bins_[name]
+        null = column.is_null().to_numpy(zero_copy_only=False)
+        if self.kinds_[name] == "words":
+            place = tb.lookup(edges, column)
+            code = np.where(place >= 0, place + 1, len(edges) + 1)
+        else:
+            rank = ranks_of(pa.concat_arrays([edges, column]))
+            code = np.searchsorted(np.sort(rank[: len(edges)]), rank[len(edges) :], "right") + 1
+        return np.where(null, 0, code).astype(np.int64)
 
     def _donors(
         self,
@@ -295,7 +297,7 @@ class JointVAE(WholeNodes):
     ) -> dict[str, np.ndarray]:
         if self.attributes == "trees" or not self.bins_:
             return super()._donors(real, seen, links, state, given, rng, match)
-        network, known = self._trained(), self._codes(real.table)
+        network, known = self._trained(), self._codes(real.table, len(real.nodes))
         names = list(self.bins_)
         codes = np.zeros((len(state), len(names)), np.int64)
         with torch.no_grad():
@@ -307,10 +309,7 @@ class JointVAE(WholeNodes):
                 logits += _margin_offsets(logits, known[:, c], match)
                 codes[:, c] = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
                 if name in given:
-                    both = self._codes(
-                        pa.table({**_first(real.table, len(state)), name: given[name]})
-                    )
-                    codes[:, c] = both[:, c]
+                    codes[:, c] = self._code(name, given[name])
         return {name: _with_code(known[:, c], codes[:, c], rng) for c, name in enumerate(names)}
 
     # ---- links -----------------------------------------------------------------------------------
@@ -319,7 +318,7 @@ class JointVAE(WholeNodes):
         """Latents of new nodes, drawn from the posteriors of their sources: float32 [k, latent]."""
         network = self._trained()
         rows, where = np.unique(source, return_inverse=True)
-        codes = self._codes(real.table.take(pa.array(rows)))
+        codes = self._codes(real.table, len(real.nodes))[rows]
         shown = encoder_rows([view.links[rows] for view in real.views], codes, network.levels)
         with torch.no_grad():
             mean, log_variance = (x.numpy() for x in network.encode(bag(shown)))
@@ -364,12 +363,6 @@ class _Neighbours(JointVAE):
 
 def _scaled(logits_of: Logits, temperature: float) -> Logits:
     return lambda rows: logits_of(rows) / np.float32(temperature)
-
-
-def _first(table: pa.Table, k: int) -> dict[str, pa.ChunkedArray]:
-    """The columns of a table, k rows long."""
-    rows = pa.array(np.arange(k) % table.num_rows)
-    return {name: table[name].take(rows) for name in table.column_names}
 
 
 def _margin_offsets(logits: np.ndarray, known: np.ndarray, match: bool) -> np.ndarray:

@@ -479,18 +479,30 @@ class WholeNodes(EntityGenerator):
     ) -> dict[EdgeType, pa.Table]:
         """The links by external id, of both views of a relation together."""
         out: dict[EdgeType, list[pa.Table]] = {}
-        for view, made, table in zip(real.views, drawn, tables, strict=True):
+        bare = _linked_once(drawn, len(source))
+        for at, (view, made, table) in enumerate(zip(real.views, drawn, tables, strict=True)):
             columns = {
                 "row": pa.array(made.row, pa.int64()),
                 "id": view.targets.take(pa.array(made.column)),
                 **{name: table[name] for name in table.column_names},
                 "confidence": pa.array(made.probability, pa.float32()),
             }
+            stays = np.ones(len(made.row), bool)
             if view.relation[0] == view.relation[2]:
+                to, moved = _to_new(real, view, made, source, rng)
+                moved &= ~bare[made.row] & (not real.records[at])
                 columns["into"] = pa.array(np.full(len(made.row), view.into))
-                columns["to"] = _to_new(real, view, made, source, rng)
-            out.setdefault(view.relation, []).append(pa.table(columns))
-        return {edge: _without_twins(pa.concat_tables(parts)) for edge, parts in out.items()}
+                columns["to"] = pa.array(to, pa.int64(), mask=~moved)
+                # a link from another new node is drawn there
+                stays = ~moved if view.into else stays
+            out.setdefault(view.relation, []).append(pa.table(columns).filter(pa.array(stays)))
+        return {edge: pa.concat_tables(parts) for edge, parts in out.items()}
+
+
+def _linked_once(drawn: Sequence[Drawn], n: int) -> np.ndarray:
+    """Which new nodes have links in one view alone, bool [n]."""
+    linked = np.stack([np.bincount(d.row, minlength=n) > 0 for d in drawn])
+    return linked.sum(axis=0) <= 1
 
 
 def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
@@ -546,9 +558,9 @@ def _alike(
 
 def _to_new(
     real: Real, view: View, made: Drawn, source: np.ndarray, rng: np.random.Generator
-) -> pa.Array:
-    """For links between nodes of one type: the new node that a link goes to instead of its source,
-    with the share that new nodes have among all; null where it stays.
+) -> tuple[np.ndarray, np.ndarray]:
+    """For links between nodes of one type: a new node made after each target [e], and whether
+    the link goes there [e], with the share that new nodes have among all.
     """
     k, n = len(source), len(real.nodes)
     order = np.argsort(source, kind="stable")
@@ -557,21 +569,4 @@ def _to_new(
     pick = first + (rng.random(len(row_of)) * (last - first)).astype(np.int64)
     to = order[np.minimum(pick, k - 1)]
     moved = (rng.random(len(row_of)) < k / (k + n)) & (last > first) & (to != made.row)
-    return pa.array(to, pa.int64(), mask=~moved)
-
-
-def _without_twins(table: pa.Table) -> pa.Table:
-    """Links between new nodes once: both ends may have drawn the same one."""
-    if "to" not in table.column_names:
-        return table
-    row = table["row"].to_numpy()
-    to = table["to"].fill_null(-1).to_numpy()
-    into = table["into"].to_numpy(zero_copy_only=False)
-    new = np.flatnonzero(to >= 0)
-    src, dst = np.where(into, to, row)[new], np.where(into, row, to)[new]
-    _, first = np.unique(
-        src.astype(np.int64) * (int(row.max()) + int(to.max()) + 2) + dst, return_index=True
-    )
-    stays = to < 0
-    stays[new[first]] = True
-    return table.filter(pa.array(stays))
+    return to, moved
