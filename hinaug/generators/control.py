@@ -15,6 +15,7 @@ from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.errors import KindError, ParameterError, some
 from hinaug.generators.entities.draws import rows_at_once
+from hinaug.generators.pairs import rows_of_pairs, turned
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
@@ -64,15 +65,7 @@ def random_delta(hin: HIN, like: Delta, rng: Rng = None, *, by: str = "popularit
         type: _random_nodes(hin, type, rows, new_ids[type], rng)
         for type, rows in like.nodes.items()
     }
-    edges: dict[EdgeType, pa.Table] = {}
-    for type, rows in like.edges.items():
-        twin, reverse = _drawn_twin(type, rows, like, edges), _reverse_rows(rows)
-        if twin is not None:
-            edges[type] = twin
-        elif type[0] == type[2] and type[0] not in new_ids and (reverse >= 0).all():
-            edges[type] = _random_symmetric(hin, type, rows, reverse, by, rng)
-        else:
-            edges[type] = _random_edges(hin, type, rows, like, new_ids, by, rng)
+    edges = _all_random_edges(hin, like, new_ids, by, rng)
     masks = {type: _random_masks(hin, type, rows, rng) for type, rows in like.masks.items()}
 
     def moved(key: Any, cells: pa.Table) -> pa.Table:
@@ -178,7 +171,7 @@ def _moved_cells(
         for side, node in (("src", type[0]), ("dst", type[2]))
     }
     if type in like.edges:
-        row = _row_of_pairs(like.edges[type], cells)
+        row = rows_of_pairs(like.edges[type], cells)
         is_generated = pa.array(row >= 0)
         for side, ids in ends.items():
             drawn = tb.one_chunk(edges[type][side]).take(pa.array(np.maximum(row, 0)))
@@ -198,28 +191,25 @@ def _stand_in(
     return pc.if_else(pa.array(row >= 0), made, ids)
 
 
-def _row_of_pairs(edges: pa.Table, pairs: pa.Table) -> np.ndarray:
-    """The first row of `edges` with each pair of ids, int64 [pairs]; -1 for none."""
-    n_edges = edges.num_rows
-    code = np.zeros(n_edges + pairs.num_rows, np.int64)
-    for side in ("src", "dst"):
-        ids = pa.concat_arrays([tb.one_chunk(edges[side]), tb.one_chunk(pairs[side])])
-        words = ids.dictionary_encode()
-        code = code * len(words.dictionary) + words.indices.to_numpy()
-    known, first = np.unique(code[:n_edges], return_index=True)
-    at = np.minimum(np.searchsorted(known, code[n_edges:]), len(known) - 1)
-    return np.where(known[at] == code[n_edges:], first[at], -1)
-
-
-def _reverse_rows(rows: pa.Table) -> np.ndarray:
-    """The row of each pair in the other direction, int64 [rows]; -1 for none."""
-    return _row_of_pairs(rows, pa.table({"src": rows["dst"], "dst": rows["src"]}))
-
-
 def _with_ids(cells: pa.Table, ids: dict[str, pa.Array]) -> pa.Table:
     for name, column in ids.items():
         cells = cells.set_column(cells.column_names.index(name), name, column)
     return cells
+
+
+def _all_random_edges(
+    hin: HIN, like: Delta, new_ids: dict[str, pa.Array], by: str, rng: np.random.Generator
+) -> dict[EdgeType, pa.Table]:
+    edges: dict[EdgeType, pa.Table] = {}
+    for type, rows in like.edges.items():
+        twin, reverse = _drawn_twin(type, rows, like, edges), rows_of_pairs(rows, turned(rows))
+        if twin is not None:
+            edges[type] = twin
+        elif type[0] == type[2] and type[0] not in new_ids and (reverse >= 0).all():
+            edges[type] = _random_symmetric(hin, type, rows, reverse, by, rng)
+        else:
+            edges[type] = _random_edges(hin, type, rows, like, new_ids, by, rng)
+    return edges
 
 
 def _drawn_twin(
@@ -232,8 +222,8 @@ def _drawn_twin(
         for ends, sides in (((0, 2), ("src", "dst")), ((2, 0), ("dst", "src"))):
             if (type[0], type[2]) != (other[ends[0]], other[ends[1]]):
                 continue
-            turned = pa.table({"src": rows[sides[0]], "dst": rows[sides[1]]})
-            row = pa.array(_row_of_pairs(like.edges[other], turned))
+            asked = pa.table({"src": rows[sides[0]], "dst": rows[sides[1]]})
+            row = pa.array(rows_of_pairs(like.edges[other], asked))
             if pc.all(pc.greater_equal(row, 0)).as_py():
                 found = {"src": made[sides[0]].take(row), "dst": made[sides[1]].take(row)}
                 return _with_ids(rows, found).drop_columns(["origin", "key"])

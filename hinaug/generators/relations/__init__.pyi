@@ -1,1 +1,4 @@
 from .relation import RelationGenerator as RelationGenerator
+from .reliability import Reliability as Reliability
+from .reliability import reliability as reliability
+from .reliability import with_truth as with_truth

@@ -45,7 +45,7 @@ def calibrated(blocks: Iterable[Block], held: PairIndex, symmetric: bool = False
         "coef": coef,
         "intercept": fitted.intercept_ - mean @ coef,
         "counts": counts,
-        **_knots(logit + fitted.intercept_ - mean @ coef, y),
+        **knots(logit + fitted.intercept_ - mean @ coef, y),
     }
 
 
@@ -56,18 +56,19 @@ def _surest(code: np.ndarray, logit: np.ndarray, y: np.ndarray) -> tuple[np.ndar
     return logit[first], y[first]
 
 
-def _knots(logit: np.ndarray, y: np.ndarray) -> Calibration:
-    """Mean logits of groups of candidates with about as many hits, and the logits of their shares
-    of hits, made to increase (pool adjacent violators).
+def knots(logit: np.ndarray, y: np.ndarray) -> Calibration:
+    """Mean logits of groups of about as many hits (or misses, if these are fewer), and the logits
+    of their shares of hits, made to increase (pool adjacent violators); none where hits are few.
     """
     from sklearn.isotonic import IsotonicRegression
 
-    n_groups = min(GROUPS, int(y.sum()) // HITS)
+    rare = y if 2 * y.sum() < len(y) else ~y
+    n_groups = min(GROUPS, int(rare.sum()) // HITS)
     if n_groups < THREE:
         return {}
     order = np.argsort(logit, kind="stable")
-    done = np.cumsum(y[order]) - y[order] / 2
-    group = np.minimum((done * n_groups / y.sum()).astype(np.int64), n_groups - 1)
+    done = np.cumsum(rare[order]) - rare[order] / 2
+    group = np.minimum((done * n_groups / rare.sum()).astype(np.int64), n_groups - 1)
     n = np.bincount(group, minlength=n_groups)
     share = (np.bincount(group, y[order], n_groups) + 0.5) / (n + 1)
     at = np.bincount(group, logit[order], n_groups) / np.maximum(n, 1)

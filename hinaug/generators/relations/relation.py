@@ -136,7 +136,7 @@ class RelationGenerator(Generator):
     >>> hin = planted(rng=0)
     >>> generator = RelationGenerator(EASE(("user", "rates", "item"))).fit(hin, rng=0)
     >>> generator.generate(hin, 0.1)
-    Delta(144 user rates item edges by RelationGenerator(EASE))
+    Delta(140 user rates item edges by RelationGenerator(EASE))
     """
 
     predictor: LinkPredictor
