@@ -6,6 +6,8 @@ the axes of a few thousand rows hold something of each row.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,9 +54,10 @@ class Features:
         }
         self.scales = [_scale(block) for block in self._space(fit)]
 
-    def attributes(self, sample: Sample) -> np.ndarray:
-        """[n, p]; NaN for nulls."""
-        parts = [c.rows(tb.one_chunk(sample.table[c.name])) for c in self.columns]
+    def attributes(self, sample: Sample, without: Collection[str] = ()) -> np.ndarray:
+        """The columns but those of `without`, [n, p]; NaN for nulls."""
+        there = [c for c in self.columns if c.name not in without]
+        parts = [c.rows(tb.one_chunk(sample.table[c.name])) for c in there]
         return np.concatenate(parts, axis=1) if parts else np.zeros((len(sample), 0))
 
     def links(self, sample: Sample) -> np.ndarray:

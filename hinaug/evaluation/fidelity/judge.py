@@ -232,6 +232,10 @@ class View:
             self.open[name] = near >= start[1]
             self.group[name] = near if own is None else own
 
+    @property
+    def judged_samples(self) -> dict[str, Sample]:
+        return {"a": self.a, "b": self.b, "made": self.made}
+
     def judged(
         self,
         name: str,
@@ -446,28 +450,46 @@ def _along(view: View, first: Side, second: Side) -> list[Property]:
 def _told_apart(view: View) -> list[Property]:
     """By a classifier that sees columns, links relation by relation, or all and how links go
     together across relations.
+
+    Columns that are null on every generated node would say all; they are left out, and named.
     """
-    rows: dict[str, dict[str, np.ndarray]] = {"columns": {}, "links": {}, "joint": {}}
-    for name, sample in (("a", view.a), ("b", view.b), ("made", view.made)):
-        by_columns, by_links = view.features.attributes(sample), view.features.links(sample)
-        across = view.features.across(sample)
-        joint = np.concatenate([by_columns, by_links, across], axis=1)
-        for kind, x in zip(rows, (by_columns, by_links, joint), strict=True):
-            rows[kind][name] = x[view.open[name]]
-    groups = {name: view.group[name][view.open[name]] for name in ("a", "b", "made")}
-    return [_classified(view, kind, x, groups) for kind, x in rows.items()]
+    unwritten = [
+        name
+        for name in view.real.table.column_names
+        if view.made.table[name].null_count == len(view.made)
+    ]
+    maps: dict[str, Callable[[Sample], np.ndarray]] = {
+        "columns": lambda sample: view.features.attributes(sample, unwritten),
+        "links": view.features.links,
+    }
+    rows = {
+        kind: {s: make(sample) for s, sample in view.judged_samples.items()}
+        for kind, make in maps.items()
+    }
+    rows["joint"] = {
+        s: np.concatenate(
+            [rows["columns"][s], rows["links"][s], view.features.across(sample)], axis=1
+        )
+        for s, sample in view.judged_samples.items()
+    }
+    without = f"; without {', '.join(unwritten)}, null on every generated node" if unwritten else ""
+    return [
+        _classified(view, kind, x, "" if kind == "links" else without) for kind, x in rows.items()
+    ]
 
 
-def _classified(
-    view: View, name: str, rows: dict[str, np.ndarray], groups: dict[str, np.ndarray]
-) -> Property:
+def _classified(view: View, name: str, rows: dict[str, np.ndarray], without: str) -> Property:
+    written = ~np.isnan(rows["made"]).all(axis=0)
+    x = {s: each[view.open[s]][:, written] for s, each in rows.items()}
+    groups = {s: view.group[s][view.open[s]] for s in rows}
     made, real = (
-        classifier.two_sample(rows["a"], rows[other], (groups["a"], groups[other]), view.rng)
+        classifier.two_sample(x["a"], x[other], (groups["a"], groups[other]), view.rng)
         for other in ("made", "b")
     )
     if made.score is None or real.score is None:
         return Property(name, says=made.says or real.says)
-    return Property(name, made.score, real.score, 0.0, made.figure, "figure: AUC, .5 is best")
+    says = f"figure: AUC, .5 is best{without}"
+    return Property(name, made.score, real.score, 0.0, made.figure, says)
 
 
 def _covered(view: View) -> Property:

@@ -126,7 +126,8 @@ def membership(
         ]
     )
     inside = np.stack(halves[1:])
-    score = sum(_log_ratio(s[0], s[1:], inside) for s in np.moveaxis(found, 1, 0))
+    ratios = [_log_ratio(s[0], s[1:], inside) for s in np.moveaxis(found, 1, 0)]
+    score = np.sum(ratios, axis=0)
     member = halves[0]
     table = pa.table(
         {

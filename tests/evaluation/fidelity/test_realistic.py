@@ -181,6 +181,16 @@ def test_one_kind_of_user_alone_leaves_modes_uncovered(world):
     assert fall(tree, "modes covered") > 0.2
 
 
+def test_a_column_that_is_never_written_does_not_say_all(world):
+    """It scores 0 by itself, and is left out where a classifier would see nothing else."""
+    unwritten = replaced(world.users, "job", [None] * world.users.num_rows)
+    tree = judged(world, world.delta(unwritten), _columns, _told_apart)
+    assert tree["marginals/job"].score == 0
+    joint = tree["joint"]
+    assert "job" in joint.says
+    assert abs(joint.figure - 0.5) < 0.1
+
+
 def test_nodes_without_links(world):
     """Every measure of links says so, and none raises."""
     tree = judged(world, world.delta(rates=world.rates.slice(0, 0)), _links, _told_apart)
