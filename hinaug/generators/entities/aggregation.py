@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.errors import ParameterError, SchemaError
-from hinaug.features.kinds import decoded, vectors
+from hinaug.features.kinds import decoded, present, vectors
 from hinaug.features.similarity import cosine_neighbours
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.base import ProfileGenerator
-from hinaug.generators.entities.draws import gumbel_top, rows_at_once
+from hinaug.generators.entities.links import drawn_from_shares
 from hinaug.generators.entities.profiles import Profiles, average, group_ratings
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
@@ -45,6 +45,8 @@ class Aggregation(ProfileGenerator):
         "majority" (typical) or "draw" (keeps the margins; a majority makes rare values rarer).
     sharpness
         1 draws by counts; above 1, towards what the whole group shares.
+    repeat
+        Whether a new node may have exactly the links of a real one.
 
     Condition: external ids name the nodes in the middle. Given attributes replace the generated
     ones; links do not follow from them.
@@ -63,6 +65,7 @@ class Aggregation(ProfileGenerator):
     by: str | None = None
     categories: str = "majority"
     sharpness: float = 1.0
+    repeat: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,9 +100,18 @@ class Aggregation(ProfileGenerator):
         for name, kind in self.kinds_.items():
             column = tb.one_chunk(real.table[name])
             columns[name] = (
-                self._category(column, group, rng) if kind == "category" else average(column, group)
+                self._category(column, group, rng)
+                if kind == "category"
+                else average(column, group, rng)
             )
-        row, target, share = self._links(real, group, rng)
+        row, target, share = drawn_from_shares(
+            lambda at: _shares(real, group[at]),
+            real.degree[group[:, 0]],
+            real.links,
+            rng,
+            sharpness=self.sharpness,
+            repeat=self.repeat,
+        )
         rating = None if real.ratings is None else group_ratings(real.ratings, group, row, target)
         links = real.link_table(row, target, np.minimum(share, 1), rating)
         return Entities(self._as_given(columns, condition, hin), links, np.clip(cosine, 0, 1))
@@ -113,30 +125,21 @@ class Aggregation(ProfileGenerator):
         group = np.concatenate([anchors[:, None], near], axis=1)[row_of]
         return group, cosine.mean(axis=1)[row_of] if cosine.shape[1] else np.ones(len(middle))
 
-    def _links(
-        self, real: Profiles, group: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Links drawn from each group: (rows, targets, share of the group that has the link)."""
-        degree = real.degree[group[:, 0]]
-        rows, targets, shares = [], [], []
-        step = rows_at_once(real.links.shape[1])
-        for at in range(0, len(group), step):
-            members = group[at : at + step]
-            share = sum(real.links[member] for member in members.T).toarray() / group.shape[1]
-            with np.errstate(divide="ignore"):
-                appeal = self.sharpness * np.log(share)
-            row, target = gumbel_top(appeal, degree[at : at + step], rng)
-            rows.append(row + at)
-            targets.append(target)
-            shares.append(share[row, target])
-        return np.concatenate(rows), np.concatenate(targets), np.concatenate(shares)
-
     def _category(self, column: pa.Array, group: np.ndarray, rng: np.random.Generator) -> pa.Array:
-        """The majority of each group, ties at random, or the value of a random member."""
+        """The majority of each group, ties at random, or the value of a random member. Null where a
+        random member is.
+        """
         everyone = np.arange(len(group))
         drawn = group[everyone, rng.integers(group.shape[1], size=len(group))]
         if self.categories == "majority":
-            value = decoded(column).dictionary_encode("encode").indices.to_numpy()[group]
-            votes = (value[:, :, None] == value[:, None, :]).sum(axis=2)
-            drawn = group[everyone, np.argmax(votes + rng.random(votes.shape), axis=1)]
+            encoded = decoded(column).dictionary_encode()
+            value = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)[group]
+            votes = (value[:, :, None] == value[:, None, :]).sum(axis=2) * (value >= 0)
+            winner = group[everyone, np.argmax(votes + rng.random(votes.shape), axis=1)]
+            drawn = np.where(present(column)[drawn], winner, drawn)
         return column.take(pa.array(drawn))
+
+
+def _shares(real: Profiles, group: np.ndarray) -> np.ndarray:
+    """The share of each group [b, g] that has each link, [b, m]."""
+    return sum(real.links[member] for member in group.T).toarray() / group.shape[1]

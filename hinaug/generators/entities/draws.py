@@ -1,6 +1,4 @@
-"""Drawing links from scores: exponential races, their inclusion probabilities, and offsets that
-keep popularity real.
-"""
+"""Offsets of scores that keep the popularity of drawn links real."""
 
 from __future__ import annotations
 
@@ -18,42 +16,15 @@ def rows_at_once(n_columns: int) -> int:
     return max(1, min(512, 2**22 // max(n_columns, 1)))
 
 
-def gumbel_top(
-    logits: np.ndarray, n: np.ndarray, rng: np.random.Generator
+def _arrived(
+    logits: np.ndarray, n: np.ndarray, t: np.ndarray | None, newton_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each row of logits [b, m]: n different columns, drawn one after another in proportion to
-    exp(logit).
-
-    Adding Gumbel noise and taking the n largest does that in one go (Kool et al., "Stochastic Beams
-    and Where to Find Them", ICML 2019). Columns at -inf are never drawn; the caller sees to it that
-    n others are there. Returns (rows, columns), sorted by row.
-    """
-    if len(logits) == 0 or n.max(initial=0) == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    keys = logits + rng.gumbel(size=logits.shape)
-    width = min(int(n.max()), logits.shape[1])
-    best = np.argpartition(-keys, width - 1, axis=1)[:, :width]
-    best = np.take_along_axis(
-        best, np.argsort(-np.take_along_axis(keys, best, axis=1), axis=1), axis=1
-    )
-    row, column = np.nonzero(np.arange(width)[None, :] < n[:, None])
-    return row, best[row, column]
-
-
-def inclusion(logits: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """The probability that each column is among the n drawn by `gumbel_top`, [b, m].
+    """The probability that each column is among the n drawn without replacement [b, m], and the
+    times [b, 1] that give it.
 
     The draw is a race of exponential clocks with rates exp(logit), stopped after n arrivals. Let t
     be the time at which n arrivals are expected. By then column j has arrived with probability
     1 - exp(-t exp(logit_j)). Newton steps find log t.
-    """
-    return _arrived(logits, n, None, newton_steps=30)[0]
-
-
-def _arrived(
-    logits: np.ndarray, n: np.ndarray, t: np.ndarray | None, newton_steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The probabilities of having arrived [b, m], and the times [b, 1].
 
     t: times to start from, such as those of similar logits; None starts from n.
     """
@@ -80,7 +51,7 @@ def popularity_offsets(
     """What to add to each column's logit so that draws meet the real popularity, float32 [m].
 
     Iterative proportional fitting (Deming and Stephan, Annals of Mathematical Statistics 1940): a
-    step compares the expected count of each column under `inclusion` with its share of the real
+    step compares the expected count of each column with its share of the real
     ones, and adds the log of the ratio. Fifteen steps bring it within a few per cent. Columns
     without a real link are never drawn.
 

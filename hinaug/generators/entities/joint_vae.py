@@ -56,7 +56,7 @@ class JointVAE(WholeNodes):
 
     Parameters
     ----------
-    node, relations, keep, time, writer
+    node, relations, keep, time, between, writer
         See `WholeNodes`.
     attributes
         "trees": sequential trees on the graph at hand. "heads": chained heads of the network, with

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.generators.entities.draws import NEVER, popularity_offsets
+from hinaug.generators.entities.draws import NEVER, popularity_offsets, rows_at_once
 
 REDRAWS = 20  # times that the links of a real node are drawn anew
 JUDGED = 500  # profiles that a temperature is judged by, at most
@@ -160,6 +160,62 @@ def joined(parts: list[Drawn]) -> Drawn:
     )
     order = np.argsort(row, kind="stable")
     return Drawn(row[order], column[order], probability[order])
+
+
+def drawn_from_shares(
+    shares_of: Callable[[np.ndarray], np.ndarray],
+    degree: np.ndarray,
+    real: sp.csr_array,
+    rng: np.random.Generator,
+    sharpness: float = 1.0,
+    repeat: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Links (rows, columns, shares) of new nodes, drawn in proportion to shares ^ sharpness.
+
+    A row with exactly the links of a real one is drawn anew, each time with a larger admixture of
+    what is popular, since two alike parents may have nothing else; `repeat` keeps it.
+
+    shares_of: shares [b, m] of some rows. degree: links of each row [k]. real: CSR [n, m].
+    """
+    made = _shares_drawn(shares_of, degree, rng, sharpness)
+    popular = np.asarray(real.sum(axis=0)).ravel() / max(real.nnz, 1)
+    for again in range(0 if repeat else REDRAWS):
+        rows = np.flatnonzero(repeats(made.matrix(len(degree), real.shape[1]), real))
+        if not len(rows):
+            break
+
+        def mixed(at: np.ndarray, rows: np.ndarray = rows, more: int = again) -> np.ndarray:
+            return shares_of(rows[at]) + (more + 1) * popular
+
+        made = replaced(made, rows, _shares_drawn(mixed, degree[rows], rng, sharpness))
+    return made.row, made.column, np.minimum(made.probability, 1)
+
+
+def _shares_drawn(
+    shares_of: Callable[[np.ndarray], np.ndarray],
+    degree: np.ndarray,
+    rng: np.random.Generator,
+    sharpness: float,
+) -> Drawn:
+    """Links with their shares in the place of probabilities."""
+    parts = [nothing_drawn()]
+    width = shares_of(np.zeros(1, np.int64)).shape[1]
+    block = rows_at_once(width)
+    for at in range(0, len(degree), block):
+        rows = np.arange(at, min(at + block, len(degree)))
+        share = shares_of(rows)
+        with np.errstate(divide="ignore"):
+            logits = (sharpness * np.log(share)).astype(np.float32)
+        part = race(logits, degree[rows], rng)
+        parts.append(Drawn(part.row + at, part.column, share[part.row, part.column]))
+    return joined(parts)
+
+
+def replaced(made: Drawn, rows: np.ndarray, anew: Drawn) -> Drawn:
+    """The links with those of some rows drawn anew."""
+    stays = ~np.isin(made.row, rows)
+    kept = Drawn(made.row[stays], made.column[stays], made.probability[stays])
+    return joined([kept, Drawn(rows[anew.row], anew.column, anew.probability)])
 
 
 def repeats(links: sp.csr_array, real: sp.csr_array) -> np.ndarray:

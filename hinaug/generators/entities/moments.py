@@ -26,7 +26,7 @@ class SecondMoment(WholeNodes):
 
     Parameters
     ----------
-    node, relations, keep, time, writer
+    node, relations, keep, time, between, writer
         See `WholeNodes`.
     dim
         Eigenvectors, the leading ones.
@@ -88,7 +88,7 @@ class PopularNodes(WholeNodes):
 
     With `keep=0.8` it is a bootstrap of profiles: four of five links of a real node, and others.
 
-    node, relations, keep, time, writer: see `WholeNodes`.
+    node, relations, keep, time, between, writer: see `WholeNodes`.
 
     Learned: `popularity_`, log counts of the targets of each view.
 

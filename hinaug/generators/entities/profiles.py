@@ -223,18 +223,40 @@ def number_array(values: np.ndarray, null: np.ndarray, kind: pa.DataType) -> pa.
     return pa.array(whole, mask=null)
 
 
-def average(column: pa.Array, group: np.ndarray) -> pa.Array:
-    """Means of a number or vector column over groups of rows [n, g], in the column's type; nulls do
-    not count.
+def average(column: pa.Array, group: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    """Means of a number or vector column over groups of rows [n, g], in the column's type.
+
+    Null where a random member of the group is, so that values are missing as often as they were.
+    Of numbers with levels (whole ones, and floats that repeat) the level nearest to the mean.
     """
     known = present(column)[group]
     count = known.sum(axis=1)
+    member = known[np.arange(len(group)), rng.integers(group.shape[1], size=len(group))]
     if tb.is_vector(column.type):
         values = vectors(column)[group]
         mean = np.where(known[..., None], values, 0).sum(axis=1) / np.maximum(count, 1)[:, None]
-        return tb.vectors_array(mean, count > 0).cast(column.type)
+        return tb.vectors_array(mean, member).cast(column.type)
     total = np.where(known, numbers(column)[group], 0).sum(axis=1)
-    return number_array(total / np.maximum(count, 1), count == 0, column.type)
+    mean = total / np.maximum(count, 1)
+    if has_levels(column):
+        levels = column.drop_null().unique().sort()
+        at = nearest_of(numbers(levels), mean)
+        return levels.take(pa.array(at, mask=~member))
+    return number_array(mean, ~member, column.type)
+
+
+def has_levels(column: pa.Array) -> bool:
+    """Whether numbers are whole, or repeat: half of the values, at least."""
+    known = column.drop_null()
+    return not pa.types.is_floating(column.type) or 2 * len(known.unique()) <= len(known)
+
+
+def nearest_of(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The position of the level (ascending) nearest to each value."""
+    above = np.clip(np.searchsorted(levels, values), 1, max(len(levels) - 1, 1))
+    above = np.minimum(above, len(levels) - 1)
+    below = np.maximum(above - 1, 0)
+    return np.where(values - levels[below] <= levels[above] - values, below, above)
 
 
 def group_ratings(
@@ -256,28 +278,3 @@ def group_ratings(
         total += np.where(there, value[at], 0)
         count += there
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def nearest_ratings(
-    real: Profiles, latents: np.ndarray, made: np.ndarray, row: np.ndarray, column: np.ndarray
-) -> np.ndarray | None:
-    """For links (row, column) of made nodes: the rating by the real node of most similar latent
-    (cosine) among its raters.
-
-    latents [n, d] of the real nodes, made [k, d] of the made ones. NaN where nobody rated the
-    column; None without ratings.
-    """
-    if real.ratings is None:
-        return None
-    latents, made = (
-        x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (latents, made)
-    )
-    by_column = real.ratings.tocsc()
-    out = np.full(len(row), np.nan)
-    order = np.argsort(column, kind="stable")
-    for links in np.split(order, np.flatnonzero(np.diff(column[order])) + 1) if len(order) else []:
-        raters = slice(*by_column.indptr[column[links[0]] : column[links[0]] + 2])
-        if raters.stop > raters.start:
-            like = made[row[links]] @ latents[by_column.indices[raters]].T
-            out[links] = by_column.data[raters][like.argmax(axis=1)]
-    return out

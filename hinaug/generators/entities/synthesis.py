@@ -11,7 +11,7 @@ from hinaug.errors import ParameterError
 from hinaug.features.similarity import cosine_neighbours
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.base import ProfileGenerator
-from hinaug.generators.entities.draws import gumbel_top, rows_at_once
+from hinaug.generators.entities.links import drawn_from_shares
 from hinaug.generators.entities.profiles import Profiles, average, group_ratings
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
@@ -25,8 +25,8 @@ class Synthesis(ProfileGenerator):
     The first parent a is a random real node with links. The second, b, is one of its `neighbors`
     nearest by the cosine of their links, or with pair="random" any other. A category comes from
     either parent, column by column. Numbers and vectors are means of both (numbers="pick": one or
-    the other). The child has as many links as the first parent, drawn without replacement from the
-    union of both profiles:
+    the other), null where a random one of them is. The child has as many links as the first
+    parent, drawn without replacement from the union of both profiles:
 
         P(link to i next) ~ 1[i in a] + 1[i in b]
 
@@ -43,7 +43,10 @@ class Synthesis(ProfileGenerator):
     neighbors
         10, enough for variety where profiles are thin.
     numbers
-        "mean", or "pick" for codes that have no mean.
+        "mean", or "pick" for codes that have no mean. A mean of numbers with levels is the nearest
+        level.
+    repeat
+        Whether a child may have exactly the links of a real node, as a third of thin ones would.
 
     Condition: external ids name the first parents. Given attributes replace the generated ones;
     links do not follow from them.
@@ -61,6 +64,7 @@ class Synthesis(ProfileGenerator):
     pair: str = "similar"
     neighbors: int = 10
     numbers: str = "mean"
+    repeat: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,7 +92,13 @@ class Synthesis(ProfileGenerator):
         second, cosine = self._second(real, first, rng)
         parents = np.stack([first, second], axis=1)
         columns = self._as_given(self._columns(real, parents, rng), condition, hin)
-        row, target, share = _crossover(real, parents, rng)
+        row, target, share = drawn_from_shares(
+            lambda at: _shares(real, parents[at]),
+            real.degree[parents[:, 0]],
+            real.links,
+            rng,
+            repeat=self.repeat,
+        )
         rating = None if real.ratings is None else group_ratings(real.ratings, parents, row, target)
         links = real.link_table(row, target, share, rating)
         return Entities(columns, links, np.clip(cosine, 0, 1))
@@ -121,25 +131,11 @@ class Synthesis(ProfileGenerator):
                 which = rng.integers(2, size=len(parents))
                 columns[name] = column.take(pa.array(parents[np.arange(len(parents)), which]))
             else:
-                columns[name] = average(column, parents)
+                columns[name] = average(column, parents, rng)
         return columns
 
 
-def _crossover(
-    real: Profiles, parents: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Links drawn from both parents, as many as the first has: (rows, targets, share of the parents
-    who have the link).
-    """
-    links, degree = real.links, real.degree[parents[:, 0]]
-    rows, targets, shares = [], [], []
-    step = rows_at_once(links.shape[1])
-    for at in range(0, len(parents), step):
-        first, second = parents[at : at + step].T
-        share = (links[first] + links[second]).toarray() / 2
-        with np.errstate(divide="ignore"):
-            row, target = gumbel_top(np.log(share), degree[at : at + step], rng)
-        rows.append(row + at)
-        targets.append(target)
-        shares.append(share[row, target])
-    return np.concatenate(rows), np.concatenate(targets), np.concatenate(shares)
+def _shares(real: Profiles, parents: np.ndarray) -> np.ndarray:
+    """The share of the parents [b, 2] who have each link, [b, m]."""
+    first, second = parents.T
+    return (real.links[first] + real.links[second]).toarray() / 2

@@ -17,7 +17,7 @@ from hinaug.features.kinds import decoded
 from hinaug.generators.base import Condition, Entities, EntityGenerator, Evidence
 from hinaug.generators.entities.attributes import Encoded, attribute_kinds, tree_donors, values_at
 from hinaug.generators.entities.edge_columns import like_links, link_columns, records_of
-from hinaug.generators.entities.links import REDRAWS, Drawn, joined, race, repeats
+from hinaug.generators.entities.links import REDRAWS, Drawn, joined, race, repeats, replaced
 from hinaug.generators.entities.real import Real, real_nodes
 from hinaug.generators.entities.texts import Slots, Writer, written
 from hinaug.generators.entities.vectors import near_rows, new_vectors
@@ -65,6 +65,8 @@ class WholeNodes(EntityGenerator):
     relations: edge types of the links to generate; None takes all of the node type.
     keep: probability that a link of the source stays.
     time: the name of the edge column of times, where these are numbers.
+    between: share of the links to the own type that join two new nodes; None takes the share that
+        new nodes have among all. 0 where measures know real nodes alone.
     writer: writes text instead, called as writer(column, table of the other columns, drafts).
 
     Learned: `targets_` (ids of the targets of each view), `kinds_`, `schema_`, `left_out_`.
@@ -75,6 +77,7 @@ class WholeNodes(EntityGenerator):
     relations: Sequence[EdgeType] | None = None
     keep: float = 0.0
     time: str = "time"
+    between: float | None = None
     writer: Writer | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +85,11 @@ class WholeNodes(EntityGenerator):
         if not 0 <= self.keep <= 1:
             raise ParameterError(
                 f"{self.origin}: keep={self.keep!r}: a probability between 0 and 1", asked=self.keep
+            )
+        if self.between is not None and not 0 <= self.between <= 1:
+            raise ParameterError(
+                f"{self.origin}: between={self.between!r}: a share between 0 and 1, or None",
+                asked=self.between,
             )
 
     # ---- to write --------------------------------------------------------------------------------
@@ -341,7 +349,7 @@ class WholeNodes(EntityGenerator):
                     kept[at][again],
                     rng,
                 )
-                made = _replaced(made, again, anew)
+                made = replaced(made, again, anew)
             drawn.append(made)
             links.append(made.matrix(len(source), view.links.shape[1]))
         return drawn
@@ -489,7 +497,7 @@ class WholeNodes(EntityGenerator):
             }
             stays = np.ones(len(made.row), bool)
             if view.relation[0] == view.relation[2]:
-                to, moved = _to_new(real, view, made, source, rng)
+                to, moved = _to_new(real, view, made, source, self.between, rng)
                 moved &= ~bare[made.row] & (not real.records[at])
                 columns["into"] = pa.array(np.full(len(made.row), view.into))
                 columns["to"] = pa.array(to, pa.int64(), mask=~moved)
@@ -510,13 +518,6 @@ def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
     row = np.concatenate([d.row for d in drawn])
     total = np.bincount(row, np.concatenate([d.probability for d in drawn]), n)
     return np.clip(total / np.maximum(np.bincount(row, minlength=n), 1), 0, 1)
-
-
-def _replaced(made: Drawn, rows: np.ndarray, anew: Drawn) -> Drawn:
-    """The links with those of some rows drawn anew."""
-    stays = ~np.isin(made.row, rows)
-    kept = Drawn(made.row[stays], made.column[stays], made.probability[stays])
-    return joined([kept, Drawn(rows[anew.row], anew.column, anew.probability)])
 
 
 def _given_links(view: View, positions: np.ndarray) -> sp.csr_array:
@@ -557,10 +558,15 @@ def _alike(
 
 
 def _to_new(
-    real: Real, view: View, made: Drawn, source: np.ndarray, rng: np.random.Generator
+    real: Real,
+    view: View,
+    made: Drawn,
+    source: np.ndarray,
+    share: float | None,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For links between nodes of one type: a new node made after each target [e], and whether
-    the link goes there [e], with the share that new nodes have among all.
+    the link goes there [e]; share: see `between`.
     """
     k, n = len(source), len(real.nodes)
     order = np.argsort(source, kind="stable")
@@ -568,5 +574,6 @@ def _to_new(
     first, last = (np.searchsorted(source[order], row_of, side) for side in ("left", "right"))
     pick = first + (rng.random(len(row_of)) * (last - first)).astype(np.int64)
     to = order[np.minimum(pick, k - 1)]
-    moved = (rng.random(len(row_of)) < k / (k + n)) & (last > first) & (to != made.row)
+    share = k / (k + n) if share is None else share
+    moved = (rng.random(len(row_of)) < share) & (last > first) & (to != made.row)
     return to, moved

@@ -1,6 +1,7 @@
 """The mean of a group: by hand on six users, by figures on a planted world."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from worlds import (
     copies,
@@ -15,7 +16,7 @@ from worlds import (
 from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
 from hinaug.errors import SchemaError
-from hinaug.generators import Aggregation
+from hinaug.generators import Aggregation, Synthesis
 from hinaug.graph.hin import HIN
 
 
@@ -33,12 +34,13 @@ def test_groups_by_hand():
         "rating": [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2],
     }
     hin = HIN.from_tables({"user": users, "item": {"id": list("pqrstu")}}, {RATES: links})
-    for generator in (Aggregation(k=2), Aggregation(k=2, by="v")):
+    for generator in (Aggregation(k=2, repeat=True), Aggregation(k=2, by="v", repeat=True)):
         delta = generator.fit(hin, rng=0).generate(hin, 100, rng=0)
         table, edges = delta.nodes["user"].to_pylist(), delta.edges[RATES].to_pylist()
         assert {(r["age"], r["job"], tuple(r["v"])) for r in table} == {
             (20, "x", (2.0, 0.0)),
             (50, "z", (0.0, 2.0)),
+            (50, None, (0.0, 2.0)),  # a third of the clique has no job
         }
         young = {r["id"] for r in table if r["age"] == 20}
         assert {r["dst"] for r in edges if r["src"] in young} == {"p", "q"}
@@ -62,7 +64,7 @@ def test_figures_on_a_planted_world():
     assert degree_distance(real, made) < 0.1
     assert popularity_correlation(real, made) > 0.9
     assert total_variation(job, table["job"].to_pylist()) < 0.1
-    assert copies(real, made) < 0.05
+    assert copies(real, made) == 0
     kept = mutual_information(table["job"].to_pylist(), main_topic(made, topic))
     assert kept > 0.7 * mutual_information(job, main_topic(real, topic))
     assert (hin + delta) - delta == hin
@@ -81,3 +83,17 @@ def test_small_graphs_and_bad_input():
     for wrong in ({"k": 0}, {"categories": "most"}, {"sharpness": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Aggregation(**wrong)
+
+
+def test_missing_values_levels_and_links_stay_as_they_were():
+    hin = planted(300, 60, thin=1.0, thin_degree=2, missing=0.3, rng=0)
+    level = pa.array(np.random.default_rng(0).integers(4, size=300) / 4)
+    hin = hin.with_column("user", "level", level)
+    real = hin.adjacency(RATES).toarray()
+    for generator in (Aggregation(), Synthesis()):
+        delta = generator.clone(relation=RATES).fit(hin, rng=0).generate(hin, 2.0, rng=1)
+        made, table, *_ = rows(hin, delta)
+        for name in ("age", "job"):
+            assert abs(table[name].null_count / 600 - 0.3) < 0.07
+        assert set(table["level"].to_pylist()) <= {0, 0.25, 0.5, 0.75}
+        assert copies(real, made) == 0

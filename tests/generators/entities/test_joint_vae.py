@@ -112,7 +112,14 @@ def test_no_global_state_is_changed_and_training_reports():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"latent": 0}, {"dropout": 1.0}, {"temperature": -1.0}, {"attributes": "x"}, {"keep": 2}],
+    [
+        {"latent": 0},
+        {"dropout": 1.0},
+        {"temperature": -1.0},
+        {"attributes": "x"},
+        {"keep": 2},
+        {"between": -1},
+    ],
 )
 def test_bad_parameters(wrong):
     with pytest.raises(ParameterError):

@@ -117,7 +117,7 @@ def test_named_nodes_are_the_parents(generator):
         {"user": {"id": list("abcxyz")}, "item": {"id": list("pqrstu")}}, {RATES: links}
     )
     generator = generator.clone()
-    for name, value in (("k", 2), ("neighbors", 2), ("pair", "similar"), ("keep", 0.0)):
+    for name, value in (("k", 2), ("neighbors", 2), ("pair", "similar"), ("repeat", True)):
         if hasattr(generator, name):
             setattr(generator, name, value)
     if isinstance(generator, SecondMoment):
