@@ -28,7 +28,8 @@ from typing import Any
 
 from rich.console import Console
 
-from hinaug.cli.demo import Job, experiment
+from hinaug.cli.demo.jobs import Job
+from hinaug.cli.demo.story import tell
 from hinaug.datasets import planted
 from hinaug.report import report
 
@@ -165,19 +166,8 @@ def look(browser: Browser, url: str, width: int, scheme: str, pictures: Path | N
 
 def run(folder: Path) -> None:
     """The demo's whole path on the planted world, with small models."""
-    hin = planted(rng=0)
-    titles = dict(
-        zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True)
-    )
-    job = Job(
-        hin,
-        ("user", "rates", "item"),
-        ("review",),
-        titles.__getitem__,
-        "item",
-        notes=["a made-up world"],
-    )
-    experiment(job, out=folder, seeds=(0, 1), console=Console(file=io.StringIO()), quick=True)
+    job = Job(planted(rng=0), ("user", "rates", "item"), ["x"], ("review",), name="title")
+    tell(job, folder, (0, 1), Console(file=io.StringIO()), {"Data": "planted"}, "", quick=True)
 
 
 def main() -> int:

@@ -4,85 +4,89 @@ import io
 import json
 import subprocess
 import sys
+from importlib.resources import files
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 import hinaug
-from hinaug.cli.demo import Job, experiment, run
+from hinaug.cli.demo import run
+from hinaug.cli.demo.jobs import Job
+from hinaug.cli.demo.story import tell
 from hinaug.datasets import planted
+from hinaug.report.blocks import as_block
 
 RATES = ("user", "rates", "item")
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    hin = planted(rng=0)
-    titles = dict(
-        zip(hin.ids("item").to_pylist(), hin.nodes["item"]["title"].to_pylist(), strict=True)
-    )
-    job = Job(hin, RATES, ("review",), titles.__getitem__, "item", notes=["a made-up world"])
+    job = Job(planted(rng=0), RATES, ["x"], ("review",), name="title", notes=["a made-up world"])
     out, text = tmp_path_factory.mktemp("demo"), io.StringIO()
     before = torch.random.get_rng_state()
-    found = experiment(
-        job, out=out, seeds=(0, 1), console=Console(file=text, width=120), quick=True
-    )
+    console = Console(file=text, width=120)
+    found = tell(job, out, (0, 1), console, {"Data": "planted"}, "hinaug demo", quick=True)
     assert torch.equal(torch.random.get_rng_state(), before)
     return out, text.getvalue(), found
 
 
 def test_prints_every_part_of_the_story(ran):
-    _, text, _ = ran
+    _, text, found = ran
     for part in (
-        "All data",
-        "Thin data",
         "audit: 0 leaks",
-        "plain",
-        "random",
-        "augmented",
-        "NDCG@20",
-        "MAP@20",
-        "Hit@10",
-    ):
-        assert part in text
-    for part in (
+        "RelationGenerator(LightGCN)",
+        "user rates item",
         "train degree",
-        "what was generated",
-        "RelationGenerator",
-        "WGAN",
-        "known for",
         "generated edge",
+        "the teacher itself",
+        "by features of other items",
+        "by predicted popularity",
+        "later liked",
+        "Where augmentation wins, and where not",
     ):
         assert part in text
-    assert text.count("on the augmentation over 2 splits") == 6  # for each regime and model
+    where = [finding.where for finding in found]
+    assert where == ["Thin data, EASE", "Thin data, ItemKNN", "New items, 2 of 20 places"]
+    assert {finding.outcome for finding in found} == {"no verdict"}  # two splits are too few
+
+
+def test_places_reach_new_items_where_features_tell(ran):
+    new = ran[2][-1]
+    assert new.plain == 0
+    assert new.augmented > 1.5 * new.control
 
 
 def test_results_are_lines_of_json(ran):
-    out, _, found = ran
+    out, _, _ = ran
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert (out / "report.html").stat().st_size > 20_000
-    results = [r for r in rows if r["kind"] == "result"]
-    assert len(results) == 2 * 2 * 3 * 3  # regimes x seeds x arms x models
-    assert {r["on"] for r in results} == {"test"}
-    assert all(0 <= r["NDCG@20"] <= 1 for r in results)
-    comparisons = [r for r in rows if r["kind"] == "comparison"]
-    assert len(comparisons) == sum(len(c) for c in found.values()) == 18
+    comparisons = [row for row in rows if row["kind"] == "comparison"]
+    assert len(comparisons) == 2 * 3
     for c in comparisons:
         assert c["low"] <= c["difference"] <= c["high"]
         assert c["p"] <= c["p_holm"] <= 1
+    lines = next(row for row in rows if row["kind"] == "Lines" and "places" in row["title"])
+    assert len(lines["series"]["by the items' features"][0]) == 4
 
 
 def test_the_augmented_store_is_loadable_and_reversible(ran):
     out, _, _ = ran
-    for regime in ("all", "thin"):
-        graph = hinaug.load(out / regime)
+    for name, maker in (("shop", "LightGCN"), ("new-items", "KernelRidge")):
+        graph = hinaug.load(out / name)
         assert len(graph.deltas) == 1
-        assert graph.n("user") > graph.n_observed("user")
         assert graph - graph.deltas[0] == graph.observed()
-        made = graph.edges[RATES].filter(~np.asarray(graph.edges[RATES]["origin"].is_null()))
-        assert set(made["origin"].to_pylist()) == {"RelationGenerator(LightGCN)", "WGAN"}
+        origins = set(graph.edges[RATES]["origin"].drop_null().to_pylist())
+        assert origins == {f"RelationGenerator({maker})"}
+
+
+def test_earlier_findings_have_the_form_of_the_page():
+    rows = json.loads(files("hinaug.cli.demo").joinpath("earlier.json").read_text())
+    for steps in rows.values():
+        assert set(steps) <= {"tuned", "no help"}
+        for finding in (one for each in steps.values() for one in each):
+            made = as_block({"kind": "Finding", **finding})
+            assert made.measured
 
 
 def test_unknown_data_set_is_one_clear_error():
@@ -100,7 +104,7 @@ def cli(*arguments):
 
 
 def test_command_line_shows_a_store(ran):
-    done = cli("info", str(ran[0] / "thin"))
+    done = cli("info", str(ran[0] / "shop"))
     assert done.returncode == 0
     assert "user rates item" in done.stdout
 
