@@ -15,6 +15,7 @@
     EdgeWarning          UserWarning     a best value lies on the edge of its search space
     EmptyListWarning     UserWarning     users got fewer items than were asked for, or none
     TrainingDataWarning  UserWarning     a saved model holds the data it was fitted on
+    SelectionWarning     UserWarning     rows were chosen by the pairs that judge them
 
 Each is also the built-in exception beside it, so `except ValueError` works without importing
 hinaug. A message says what was asked, what there is, and what to do.
@@ -105,6 +106,10 @@ class EmptyListWarning(UserWarning):
 
 class TrainingDataWarning(UserWarning):
     """A saved model holds the data that it was fitted on, because the method is its data."""
+
+
+class SelectionWarning(UserWarning):
+    """Rows were chosen by the very pairs that judge them: what these say is worthless."""
 
 
 def nearest(asked: Any, there: Iterable[Any]) -> str:

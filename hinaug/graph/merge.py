@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.checks import kind
+from hinaug.checks import is_number, kind
 from hinaug.errors import KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
@@ -18,7 +19,7 @@ from hinaug.graph.validate import PARTS, ends_of, id_columns
 RULES = ("union", "majority", "intersection")
 
 
-def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
+def merge(deltas: Sequence[Delta], how: str | int = "union") -> Delta:
     """One delta from several: an ensemble of generators votes.
 
     Parameters
@@ -28,20 +29,25 @@ def merge(deltas: Sequence[Delta], how: str = "union") -> Delta:
     how
         "union" keeps every claim once: the most confident row of a pair or cell, with its key and
         origin. "majority" keeps the pairs and cells that more than half of the deltas claim,
-        "intersection" those that all do; confidence is then the mean over the claims, and a column
-        "votes" counts them.
+        "intersection" those that all do, a whole number those that so many do; confidence is then
+        the mean over the claims, and a column "votes" counts them.
 
     Generated nodes, and whatever touches them, are in one delta only and nothing to vote on: they
     always stay.
     """
     given = _listed(deltas)
-    if how not in RULES:
+    is_count = is_number(how, Integral) and how >= 1  # type: ignore[operator]
+    if how not in RULES and not is_count:
         raise ParameterError(
-            f"how={how!r}: expected 'union', 'majority' or 'intersection'", asked=how, there=RULES
+            f"how={how!r}: expected 'union', 'majority', 'intersection' or a number of votes of at "
+            "least 1",
+            asked=how,
+            there=RULES,
         )
     if not given:
         return Delta()
-    need = {"union": 1, "majority": len(given) // 2 + 1, "intersection": len(given)}[how]
+    votes = {"union": 1, "majority": len(given) // 2 + 1, "intersection": len(given)}
+    need = int(how) if is_count else votes[str(how)]
     new_ids = _generated_ids(given)
     merged: dict[str, Any] = {part: {} for part in PARTS}
     for part, key, rows, voter in _ballots(given):
