@@ -1,19 +1,19 @@
 """What each generator does for EASE on thin MovieLens 100K, beside no augmentation and a random
 delta of the same size.
 
-    HINAUG_DATA=folder python benchmarks/generators.py [--seeds 3] [--only WGAN VAE] [--out
-    results.jsonl]
+    HINAUG_DATA=folder python benchmarks/generators.py [--seeds 8] [--trials 15]
+        [--only JointVAE ...] [--out results.jsonl]
 
 Ratings of at least 4 are links; per user 80/10/10 at random, then a fifth of each user's train
 links is left. Generators are fitted on train. Users are generated six for each real one (`--times`)
-and edges as many as there are. EASE is fitted on train + delta with its l2 and the weight of the
-delta chosen by NDCG@20 on valid (the same grid for every row, l2 alone without a delta), and then
-judged on test, still fitted on train. p from a paired test over users, seeds averaged: against no
-delta, and against the random delta of the same size with real popularity.
+and edges as many as there are. EASE is fitted on train + delta and judged on test.
 
-weight: generated rows count with confidence c, the same for all, so that c^2 = w 2 U / M is their
-weight in the Gram matrix (U real and M generated users), w in {.3, 1, 3}, at most 1. For generated
-edges their own confidence is tried as well.
+Every arm is searched by `tune` with the same number of trials on valid, the one without a delta
+too: l2, and where there is a delta the one confidence that all its rows get. `compare` reports no
+gain where the numbers differ, or where the base ends on the edge of its space. p is over users and
+splits, corrected for the table (Holm): against no delta, and against the random delta of the same
+size with real popularity.
+
 AUC: of a classifier that tells real users' links from generated ones (0.5: it cannot). Its features
 are learned from half of the real users, and the other half is told from as many generated ones.
 """
@@ -21,8 +21,12 @@ are learned from half of the real users, and the other half is told from as many
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +38,19 @@ from sklearn.model_selection import cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from hinaug.datasets import load
-from hinaug.evaluation.compare import compare
-from hinaug.evaluation.evaluate import evaluate
-from hinaug.evaluation.result import Result
-from hinaug.generators import VAE, WGAN, Aggregation, RelationGenerator, Synthesis, random_delta
+from hinaug.errors import EdgeWarning
+from hinaug.evaluation import Result, compare, evaluate, holm
+from hinaug.evaluation.tune import tune
+from hinaug.generators import (
+    Aggregation,
+    JointVAE,
+    RelationGenerator,
+    SecondMoment,
+    Synthesis,
+    random_delta,
+)
 from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.predictors import EASE, LightGCN
 from hinaug.split.base import Split
 from hinaug.split.random import random_split
@@ -46,18 +58,8 @@ from hinaug.split.thin import thin
 from hinaug.training.estimator import Estimator
 
 RATES = ("user", "rates", "movie")
-L2 = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)
-# NDCG@20 of EASE and gains over it, by earlier implementations of the same ideas
-BEFORE = {
-    "none": ".0914",
-    "Synthesis": "-2 to +2 %",
-    "Aggregation": "-2 to +2 %",
-    "random users, popularity": "+9.7 %, AUC .86",
-    "WGAN": "+10 to +12 %, AUC .99",
-    "VAE": "+25 %, AUC .67",
-    "VAE, 30 % kept": "+23 %, AUC .62",
-    "edges by LightGCN": "+12 to +14 %, best of several",
-}
+L2 = (30.0, 30_000.0, "log")
+CONFIDENCE = (0.03, 1.0, "log")  # 1 is a natural end: there is nothing beyond
 
 
 def generators() -> dict[str, Estimator]:
@@ -65,49 +67,81 @@ def generators() -> dict[str, Estimator]:
         "Synthesis": Synthesis(),
         "Synthesis, random pairs": Synthesis(pair="random"),
         "Aggregation": Aggregation(),
-        "WGAN": WGAN(),
-        "VAE": VAE(),
-        "VAE, 30 % kept": VAE(keep=0.3),
+        "SecondMoment": SecondMoment(),
+        "JointVAE": JointVAE(),
+        "JointVAE, 30 % kept": JointVAE(keep=0.3),
         "edges by LightGCN": RelationGenerator(LightGCN(RATES, l2=0.2)),
         "edges by EASE": RelationGenerator(EASE(RATES, l2=1000.0)),
     }
 
 
-def choose(split: Split, delta: Delta | None) -> tuple[float, float, float, Result]:
-    """(valid NDCG@20, l2, weight, test result) of the best l2 and weight on valid."""
-    train, best = split.train, (-1.0, 0.0, 0.0, split.train)
+@dataclass(eq=False)
+class Augmented(EASE):
+    """EASE on a graph whose generated rows all count with one confidence."""
+
+    weight: str | None = "confidence"
+    confidence: float = 0.3
+
+    def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
+        super()._fit(self._weighted(hin), valid, rng)
+
+    def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
+        return super()._score(self._weighted(hin), src)
+
+    def _weighted(self, hin: HIN) -> HIN:
+        def with_confidence() -> HIN:
+            graph = hin.observed()
+            for delta in hin.deltas:
+                graph = graph + delta.with_confidence(self.confidence)
+            return graph
+
+        return self._per_graph(hin, "weighted", with_confidence)
+
+
+def judged(split: Split, delta: Delta | None, trials: int, seed: int) -> tuple[Result, dict]:
+    """The test result of an arm with the settings that a search found, and what it found."""
     if delta is None:
-        graphs = {1.0: train}
-    elif delta.nodes:
-        share = 2 * train.n("user") / delta.nodes["user"].num_rows
-        graphs = {w: train + weighted(delta, min(1.0, (w * share) ** 0.5)) for w in (0.3, 1.0, 3.0)}
+        graph, model, space = split.train, EASE(RATES, weight="confidence"), {"l2": L2}
     else:
-        graphs = {
-            -1.0: train + delta,
-            **{w: train + weighted(delta, w) for w in (0.3, 1.0)},
-        }  # -1: as confident as they are
-    for w, graph in graphs.items():
-        for l2 in L2:
-            model = EASE(RATES, l2=l2, weight="confidence").fit(graph)
-            best = max(
-                best,
-                (evaluate(model, graph, split, k=20)["NDCG@20"], l2, w, graph),
-                key=lambda b: b[0],
-            )
-    value, l2, w, graph = best
-    model = EASE(RATES, l2=l2, weight="confidence").fit(graph)
-    return value, l2, w, evaluate(model, graph, split, k=20, on="test")
-
-
-def weighted(delta: Delta, confidence: float) -> Delta:
-    """The same delta with one confidence for all its edges."""
-    edges = {}
-    for type, rows in delta.edges.items():
-        at = rows.column_names.index("confidence")
-        edges[type] = rows.set_column(
-            at, "confidence", pa.array(np.full(rows.num_rows, confidence, np.float32))
+        graph, model = split.train + delta, Augmented(RATES)
+        space = {"l2": L2, "confidence": CONFIDENCE}
+    natural = {"confidence": 1.0} if delta is not None else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EdgeWarning)  # the table says it
+        found = tune(
+            model,
+            space,
+            dataclasses.replace(split, train=graph),
+            trials=trials,
+            natural=natural,
+            rng=seed,
         )
-    return Delta(delta.nodes, edges)
+    fitted = found.best.clone().fit(graph, rng=seed)
+    chosen = {name: round(getattr(found.best, name), 3) for name in space}
+    said = {"valid": found.value, "chosen": chosen, "edges": found.edges}
+    return evaluate(fitted, graph, split, k=20, on="test"), said
+
+
+def arms(
+    split: Split, chosen: dict[str, Estimator], times: float, seed: int
+) -> Iterator[tuple[str, Delta | None, float]]:
+    """(name, delta, seconds) of each arm; a random delta for the first of users and of edges."""
+    yield "none", None, 0.0
+    controls: set[str] = set()
+    for name, generator in chosen.items():
+        start = time.perf_counter()
+        size = 1.0 if isinstance(generator, RelationGenerator) else times
+        fitted = generator.clone().fit(split.train, valid=split.valid, rng=seed)
+        delta = fitted.generate(split.train, size, rng=seed)
+        yield name, delta, time.perf_counter() - start
+        if control(name) not in controls:
+            controls.add(control(name))
+            yield control(name), random_delta(split.train, delta, seed), 0.0
+
+
+def control(name: str) -> str:
+    """The name of the random arm that a generator is compared with."""
+    return "random edges" if name.startswith("edges") else "random users"
 
 
 def links(split: Split, delta: Delta) -> np.ndarray:
@@ -153,86 +187,65 @@ def auc(real: np.ndarray, made: np.ndarray, seed: int) -> float:
     return float(roc_auc_score(y[shuffle], said))
 
 
-def p_over_splits(a: list[Result], b: list[Result]) -> float:
-    """p over users and splits of two arms, one result a split; NaN where there is one split."""
-    p = compare([[result] for result in a], [[result] for result in b], splits=True).p
-    return float("nan") if p is None else p
+def show(rows: dict[str, list[dict]], results: dict[str, list[Result]]) -> None:
+    """A row an arm: means over the splits, and the settings of the first three."""
+    print(f"{'':<26} {'valid':>6} {'test':>6} {'gain':>7} {'AUC':>5} {'fit s':>6}  chosen")
+    test = {name: np.mean([r["NDCG@20"] for r in found]) for name, found in results.items()}
+    for name, found in rows.items():
+        valid, seconds, auc = (
+            np.mean([row.get(key, np.nan) for row in found]) for key in ("valid", "seconds", "auc")
+        )
+        chosen = "; ".join(str(row["chosen"]) for row in found[:3])
+        print(
+            f"{name:<26} {valid:6.4f} {test[name]:6.4f} {test[name] / test['none'] - 1:+7.1%} "
+            f"{auc:5.2f} {seconds:6.0f}  {chosen}"
+        )
+
+
+def verdicts(results: dict[str, list[Result]]) -> list[str]:
+    """What may be said of each generator against no delta, and against the random one."""
+    by_split = {name: [[result] for result in found] for name, found in results.items()}
+    made = [name for name in results if name != "none" and not name.startswith("random")]
+    found = {
+        (base, name): compare(by_split[base], by_split[name], names=(base, name), splits=True)
+        for name in made
+        for base in ("none", control(name))
+    }
+    p = holm({pair: comparison.p for pair, comparison in found.items()})
+    return [comparison.verdict(p=p[pair]) for pair, comparison in found.items()]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--times", type=float, default=6.0, help="generated users for each real one"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="*", help="names of generators")
+    parser.add_argument("--seeds", type=int, default=8, help="splits; a verdict needs eight")
+    parser.add_argument("--trials", type=int, default=15, help="settings that each arm may try")
+    parser.add_argument("--times", type=float, default=6.0, help="generated users for a real one")
+    parser.add_argument("--only", nargs="*", choices=list(generators()))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     hin = load("ml-100k")
     hin = hin.filter_edges(RATES, hin.column(RATES, "rating").to_numpy() >= 4)
-    chosen = {
-        name: g for name, g in generators().items() if not options.only or name in options.only
-    }
-    found: dict[str, list[dict]] = {}
+    chosen = {n: g for n, g in generators().items() if not options.only or n in options.only}
+    rows: dict[str, list[dict]] = {}
+    results: dict[str, list[Result]] = {}
     for seed in range(options.seeds):
         split = thin(random_split(hin, RATES, rng=seed), 0.2, rng=seed)
         adjacency = split.train.adjacency(RATES)
         real = adjacency[np.diff(adjacency.indptr) > 0].toarray()
-        deltas: list[tuple[str, Delta | None, float]] = [("none", None, 0.0)]
-        for name, generator in chosen.items():
-            start = time.perf_counter()
-            size = 1.0 if isinstance(generator, RelationGenerator) else options.times
-            delta = (
-                generator.clone()
-                .fit(split.train, valid=split.valid, rng=seed)
-                .generate(split.train, size, rng=seed)
-            )
-            deltas.append((name, delta, time.perf_counter() - start))
-            like = "users" if delta.nodes else "edges"
-            for by in ("popularity", "uniform"):
-                if all(n != f"random {like}, {by}" for n, _, _ in deltas):
-                    deltas.append(
-                        (f"random {like}, {by}", random_delta(split.train, delta, seed, by=by), 0.0)
-                    )
-        for name, delta, seconds in deltas:
-            valid, l2, weight, result = choose(split, delta)
-            row = {
-                "name": name,
-                "seed": seed,
-                "valid": valid,
-                "test": result["NDCG@20"],
-                "l2": l2,
-                "w": weight,
-                "s": seconds,
-            }
+        for name, delta, seconds in arms(split, chosen, options.times, seed):
+            result, said = judged(split, delta, options.trials, seed)
+            row = {"name": name, "seed": seed, "test": result["NDCG@20"], "seconds": seconds} | said
             if delta is not None and delta.nodes:
                 row["auc"] = auc(real, links(split, delta), seed)
+            rows.setdefault(name, []).append(row)
+            results.setdefault(name, []).append(result)
             if options.out:
                 with options.out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
-            found.setdefault(name, []).append({**row, "result": result})
-    results = {name: [r["result"] for r in rows] for name, rows in found.items()}
-    print(
-        f"{'':<26} {'valid':>6} {'test':>6} {'gain':>7} {'p':>8} {'p random':>8} {'AUC':>5} "
-        f"{'fit s':>6}  l2/w of each seed; before"
-    )
-    for name, rows in found.items():
-        mean = {
-            key: np.mean([r.get(key, np.nan) for r in rows])
-            for key in ("valid", "test", "auc", "s")
-        }
-        gain = mean["test"] / np.mean([r["test"] for r in found["none"]]) - 1
-        control = "random edges, popularity" if "edges" in name else "random users, popularity"
-        p = [
-            p_over_splits(results[other], results[name])
-            for other in ("none", control if control in results else "none")
-        ]
-        tuned = " ".join(f"{r['l2']:.0f}/{r['w']:g}" for r in rows)
-        print(
-            f"{name:<26} {mean['valid']:6.4f} {mean['test']:6.4f} {gain:+7.1%} {p[0]:8.1e} "
-            f"{p[1]:8.1e} {mean['auc']:5.2f}"
-            f" {mean['s']:6.0f}  {tuned}; {BEFORE.get(name, '')}"
-        )
+    show(rows, results)
+    print(*verdicts(results), sep="\n")
 
 
 if __name__ == "__main__":

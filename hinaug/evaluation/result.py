@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from hinaug.errors import ParameterError, UnknownNameError, nearest
+from hinaug import io
+from hinaug.errors import KindError, ParameterError, UnknownNameError, nearest
 from hinaug.evaluation.intervals import mean_interval
 
 
@@ -38,6 +42,61 @@ class Result:
     split: str = ""
     edges: tuple[str, ...] = ()
     trials: int | None = None
+
+    def __post_init__(self) -> None:
+        self.slices = {name: np.asarray(labels) for name, labels in self.slices.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to the folder `path`, with all that `compare` asks of it.
+
+        A result that was read back is tested, and barred from gains, as the one that was saved.
+
+        Parameters
+        ----------
+        path
+            A folder, new, empty or a store, which is replaced.
+
+        Raises StoreError for a folder that holds anything else.
+
+        Example
+        -------
+        >>> import tempfile
+        >>> users, values = pa.array(["ann", "bob"]), {"NDCG@20": np.array([0.1, 0.3])}
+        >>> found = Result("EASE", "test", users, values, {}, {}, edges=("l2",), trials=8)
+        >>> folder = tempfile.mkdtemp()
+        >>> found.save(folder)
+        >>> again = Result.load(folder)
+        >>> again["NDCG@20"], again.edges, again.trials
+        (0.2, ('l2',), 8)
+        """
+        io.save(self._on_disk(), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The result that `save` wrote to the folder `path`.
+
+        Raises StoreError for what is no store, and KindError for a store of something else.
+        """
+        found = io.load(path)
+        if not isinstance(found, cls):
+            raise KindError(
+                f"{path} holds a {type(found).__name__}, not a {cls.__name__}; read it with "
+                "hinaug.load",
+                asked=cls.__name__,
+                there=type(found).__name__,
+            )
+        return found
+
+    def _on_disk(self) -> Self:
+        """A copy whose text stands in Arrow arrays, as stores hold it; results inside likewise."""
+        copied = dataclasses.replace(self)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Result):
+                setattr(copied, field.name, value._on_disk())
+        text: Any = {n: pa.array(labels.tolist(), pa.string()) for n, labels in self.slices.items()}
+        copied.slices = text
+        return copied
 
     def __getitem__(self, metric: str) -> float:
         """Mean over the users, or an overall figure."""

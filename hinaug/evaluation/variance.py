@@ -102,10 +102,9 @@ class Spread:
         total = self.of_users + np.sum(of_fits, axis=0)
         if not self.repeats or not total.all():
             return None
-        parts = self.of_users**2 / max(self.n_users - 1, 1) + np.sum(np.square(of_fits), axis=0) / (
-            n - 1
-        )
-        df = total**2 / parts
+        of_users = (self.of_users / total) ** 2  # shares, not squares: those might be 0
+        of_fits = np.square(of_fits / total).sum(axis=0)
+        df = 1 / (of_users / max(self.n_users - 1, 1) + of_fits / (n - 1))
         size = abs(effect) / np.sqrt(total)
         enough = stats.nct.sf(stats.t.isf(level / 2, df), df, size) >= power
         return int(n[np.argmax(enough)]) if enough.any() else None

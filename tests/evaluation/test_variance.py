@@ -132,3 +132,14 @@ def test_power_of_the_number_of_fits():
     assert truth.fits_needed(0.3, 0.005, 8, 0.8) == 8
     assert truth.fits_needed(1e-4, 0.005, 8, 0.8) is None
     assert Spread(1e-6, 100).fits_needed(0.1, 0.005, 8, 0.8) is None
+
+
+def test_differences_too_small_to_be_squared_are_planned_for_like_others():
+    small, large = (
+        spread(scale * np.arange(2.0), [scale * np.arange(4.0).reshape(2, 2) ** 2])
+        for scale in (1e-130, 1.0)
+    )
+    plans = [
+        s.fits_needed(1e4 * scale, 0.005, 8, 0.8) for s, scale in ((small, 1e-130), (large, 1))
+    ]
+    assert plans[0] == plans[1]

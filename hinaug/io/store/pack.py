@@ -218,8 +218,10 @@ def _needs_version_2(parts: Mapping[str, Mapping[Any, Any]]) -> bool:
 
 
 def is_learned(name: str) -> bool:
-    """Whether an attribute of that name is one that `fit` learned: its name ends in "_"."""
-    return name.endswith("_") and not name.startswith("_")
+    """Whether an attribute of that name is kept beside the fields: `fit` learned it, so its name
+    ends in "_", or it says how the fields were searched for.
+    """
+    return name == "searched" or (name.endswith("_") and not name.startswith("_"))
 
 
 def _type_value(type: Any) -> Any:
