@@ -1,4 +1,5 @@
 from .errors import SchemaError as SchemaError
+from .evaluation import advise as advise
 from .evaluation import compare as compare
 from .evaluation import evaluate as evaluate
 from .evaluation import tune as tune

@@ -1,6 +1,8 @@
 from .ab import SequentialTest as SequentialTest
 from .ab import Totals as Totals
 from .ab import sample_size as sample_size
+from .advise import Advice as Advice
+from .advise import advise as advise
 from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .compare import holm as holm

@@ -54,9 +54,10 @@ def cold_items(
     types that witness a pair. keep: twin relations that stay.
 
     warm: of each user's pairs with the other items, this share is held out for valid and as much
-        for test; the user keeps one. Then new and other items are wanted in one list, as
-        `evaluate(..., protocol="joint")` judges it. With 0 only new items are held out: among
-        these alone the order counts, so judge it with `protocol="new"`.
+        for test (for none of them whose own share is 0); the user keeps one. Then new and other
+        items are wanted in one list, as `evaluate(..., protocol="joint")` judges it. With 0 only
+        new items are held out: among these alone the order counts, so judge it with
+        `protocol="new"`.
     """
     return _cold(hin, target, 1, evidence, valid, test, known, keep, rng, warm)
 
@@ -94,15 +95,21 @@ def _cold(
     part = part.astype(np.int8)
     how: dict[str, Any] = {"split": who, "valid": valid, "test": test, "known": known}
     if warm:
-        _hold_out_warm(pairs, part, np.flatnonzero(role[node] == TRAIN), warm, rng)
+        shares = (warm if valid else 0.0, warm if test else 0.0)
+        _hold_out_warm(pairs, part, np.flatnonzero(role[node] == TRAIN), shares, rng)
         how["warm"] = warm
     return build_split(pairs, part, evidence, keep, how)
 
 
 def _hold_out_warm(
-    pairs: RelationPairs, part: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator
+    pairs: RelationPairs,
+    part: np.ndarray,
+    rows: np.ndarray,
+    shares: tuple[float, float],
+    rng: np.random.Generator,
 ) -> None:
-    """Marks a share of each user's pairs among `rows` as VALID, and as much as TEST, in `part`."""
-    check_shares(share, share)
+    """Marks shares of each user's pairs among `rows` as VALID and as TEST, in `part`."""
+    valid, test = (float(share) for share in shares)
+    check_shares(valid, test)
     rows = rows[random_order_within(pairs.src[rows], rng)]
-    part[rows] = last_of_each(pairs.src[rows], float(share), float(share), 1, rng)
+    part[rows] = last_of_each(pairs.src[rows], valid, test, 1, rng)

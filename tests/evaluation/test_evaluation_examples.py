@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["fidelity.judge", "privacy.membership"])
+@pytest.mark.parametrize("module", ["advise", "evaluate", "fidelity.judge", "privacy.membership"])
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"hinaug.evaluation.{module}"))
     assert (result.failed, result.attempted > 0) == (0, True)
