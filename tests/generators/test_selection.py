@@ -245,7 +245,7 @@ def labelled(delta, is_true, some):
 
 def test_false_pairs_are_bounded_over_many_planted_worlds():
     """Truth: nodes of one topic. Confidence speaks of held-out pairs, which is another matter."""
-    wrong, power, alpha = [], [], 0.2
+    wrong, power, base, alpha = [], [], [], 0.2
     for world in range(40):
         hin, topics = planted(
             80, 40, n_groups=3, thin=0.2, within=0.95, dim=0, rng=world, return_truth=True
@@ -263,13 +263,11 @@ def test_false_pairs_are_bounded_over_many_planted_worlds():
         assert not set(kept) & set(some.tolist())
         wrong.append(1 - is_true[kept].mean() if len(kept) else 0.0)
         power.append(len(kept))
-        base = 1 - is_true.mean()
+        base.append(1 - is_true.mean())
     error = np.std(wrong) / np.sqrt(len(wrong))
-    print(
-        f"false {np.mean(wrong):.3f} +- {error:.3f}, of all {base:.2f}, kept {np.mean(power):.0f} of 400"
-    )  # noqa: T201
     assert np.mean(wrong) <= alpha + 2 * error
-    assert np.mean(power) > 20
+    assert np.mean(power) > 100
+    assert np.mean(base) > 0.3
 
 
 def test_the_bound_holds_for_any_confidence_and_is_not_slack():
