@@ -375,16 +375,20 @@ def _missing(view: View, cuts: dict[str, columns.Cut], name: str) -> Property | 
 
 def _links(view: View) -> list[Property]:
     found = {
-        "degree": [_by_side(view, side, links.degree) for side in view.sides],
-        "popularity": [_by_side(view, side, links.popularity) for side in view.known],
+        "degree": _each(view, view.sides, links.degree),
+        "popularity": _each(view, view.known, links.popularity),
         "columns": [p for side in view.sides for p in _edge_columns(view, side)],
-        "coherence": [_together(view, pair) for pair in view.pmi if pair[0] == pair[1]],
-        "across relations": [_together(view, pair) for pair in view.pmi if pair[0] != pair[1]],
-        "clustering": [_by_side(view, side, links.clustering) for side in view.known],
+        "coherence": [_together(view, (side, side)) for side in view.known],
+        "across relations": [_together(view, pair) for pair in combinations(view.known, 2)],
+        "clustering": _each(view, view.known, links.clustering),
         "assortativity": [_assortativity(view, side) for side in view.known],
         "metapaths": [group(name, parts) for name, parts in _metapaths(view)],
     }
     return [group(name, parts) for name, parts in found.items() if parts]
+
+
+def _each(view: View, sides: Iterable[Side], measure: Callable) -> list[Property]:
+    return [_by_side(view, side, measure) for side in sides]
 
 
 def _assortativity(view: View, side: Side) -> Property:
