@@ -26,6 +26,7 @@ VERBS = {  # in the order in which one meets them
     "build": "Make a store from files of any shape and a short schema.",
     "info": "Show what a saved store holds.",
     "split": "Hold out pairs together with their evidence, and audit what could still leak them.",
+    "advise": "Say on one page whether augmentation is worth it here, which, and how much.",
     "augment": "Generate edges, users and items from what the split lets a method see.",
     "evaluate": "Compare a model with a delta, without it, and with a random one of the same size.",
     "fidelity": "Show how real and how useful generated nodes are, and what they give away.",

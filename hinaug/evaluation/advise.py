@@ -208,8 +208,10 @@ class Advice:
         if self.gain is not None:
             share, low, high = (100 * value for value in self.gain)
             return f"yes, {last.rule.advice}; expect {share:+.0f} % [{low:+.0f}, {high:+.0f}]"
+        if self.answer == "no" and last.value is None:
+            return f"no augmentation, since there are no such things here: {last.rule.condition}"
         if self.answer == "no":
-            return f"no augmentation ({last.rule.probe}: no gain worth it)"
+            return f"no augmentation: {last.value:.2f} times the control is too little"
         return "no advice: what was measured does not tell a gain from chance"
 
 
@@ -366,7 +368,8 @@ def _tried(rule: Rule, case: Case) -> tuple[Probe, bool]:
     seconds = time.monotonic() - begin
     if found.gain is None:
         answer: Answer = "abstain" if found.barred else "no"
-        return Probe(rule, None, None, None, answer, found.said, seconds), bool(found.barred)
+        said = found.said or found.barred
+        return Probe(rule, None, None, None, answer, said, seconds), bool(found.barred)
     value, (low, high) = found.gain.ratio, found.gain.ratio_interval
     said = f"{found.said}; {found.barred}" if found.barred else found.said
     answer = "abstain" if found.barred else _answer(value, low, high, rule.threshold)

@@ -48,7 +48,7 @@ def own_grid(case: Case) -> Found:
     """The deployed model with its own l2 (or shrinkage) from a grid, against the model as it is."""
     split = _warm_pairs(case)
     if split is None:
-        return Found(None, "too few users have validation pairs of items with links")
+        return Found(None, barred="too few users have validation pairs of items with links")
     case.kept["split"] = split
     with case.budget.step("the model"):
         model = case.model.clone().fit(case.hin, rng=case.rng)
@@ -71,8 +71,6 @@ def own_grid(case: Case) -> Found:
 
 def thin_users(case: Case) -> Found:
     """Popularity against the deployed model with its own l2, for users with at most 3 links."""
-    if "own" not in case.kept:
-        return Found(None, "nothing was measured")
     thin = _degrees(case) <= THIN
     said = f"{100 * thin.mean():.0f} % of the users judged have at most {THIN} links"
     if thin.sum() < FEWEST:
@@ -85,8 +83,6 @@ def teacher(case: Case) -> Found:
     """The best of the teachers against the best without: the deployed model with its own l2,
     popularity, or the mean of both's z-scores.
     """
-    if "own" not in case.kept:
-        return Found(None, "nothing was measured")
     with case.budget.step("the model"):
         blend = ScoreFusion([case.kept["tuned"], Popularity(case.relation)])
         blended = _judged(case, blend.fit(case.hin, rng=case.rng))
