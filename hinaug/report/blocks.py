@@ -89,6 +89,7 @@ class Picture(Block):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         raise NotImplementedError
 
 
@@ -101,6 +102,7 @@ class Findings(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         return "; ".join(f"{f.where}: {f.sentence}" for f in self.findings)
 
 
@@ -115,6 +117,7 @@ class Bars(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         return "; ".join(
             f"{group}, {name}: {value[0]:.4f}"
             for group, bars in self.values.items()
@@ -136,6 +139,7 @@ class Intervals(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         return "; ".join(
             f"{group}, {label}: {value:+.4f} [{low:+.4f}, {high:+.4f}], {count} users"
             for group, label, count, value, low, high in self.rows
@@ -159,6 +163,7 @@ class Lines(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         parts = [
             f"{name}: from {ys[0]:.3g} at {xs[0]:.3g} to {ys[-1]:.3g} at {xs[-1]:.3g}"
             if xs
@@ -178,6 +183,7 @@ class Dots(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         return f"{len(self.real):,} real and {len(self.made):,} generated are drawn"
 
 
@@ -192,6 +198,7 @@ class Histogram(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         bins = zip(self.edges, self.edges[1:], self.counts, strict=False)
         return "; ".join(f"{low:.3g} to {high:.3g}: {n:,}" for low, high, n in bins if n)
 
@@ -209,6 +216,7 @@ class Types(Picture):
 
     @property
     def told(self) -> str:
+        """What the picture shows, in words."""
         nodes = [f"{type}: {n[0]:,} observed, {n[1]:,} generated" for type, n in self.nodes.items()]
         edges = [f"{a} {name} {b}: {n:,} and {made:,}" for a, name, b, n, made in self.edges]
         return "; ".join(nodes + edges)

@@ -34,9 +34,11 @@ class Arms:
 
     @property
     def models(self) -> list[str]:
+        """The models, in their order."""
         return list(dict.fromkeys(model for model, _ in self.results))
 
     def sentence(self, model: str) -> str:
+        """What may be said of one model."""
         return verdict(*self._both(model))
 
     def documents(self) -> list[dict[str, Any]]:
@@ -74,6 +76,7 @@ class Arms:
         return [*out, *(_slices_table(self.where, m, self.found) for m in self.models)]
 
     def table(self) -> Table:
+        """One row a model and arm, with the gain over plain first."""
         columns = ["", MAIN, "% over plain [95 %]", "p", *METRICS[1:]]
         keys = [(model, arm) for model in self.models for arm in ARMS]
         rows = [self._row(model, arm) for model, arm in keys]
@@ -92,12 +95,14 @@ class Arms:
         return [f"{model}, {arm}", first, *gain, *others]
 
     def bars(self) -> Bars:
+        """The means of all arms, with their intervals."""
         values: dict[str, dict[str, list[float]]] = {model: {} for model in self.models}
         for (model, arm), results in self.results.items():
             values[model][arm] = [float(v) for v in mean_over_fits(results, MAIN)]
         return Bars(f"{self.where}: {MAIN}", MAIN, values, [ARMS[2]])
 
     def slices(self, model: str) -> Intervals:
+        """Who gains: all users, the control, and slices of users."""
         rows: list[list[Any]] = []
         for arm in ("augmented", "random"):
             c = self.found[model, f"{arm} - plain"]

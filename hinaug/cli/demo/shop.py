@@ -54,10 +54,11 @@ def shop(job: Job, seeds: Sequence[int], log: Log, folder: Path, quick: bool) ->
         )
         made = _one_seed(split, seed, choices, results, taught, quick)
         if seed == seeds[0]:
-            _first(job, split, made, log, folder)
+            first = split, made
     arms = compared("Thin data", results, splits=True)
     log.write(*arms.documents())
     log.add(*_told(arms, taught), *arms.blocks())
+    _first(job, *first, log, folder)
     return [arms.finding(model) for model in arms.models]
 
 
