@@ -59,7 +59,7 @@ from hinaug.split.thin import thin
 
 RESULTS = Path(__file__).parent / "results" / "entities.jsonl"
 MOVIES = ("user", "rates", "movie")
-L2 = (100.0, 400.0, 1600.0, 6400.0, 25_600.0)
+L2 = (400.0, 1600.0, 6400.0, 25_600.0, 102_400.0)
 CONFIDENCE = (0.1, 0.3, 1.0)
 Row = dict[str, Any]
 
@@ -234,8 +234,8 @@ def thin_movies(results: Results, seeds: int) -> None:
     for seed in range(seeds):
         split = thin(random_split(hin, MOVIES, rng=seed), 0.2, rng=seed)
         results.once("thin", "none", seed, lambda s=split: best(s, None))
-        for name, generator in arms().items():
-            for times in (1, 6):
+        for times in (1, 6):
+            for name, generator in arms().items():
                 results.once(
                     "thin",
                     f"{name}, {times} a user",

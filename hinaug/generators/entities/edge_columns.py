@@ -11,7 +11,7 @@ from hinaug.features.kinds import kind_of
 from hinaug.generators.base import Evidence
 from hinaug.generators.entities.links import Drawn
 from hinaug.generators.entities.real import Real
-from hinaug.generators.entities.texts import Slots, Writer, written
+from hinaug.generators.entities.texts import Slots, Writer, crossing, written
 from hinaug.generators.entities.times import as_column, is_time, new_times, whole
 from hinaug.generators.entities.views import View, Witness, codes_of
 from hinaug.graph import arrow as tb
@@ -138,13 +138,14 @@ def _record_columns(
 ) -> pa.Table:
     """The columns of k records: those of the links, or from the records frame [k], near [k, g]."""
     table = real.hin.observed().nodes[type]
+    mixed = crossing(frame, near, rng)
     out, texts = {}, []
     for name in [c for c in table.column_names if c not in ("id", *PROVENANCE)]:
         column = tb.one_chunk(table[name])
         if name in shared.column_names and shared[name].type == column.type:
             out[name] = tb.one_chunk(shared[name])
         elif kind_of(column) == "text":
-            out[name] = Slots(column).fill(frame, near, rng)
+            out[name] = Slots(column).fill(mixed)
             texts.append(name)
         else:
             out[name] = column.take(pa.array(frame))

@@ -1,8 +1,9 @@
-"""Text of new nodes: the frame of a near real text, with words of other near texts in its slots."""
+"""Text of new nodes: the frame of a near real text, crossed with the slots of another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,27 @@ from hinaug.features.kinds import decoded
 
 Writer = Callable[[str, pa.Table, pa.Array], Sequence[str | None]]
 COMMON = 0.25  # share of the texts that a word of the frame stands in, at least
-REPLACED = 0.5  # share of the slots that get another word
+
+
+@dataclass
+class Crossing:
+    """Which real texts k new ones are made of; the same for all text columns of a node.
+
+    frame [k]: the row whose frame is taken. other [k]: the row that fills slots. cut [k]: where,
+    from 0 to 1. before [k]: whether the slots before it are filled, else those after it.
+    """
+
+    frame: np.ndarray
+    other: np.ndarray
+    cut: np.ndarray
+    before: np.ndarray
+
+
+def crossing(frame: np.ndarray, near: np.ndarray, rng: np.random.Generator) -> Crossing:
+    """Frames [k] crossed at random with one of the rows near [k, g]."""
+    k, g = near.shape
+    other = near[np.arange(k), rng.integers(g, size=k)]
+    return Crossing(frame, other, rng.random(k), rng.random(k) < 0.5)
 
 
 class Slots:
@@ -40,20 +61,23 @@ class Slots:
         self.first = np.searchsorted(self.slots, self.start)
         self.n_slots = np.searchsorted(self.slots, self.start + self.length) - self.first
 
-    def fill(self, frame: np.ndarray, near: np.ndarray, rng: np.random.Generator) -> pa.Array:
-        """One text each: that of row frame [k], half of its slots filled from the slots of the rows
-        near [k, g]. Null where the frame is null.
+    def fill(self, crossing: Crossing) -> pa.Array:
+        """One text each: that of the frame, with its slots before or after the cut taken from the
+        other row, in order, so that phrases stay together. Null where the frame is null.
         """
+        frame = crossing.frame
         length = self.length[frame]
         ends = np.cumsum(length)
         at = np.repeat(self.start[frame] - (ends - length), length) + np.arange(length.sum())
-        code = self.code[at]
         row = np.repeat(np.arange(len(frame)), length)
-        other = near[row, rng.integers(near.shape[1], size=len(row))]
-        filled = self.is_slot[at] & (self.n_slots[other] > 0) & (rng.random(len(row)) < REPLACED)
-        pick = (rng.random(len(row)) * self.n_slots[other]).astype(np.int64)
-        replaced = self.slots[np.minimum(self.first[other] + pick, len(self.slots) - 1)]
-        code = np.where(filled, self.code[replaced], code)
+        before, other = crossing.before[row], crossing.other[row]
+        n_own, n_other = self.n_slots[frame][row], self.n_slots[other]
+        nth = np.searchsorted(self.slots, at) - self.first[frame][row]
+        crossed = ((nth + 0.5) / np.maximum(n_own, 1) < crossing.cut[row]) == before
+        pick = np.where(before, nth, n_other - n_own + nth)
+        filled = self.is_slot[at] & crossed & (pick >= 0) & (pick < n_other)
+        taken = self.slots[np.clip(self.first[other] + pick, 0, len(self.slots) - 1)]
+        code = np.where(filled, self.code[taken], self.code[at])
         offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32), pa.int32())
         lists = pa.ListArray.from_arrays(offsets, self.words.take(pa.array(code)))
         text = pc.binary_join(lists, " ")

@@ -19,7 +19,7 @@ from hinaug.generators.entities.attributes import Encoded, attribute_kinds, tree
 from hinaug.generators.entities.edge_columns import like_links, link_columns, records_of
 from hinaug.generators.entities.links import REDRAWS, Drawn, joined, race, repeats, replaced
 from hinaug.generators.entities.real import Real, real_nodes
-from hinaug.generators.entities.texts import Slots, Writer, written
+from hinaug.generators.entities.texts import Crossing, Slots, Writer, crossing, written
 from hinaug.generators.entities.vectors import near_rows, new_vectors
 from hinaug.generators.entities.views import (
     View,
@@ -54,7 +54,7 @@ class WholeNodes(EntityGenerator):
       times are the source's own, with the gaps in another order;
     - attributes follow the drawn links by sequential trees, missing values included;
     - vectors are a line through links and attributes plus the residual of a near real node;
-    - text is that of a near real node, with words of other near nodes in half of its slots;
+    - text is that of a near real node, crossed with that of another;
     - a link whose real like is recorded by a node, such as a review, is recorded too;
     - where nodes link to nodes of their own type, some links join two new nodes.
 
@@ -451,13 +451,14 @@ class WholeNodes(EntityGenerator):
             old, new = [*old, x[: len(column)]], [*new, x[len(column) :]]
         base, asked = np.hstack(old), np.hstack(new)
         near = near_rows(base, asked, NEAR, rng)
+        mixed = crossing(near[:, 0], near[:, 1:] if near.shape[1] > 1 else near, rng)
         out = {}
         for name in names:
             column = tb.one_chunk(real.table[name])
             if self.kinds_[name] == "vector":
                 out[name] = new_vectors(column, base, asked, near[:, 0])
             elif self.kinds_[name] == "text":
-                out[name] = self._text(name, column, near, made, rng)
+                out[name] = self._text(name, column, mixed, made)
             else:
                 out[name] = column.take(pa.array(near[:, 0]))
         return out
@@ -466,11 +467,10 @@ class WholeNodes(EntityGenerator):
         self,
         name: str,
         column: pa.Array,
-        near: np.ndarray,
+        mixed: Crossing,
         made: dict[str, pa.Array],
-        rng: np.random.Generator,
     ) -> pa.Array:
-        drafts = Slots(column).fill(near[:, 0], near, rng).cast(column.type)
+        drafts = Slots(column).fill(mixed).cast(column.type)
         if self.writer is None:
             return drafts
         return written(self.writer, name, pa.table(made), drafts, self.origin)
