@@ -8,6 +8,7 @@ fit s is mean + user_u + fit_s + residual_us. `benchmarks/null.py` measures the 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,17 +98,20 @@ class Spread:
         level, power: of the test, such as .005 and .8. least: the fewest fits that are proposed.
         Returns None where `MOST_FITS` would not do: these users are too few.
         """
-        n = np.arange(least, MOST_FITS + 1)
-        of_fits = [repeat.n * repeat.between / n for repeat in self.repeats]
-        total = self.of_users + np.sum(of_fits, axis=0)
-        if not self.repeats or not total.all():
+        if not self.repeats or not self.of_users + self.by_fits:
             return None
-        of_users = (self.of_users / total) ** 2  # shares, not squares: those might be 0
-        of_fits = np.square(of_fits / total).sum(axis=0)
-        df = 1 / (of_users / max(self.n_users - 1, 1) + of_fits / (n - 1))
-        size = abs(effect) / np.sqrt(total)
-        enough = stats.nct.sf(stats.t.isf(level / 2, df), df, size) >= power
-        return int(n[np.argmax(enough)]) if enough.any() else None
+        counts = range(least, MOST_FITS + 1)
+        at = bisect_left(counts, power, key=lambda n: self._power(n, effect, level))
+        return counts[at] if at < len(counts) else None
+
+    def _power(self, n: int, effect: float, level: float) -> float:
+        """That of the test with n fits of each pipeline; it grows with n."""
+        of_fits = np.array([repeat.n * repeat.between / n for repeat in self.repeats])
+        total = self.of_users + of_fits.sum()
+        # shares, not squares: the square of a small variance would be 0
+        users, fits = (self.of_users / total) ** 2, np.square(of_fits / total).sum()
+        df = 1 / (users / max(self.n_users - 1, 1) + fits / (n - 1))
+        return float(stats.nct.sf(stats.t.isf(level / 2, df), df, abs(effect) / np.sqrt(total)))
 
 
 def spread(by_user: np.ndarray, layouts: list[np.ndarray]) -> Spread:
