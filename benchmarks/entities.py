@@ -152,14 +152,14 @@ def _axes(basis: sp.csr_array) -> Callable[[sp.csr_array], np.ndarray]:
     return rows
 
 
-def attributes(table: pa.Table, like: pa.Table) -> np.ndarray:
-    """Columns as numbers, by those of `like`, [n, w]."""
-    kinds, _ = attribute_kinds(like)
+def attributes(real: pa.Table, made: pa.Table) -> list[np.ndarray]:
+    """Columns as numbers, encoded together, [n, w] each."""
+    kinds, _ = attribute_kinds(real)
     parts = []
     for name in [c for c, kind in kinds.items() if kind in TREES]:
-        columns = [tb.one_chunk(t[name]) for t in (like, table)]
-        parts.append(Encoded(pa.concat_arrays(columns), kinds[name]).x[len(columns[0]) :])
-    return np.hstack(parts)
+        columns = [tb.one_chunk(t[name]) for t in (real, made)]
+        parts.append(Encoded(pa.concat_arrays(columns), kinds[name]).x)
+    return np.split(np.hstack(parts), [real.num_rows])
 
 
 def nulls(real: pa.Table, made: pa.Table, by: str) -> float:
@@ -201,28 +201,19 @@ def told(hin: HIN, generator: Any, seed: int) -> Row:
     both = hin + delta
     whose = np.isin(made.source, judge.judged)
     new = hin.n("user") + np.flatnonzero(whose)
-    table, n = both.nodes["user"], hin.n("user")
-    old = table.slice(0, n)
+    table, names = both.nodes["user"].select(list(made.columns)), list(made.columns)
+    old = table.slice(0, hin.n("user"))
     rows = {
         "links": [judge.rows(both, at) for at in (judge.judged, new)],
-        "attributes": [
-            attributes(
-                table.take(pa.array(at)).select(list(made.columns)), old.select(list(made.columns))
-            )
-            for at in (judge.judged, new)
-        ],
+        "attributes": attributes(*(table.take(pa.array(at)) for at in (judge.judged, new))),
     }
     rows["both"] = [np.hstack([rows[part][i] for part in rows]) for i in (0, 1)]
     groups = judge.judged, made.source[whose]
-    names = list(made.columns)
+    fresh = delta.nodes["user"].select(names)
     return {
         **{f"auc {part}": round(judge.auc(*x, groups), 3) for part, x in rows.items()},
-        "nulls by level": round(
-            nulls(old.select(names), delta.nodes["user"].select(names), "level"), 3
-        ),
-        "nulls by member": round(
-            nulls(old.select(names), delta.nodes["user"].select(names), "member"), 3
-        ),
+        "nulls by level": round(nulls(old, fresh, "level"), 3),
+        "nulls by member": round(nulls(old, fresh, "member"), 3),
         "fit s": round(fitted - start, 1),
         "draw s": round(drawn - fitted, 1),
     }
