@@ -1,4 +1,4 @@
-"""The code in docs/guide runs, block after block, and prints what stands below it."""
+"""The code in README.md and docs/guide runs, block after block, and prints what stands below it."""
 
 import re
 from contextlib import redirect_stdout
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parent.parent / "docs" / "guide").glob("*.md"))
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 BLOCK = re.compile(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", re.DOTALL)
 
 

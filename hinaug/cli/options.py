@@ -14,7 +14,19 @@ import typer
 from hinaug import ensembles, generators, predictors
 from hinaug.datasets.sources import SOURCES
 
-NOT_METHODS = ("Ensemble", "RelationGenerator", "random_delta")
+CONTRACTS = (  # and what takes another method: not asked for by name
+    "Ensemble",
+    "ReservedPlaces",
+    "FoldsIn",
+    "FoldsInItems",
+    "HasVectors",
+    "LinkPredictor",
+    "Generator",
+    "EntityGenerator",
+    "Entities",
+    "Condition",
+    "RelationGenerator",
+)
 
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")
@@ -36,7 +48,8 @@ SplitStore = Annotated[Path, typer.Argument(help="The store of a split.")]
 
 def method_names(package: Any) -> list[str]:
     """The methods that a package offers by name on the command line."""
-    return sorted((n for n in package.__all__ if n not in NOT_METHODS), key=str.casefold)
+    named = [n for n in package.__all__ if n[0].isupper() and n not in CONTRACTS]
+    return sorted(named, key=str.casefold)
 
 
 PREDICTORS = f"There are {', '.join(method_names(predictors))}."

@@ -23,6 +23,7 @@ import hinaug
 from hinaug.cli import options
 from hinaug.cli.app import VERBS, app
 from hinaug.cli.names import Settings, method, number, sized
+from hinaug.cli.options import method_names
 from hinaug.cli.recommend import left_without
 from hinaug.cli.run_folder import title_of
 from hinaug.datasets import planted
@@ -32,6 +33,7 @@ from hinaug.evaluation import compare, evaluate
 from hinaug.generators import random_delta
 from hinaug.generators.base import EntityGenerator
 from hinaug.predictors import EASE, ItemKNN, LightGCN
+from hinaug.predictors.base import LinkPredictor
 
 RATES = ("user", "rates", "item")
 
@@ -1027,3 +1029,13 @@ def test_stdout_is_one_document_and_a_mistake_one_line(made):
     done = program("info", made, code=2)
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_only_methods_are_offered_by_name():
+    for package, base in (
+        ("predictors", LinkPredictor),
+        ("ensembles", Ensemble),
+        ("generators", EntityGenerator),
+    ):
+        for name in method_names(importlib.import_module(f"hinaug.{package}")):
+            assert method(package, name, base).__name__ == name
