@@ -34,7 +34,8 @@ def crossing(frame: np.ndarray, near: np.ndarray, rng: np.random.Generator) -> C
     """Frames [k] crossed at random with one of the rows near [k, g]."""
     k, g = near.shape
     other = near[np.arange(k), rng.integers(g, size=k)]
-    return Crossing(frame, other, rng.random(k), rng.random(k) < 0.5)
+    cut, coin = rng.random((2, k))
+    return Crossing(frame, other, cut, coin < 0.5)
 
 
 class Slots:
