@@ -3,6 +3,8 @@ from .base import EntityGenerator as EntityGenerator
 from .base import Generator as Generator
 from .control import random_delta as random_delta
 from .entities import Aggregation as Aggregation
+from .entities import CFGAN as CFGAN
+from .entities import JointGAN as JointGAN
 from .entities import JointVAE as JointVAE
 from .entities import PopularNodes as PopularNodes
 from .entities import SecondMoment as SecondMoment

@@ -6,6 +6,7 @@ state: whatever is random takes a `torch.Generator`. notebooks/03_layers.ipynb t
 layers in a plain loop.
 """
 
+from hinaug.nn.critic import NodeCritic, SpectralLinear, gumbel_top, hinge_critic_loss
 from hinaug.nn.decoders import BilinearDecoder, CosineDecoder, DotDecoder
 from hinaug.nn.embeddings import (
     Embeddings,
@@ -41,15 +42,19 @@ __all__ = [
     "MixedHead",
     "MultVAENetwork",
     "NeighborSampler",
+    "NodeCritic",
     "NoisyEmbeddings",
     "ProjectionNetwork",
     "PropagatedEmbeddings",
     "ScaledEmbeddings",
     "ScaledPropagation",
     "SparseMatrix",
+    "SpectralLinear",
     "bpr_loss",
     "gradient_penalty",
     "gumbel_softmax",
+    "gumbel_top",
+    "hinge_critic_loss",
     "pair_dot",
     "softmax_loss",
     "spmm",

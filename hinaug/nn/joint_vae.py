@@ -141,6 +141,11 @@ class JointVAENetwork(nn.Module):
         """The hidden layer once the links of a relation (unit rows) are known."""
         return hidden + self.context[relation](self._sum(links, self.heads[relation])[:, :-1])
 
+    def after_drawn(self, hidden: Tensor, relation: int, links: Tensor) -> Tensor:
+        """As `after`, for links [b, m] with a gradient."""
+        unit = F.normalize(links, dim=1, eps=1e-6)
+        return hidden + self.context[relation](unit @ self.heads[relation][:, :-1])
+
     def logits(self, relation: int, hidden: Tensor) -> Tensor:
         """Logits of all targets of a relation [b, m]."""
         return F.linear(hidden, self.heads[relation][:, :-1], self.heads[relation][:, -1])

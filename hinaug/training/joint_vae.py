@@ -78,7 +78,7 @@ class JointVAEEpochs:
             rows = order[k * self.batch_size : (k + 1) * self.batch_size]
             step = (number - 1) * n_batches + k
             beta = self.kl * min(1.0, 2 * step / max(self.n_epochs * n_batches, 1))
-            loss = self._loss(rows, beta)
+            loss = self.loss(rows, beta)
             for optimizer in self.optimizers:
                 optimizer.zero_grad()
             loss.backward()
@@ -91,7 +91,7 @@ class JointVAEEpochs:
     def _device(self) -> torch.device:
         return self.network.encoder_bias.device
 
-    def _loss(self, rows: np.ndarray, beta: float) -> Tensor:
+    def loss(self, rows: np.ndarray, beta: float) -> Tensor:
         """Minus the evidence bound of a batch, as a mean over its rows."""
         network = self.network
         mean, log_variance = network.encode(self._bag(self.shown[rows]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,7 @@ from hinaug.checks import Rng
 from hinaug.errors import ParameterError
 from hinaug.features.kinds import decoded
 from hinaug.generators.entities.attributes import STEPS, codes_of, ranks_of
-from hinaug.generators.entities.links import (
-    JUDGED,
-    Logits,
-    calibrated,
-    coherent_temperature,
-    drawn_by,
-)
+from hinaug.generators.entities.calibration import calibrate, pool_of
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.whole import TREES, WholeNodes
 from hinaug.graph import arrow as tb
@@ -32,8 +27,6 @@ from hinaug.training.joint_vae import JointVAEEpochs, encoder_rows
 from hinaug.training.loop import train
 from hinaug.training.mult_vae import unit_rows
 
-POOL = 2000  # generated nodes that popularity is fitted on
-MOST_LOGITS = 2**26  # of a pool that are kept
 BINS = 20  # quantile bins of ordered and continuous columns
 FEW = 10_000  # nodes up to which all epochs are run
 SMALL = 10**8  # a batch of fewer multiplications is done before a second thread has woken up
@@ -109,6 +102,9 @@ class JointVAE(WholeNodes):
     temperature: float | None = None
     candidates: int = 2048
 
+    # whether nodes have as many links beside those kept as a random real node has
+    _adds = False
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("latent", "hidden", "epochs", "batch_size", "candidates"):
@@ -156,35 +152,31 @@ class JointVAE(WholeNodes):
         Raises what `generate` raises.
         """
         ids = tb.as_array(nodes, f"{self.origin}.neighbours")
-        twin = _Neighbours(**(self.get_params() | {"keep": keep}))
-        learned = {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_"}
-        twin.__dict__.update(learned)
+        twin = self.clone(keep=keep)
+        twin.__dict__.update(self._learned())
+        twin._adds = True
         return twin.generate(hin, k * len(ids), condition=ids, rng=rng)
+
+    def _learned(self) -> dict[str, Any]:
+        return {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_"}
+
+    def _degree(
+        self, real: Real, at: int, source: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        degree = super()._degree(real, at, source, rng)
+        of_all = real.views[at].degree
+        if not self._adds or of_all.max() <= 1:
+            return degree
+        return degree + of_all[rng.integers(len(of_all), size=len(source))]
 
     # ---- learning --------------------------------------------------------------------------------
 
     def _learn(self, real: Real, rng: np.random.Generator) -> None:
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        links, n = [view.links for view in real.views], len(real.nodes)
-        self._note_bins(real)
-        codes = self._codes(real.table, n)
-        self.sizes_ = [view.links.shape[1] for view in real.views]
+        self._note_sizes(real)
         network = self._network(random)
-        epochs = max(1, round(self.epochs * min(1.0, np.sqrt(FEW / n))))
-        epoch = JointVAEEpochs(
-            network,
-            links,
-            codes,
-            rng,
-            random,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            dropout=self.dropout,
-            kl=self.kl,
-            n_epochs=epochs,
-            candidates=self.candidates,
-        )
-        is_small = self.batch_size * sum(self.sizes_) * self.hidden < SMALL
+        epochs = max(1, round(self.epochs * min(1.0, np.sqrt(FEW / len(real.nodes)))))
+        epoch = self._likelihood(network, real, rng, random, epochs)
         trained = train(
             self,
             network,
@@ -192,11 +184,45 @@ class JointVAE(WholeNodes):
             epochs=epochs,
             optimizers=epoch.optimizers,
             generators=[rng, random],
-            threads=1 if is_small else None,
+            threads=self._threads(),
         )
-        self.weights_ = {name: p.numpy().copy() for name, p in network.state_dict().items()}
+        self._keep(network)
         self.history_ = np.array([losses["loss"] for losses in trained.losses])
         self._calibrate(real, rng)
+
+    def _note_sizes(self, real: Real) -> None:
+        self._note_bins(real)
+        self.sizes_ = [view.links.shape[1] for view in real.views]
+
+    def _likelihood(
+        self,
+        network: JointVAENetwork,
+        real: Real,
+        rng: np.random.Generator,
+        random: torch.Generator,
+        n_epochs: int,
+    ) -> JointVAEEpochs:
+        return JointVAEEpochs(
+            network,
+            [view.links for view in real.views],
+            self._codes(real.table, len(real.nodes)),
+            rng,
+            random,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            dropout=self.dropout,
+            kl=self.kl,
+            n_epochs=n_epochs,
+            candidates=self.candidates,
+        )
+
+    def _threads(self) -> int | None:
+        return 1 if self.batch_size * sum(self.sizes_) * self.hidden < SMALL else None
+
+    def _keep(self, network: JointVAENetwork) -> None:
+        """Note the weights; what was made of earlier ones is dropped."""
+        self.weights_ = {name: p.numpy().copy() for name, p in network.state_dict().items()}
+        self.__dict__.pop("_restored", None)
 
     def _network(self, random: torch.Generator) -> JointVAENetwork:
         return JointVAENetwork(
@@ -220,37 +246,13 @@ class JointVAE(WholeNodes):
 
     def _calibrate(self, real: Real, rng: np.random.Generator) -> None:
         """Find temperature and offsets of each view on a pool of new nodes, in chain order."""
-        n = len(real.nodes)
-        pool = rng.permutation(n)[:POOL]
+        pool = pool_of(real, rng)
         state = self._state(real, pool, rng)
-        self.temperatures_, self.offsets_ = [], []
-        drawn: list[sp.csr_array] = []
-        for at, view in enumerate(real.views):
-            logits_of = self._pool_logits(at, state, drawn)
-            degree, temperature = view.degree[pool], self.temperature or 1.0
-            offsets = np.zeros(len(view.targets), np.float32)
-            # profiles that temperatures are judged by stand first in the pool
-            judged = pool[: min(JUDGED, n // 2)]
-            if self.temperature is None and len(judged):
-                basis = view.links[np.setdiff1d(np.arange(n), judged)]
-                first = degree[: len(judged)]
-                temperature, offsets = coherent_temperature(
-                    logits_of, first, view.counts, basis, view.links[judged], rng
-                )
 
-            at_temperature = _scaled(logits_of, temperature)
-            offsets = calibrated(at_temperature, degree, view.counts, offsets, steps=10)
-            self.temperatures_.append(temperature)
-            self.offsets_.append(offsets)
-            made = drawn_by(at_temperature, offsets, degree, rng)
-            drawn.append(made.matrix(len(pool), len(view.targets)))
+        def logits_of(at: int, drawn: Sequence[sp.csr_array], rows: slice) -> np.ndarray:
+            return self._plain_logits(at, state, drawn, rows)
 
-    def _pool_logits(self, at: int, state: np.ndarray, drawn: Sequence[sp.csr_array]) -> Logits:
-        """The plain logits of a pool, kept where they are few, since many passes need them."""
-        if len(state) * self.sizes_[at] > MOST_LOGITS:
-            return lambda rows: self._plain_logits(at, state, drawn, rows)
-        kept = self._plain_logits(at, state, drawn, slice(0, len(state)))
-        return lambda rows: kept[rows]
+        self.temperatures_, self.offsets_ = calibrate(real, pool, logits_of, self.temperature, rng)
 
     # ---- columns as codes ------------------------------------------------------------------------
 
@@ -314,14 +316,19 @@ class JointVAE(WholeNodes):
 
     # ---- links -----------------------------------------------------------------------------------
 
+    def _shown(self, real: Real, rows: np.ndarray) -> sp.csr_array:
+        """What the encoder sees of real nodes."""
+        codes = self._codes(real.table, len(real.nodes))[rows]
+        links = [view.links[rows] for view in real.views]
+        return encoder_rows(links, codes, self._trained().levels)
+
     def _state(self, real: Real, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Latents of new nodes, drawn from the posteriors of their sources: float32 [k, latent]."""
         network = self._trained()
         rows, where = np.unique(source, return_inverse=True)
-        codes = self._codes(real.table, len(real.nodes))[rows]
-        shown = encoder_rows([view.links[rows] for view in real.views], codes, network.levels)
         with torch.no_grad():
-            mean, log_variance = (x.numpy() for x in network.encode(bag(shown)))
+            encoded = network.encode(bag(self._shown(real, rows)))
+        mean, log_variance = (x.numpy() for x in encoded)
         noise = rng.standard_normal((len(source), self.latent), dtype=np.float32)
         return mean[where] + np.exp(0.5 * log_variance[where]) * noise
 
@@ -343,26 +350,6 @@ class JointVAE(WholeNodes):
             for before in range(at):
                 hidden = network.after(hidden, before, bag(unit_rows(drawn[before][rows])))
             return network.logits(at, hidden).numpy()
-
-
-@dataclass(eq=False)
-class _Neighbours(JointVAE):
-    """A JointVAE whose nodes have as many links beside those kept as a random real node has."""
-
-    @property
-    def origin(self) -> str:
-        return "JointVAE"
-
-    def _degree(
-        self, real: Real, at: int, source: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        degree = real.views[at].degree
-        beside = degree[rng.integers(len(degree), size=len(source))]
-        return degree[source] + (beside if degree.max() > 1 else 0)
-
-
-def _scaled(logits_of: Logits, temperature: float) -> Logits:
-    return lambda rows: logits_of(rows) / np.float32(temperature)
 
 
 def _margin_offsets(logits: np.ndarray, known: np.ndarray, match: bool) -> np.ndarray:
