@@ -1,13 +1,12 @@
 """Probes of `advise` for the goal "cold": are items without links worth edges and reserved places?
 
-Of the items with links, a tenth loses all of them, several times. The first hide is for choices,
-the others for figures. All of it is made of the graph at hand; the split's own held-out pairs are
-not looked at.
+Of the items with links, a tenth loses all of them, five times. All of it is made of the graph at
+hand; the split's own held-out pairs are not looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,15 @@ from hinaug.evaluation.probes import (
     Case,
     Chance,
     Found,
-    Grid,
     PredictedPopularity,
     Proposal,
     gain_of_draws,
     weakest,
     weighed,
-    widened_grid,
 )
 from hinaug.evaluation.result import JointResult, Result
 from hinaug.features import kinds
-from hinaug.features.columns import MOST_CATEGORIES, Column, Features
+from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.generators import RelationGenerator
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
@@ -40,11 +37,12 @@ from hinaug.predictors.base import LinkPredictor
 from hinaug.split.base import Split
 from hinaug.split.cold import cold_items
 
-HIDES = 5  # of a tenth of the items each, besides the one for choices
+HIDES = 5  # of a tenth of the items each
 HIDDEN = 0.1  # share of the items, and of the other pairs of each user
 MOST_ITEMS = 3000  # items with links that are looked at; a ridge costs their cube
 MOST_USERS = 3000  # users judged in a hide
 FEWEST = 20  # items with links, below which nothing is measured
+AXES = 512  # of one kind of features, at most
 TIMES = 4.0  # links that an item gets, in units of the mean
 PLACES, LENGTH = 2, 20
 METRIC = "Recall@20"
@@ -53,77 +51,53 @@ FEATURES, SHUFFLED = "hinaug features", "hinaug shuffled features"
 USABLE = ("vector", "number", "boolean", "category")
 
 
-@dataclass
-class Hides:
-    """Worlds in which items that had links are new.
-
-    split: of the first hide, for choices. others: of the hides for figures.
-    grid: of the ridge's l2, on the first hide. columns: what the ridge reads, in the user's names.
-    """
-
-    split: Split
-    others: list[Split]
-    grid: Grid
-    columns: list[Column]
-    kept: dict[str, Any] = field(default_factory=dict)
-
-
 def ridge_against_shuffled(case: Case) -> Found:
     """New items ranked by a ridge on their features, against features of other items.
 
-    NDCG among the hidden items alone, see `_among_new`; l2 by the first hide.
+    NDCG among the hidden items alone, see `_among_new`; l2 as the ridge chooses it in the first
+    hide, from links that are not hidden.
     """
     columns, left_out = feature_columns(case.hin, case.relation, case.split.evidence)
-    links = case.hin.observed().adjacency(case.relation)
-    linked = linked_targets(links)
+    hin, target = case.hin.observed(), case.relation[2]
+    linked = linked_targets(hin.adjacency(case.relation))
     n_new, n_linked = int((~linked).sum()), int(linked.sum())
-    target = case.relation[2]
     said = f"{n_new:,} of {len(linked):,} {target}s have no link; {_named(columns, left_out)}"
     if not n_new or not columns or n_linked < FEWEST:
         few = f"; {n_linked} {target}s with links are too few" if n_linked < FEWEST else ""
         return Found(None, said + few)
-    described = Features(target, columns).fit(case.hin).encode(case.hin)[1]
-    n_described = int((described[: len(linked)] & ~linked).sum())
+    rows, described = PrincipalAxes(target, columns, AXES).fit(hin).encode(hin)
+    n_described = int((described & ~linked).sum())
     said += f"; {n_described:,} of the new ones have some of these"
     if not n_described:
         return Found(None, said)
-    hides = _hides(case, columns, np.flatnonzero(linked))
-    l2 = hides.grid.best
-    names = (FEATURES, SHUFFLED)
-    results: dict[str, list[Result]] = {name: [] for name in names}
-    for split in hides.others:
+    hides = _hides(case, np.where(described[:, None], rows, np.nan), np.flatnonzero(linked))
+    with case.budget.step("l2 of the ridge"):
+        l2 = KernelRidge(case.relation, FEATURES).fit(hides[0].train).l2_
+    case.kept |= {"hides": hides, "columns": columns, "l2": l2}
+    results: dict[str, list[Result]] = {FEATURES: [], SHUFFLED: []}
+    for split in hides:
         with case.budget.step("two ridges"):
-            for name in names:
-                results[name].append(_among_new(_ridge(case, name, l2), split))
+            for name, found in results.items():
+                found.append(_among_new(_ridge(case, name), split))
         case.tick()
-    case.kept["hides"] = hides
-    edge = "" if hides.grid.inside else ", on the edge of what there was time for"
-    return Found(
-        gain_of_draws(results[FEATURES], results[SHUFFLED], NDCG),
-        f"{said}. NDCG among hidden ones, l2 = {l2:g}{edge}",
-    )
+    gain = gain_of_draws(results[FEATURES], results[SHUFFLED], NDCG)
+    return Found(gain, f"{said}; l2 = {l2:.4g}")
 
 
 def places_for_new_items(case: Case) -> Found:
     """Reserved places filled by the model that learned from edges of new items, against places
     filled at random and by predicted popularity: Recall@20 of the hidden items, in one list.
     """
-    hides: Hides = case.kept["hides"]
     arms: dict[str, list[JointResult]] = {}
-    for split in hides.others:
+    for split in case.kept["hides"]:
         with case.budget.step("lists with places"):
-            for name, result in _lists(case, split, hides.grid.best).items():
+            for name, result in _lists(case, split).items():
                 arms.setdefault(name, []).append(result)
         case.tick()
     edges = [result.new for result in arms["edges"]]
     controls = {name: [r.new for r in arms[name]] for name in ("random", "popularity")}
     gains = {name: gain_of_draws(edges, other, METRIC) for name, other in controls.items()}
-    ridge = KernelRidge(case.relation, hides.columns, l2=hides.grid.best)
-    case.proposal = Proposal(
-        model=reserved(case.model),
-        generator=RelationGenerator(ridge, targets="cold", evidence=case.split.evidence),
-        times=TIMES,
-    )
+    case.proposal = _proposal(case, case.kept["columns"])
     change = {
         name: 100 * (_mean(arms["edges"], name) / max(_mean(arms["plain"], name), 1e-12) - 1)
         for name in ("all", "warm")
@@ -137,6 +111,17 @@ def places_for_new_items(case: Case) -> Found:
     return Found(weakest(list(gains.values())), said)
 
 
+def _proposal(case: Case, columns: Any) -> Proposal:
+    """Edges for items without links from a ridge, and a list with places for these items."""
+    ridge, evidence = _ridge(case, columns), case.split.evidence
+    generator = RelationGenerator(ridge, targets="cold", evidence=evidence)
+    return Proposal(reserved(case.model), generator, TIMES)
+
+
+def _ridge(case: Case, columns: Any) -> KernelRidge:
+    return KernelRidge(case.relation, columns, l2=case.kept["l2"])
+
+
 def reserved(model: LinkPredictor) -> ReservedPlaces:
     """The list of the model, with the last places for new items by the model with edges."""
     return ReservedPlaces([model.clone(), weighed(model)], places=PLACES, length=LENGTH)
@@ -144,16 +129,16 @@ def reserved(model: LinkPredictor) -> ReservedPlaces:
 
 def feature_columns(
     hin: HIN, relation: EdgeType, evidence: tuple[str, ...]
-) -> tuple[list[Column], list[str]]:
+) -> tuple[list[Source], list[str]]:
     """Columns that describe targets, also those without links; and what was left out, in words.
 
-    Taken are vectors, numbers and categories of the target type, and node types next to it with at
-    most 1,000 nodes, some of which several targets share. Left out are columns that are made of
-    links (lineage "aggregate") and types that also stand next to sources: these tell of links.
+    Taken are vectors, numbers and categories of the target type, and node types next to it of which
+    several targets share some. Left out are columns that are made of links (lineage "aggregate")
+    and types that also stand next to sources: these tell of links.
     """
     source, _, target = relation
     observed = hin.observed()
-    taken: list[Column] = []
+    taken: list[Source] = []
     left_out = []
     for entry in observed.nodes[target].schema:
         if entry.name == "id":
@@ -168,11 +153,8 @@ def feature_columns(
     for node in _types_next_to(observed, target, {source, target, *evidence}):
         if source in _neighbours(observed, node):
             continue
-        n = observed.n(node)
-        if n > MOST_CATEGORIES:
-            left_out.append(f"{node} ({n:,} nodes; principal_axes makes vectors of them)")
-        elif np.bincount(observed.metapath(target, node).indices).max(initial=0) > 1:
-            taken.append((node, "id"))
+        if np.bincount(observed.metapath(target, node).indices).max(initial=0) > 1:
+            taken.append((node,))
     return taken, left_out
 
 
@@ -186,34 +168,28 @@ def _neighbours(hin: HIN, node: str) -> set[str]:
     return {a if b == node else b for a, _, b in hin.edges if node in (a, b)}
 
 
-def _named(columns: list[Column], left_out: list[str]) -> str:
+def _named(columns: list[Source], left_out: list[str]) -> str:
     names = [name if isinstance(name, str) else f"{name[0]} nodes" for name in columns]
     said = f"features: {', '.join(names)}" if names else "no features"
     return said + (f" (not read: {', '.join(left_out)})" if left_out else "")
 
 
-def _hides(case: Case, columns: list[Column], linked: np.ndarray) -> Hides:
-    """The graph of items with links, some of them hidden in turn, and the ridge's l2."""
-    target, rng = case.relation[2], case.rng
-    hin = case.hin.observed()
-    rows, described = Features(target, columns).fit(hin).encode(hin)
-    rows = np.where(described[:, None], rows, np.nan)
+def _hides(case: Case, rows: np.ndarray, linked: np.ndarray) -> list[Split]:
+    """Worlds in which items with links are new, with their features and with those of others.
+
+    rows: features of all items [n, d], NaN for none. linked: positions of those with links.
+    """
+    target, rng, hin = case.relation[2], case.rng, case.hin.observed()
     if len(linked) > MOST_ITEMS:
         linked = np.sort(rng.choice(linked, MOST_ITEMS, replace=False))
-    keep = np.zeros(hin.n(target), bool)
+    keep = np.zeros(len(rows), bool)
     keep[linked] = True
     dealt = np.full_like(rows, np.nan)
     dealt[linked] = rows[rng.permutation(linked)]
     for name, values in ((FEATURES, rows), (SHUFFLED, dealt)):
         hin = hin.with_column(target, name, values, lineage="row")
     hin = hin.filter_nodes(target, keep)
-    splits = [_hide(hin, case, child) for child in rng.spawn(HIDES + 1)]
-
-    def measure(l2: float) -> np.ndarray:
-        return _among_new(_ridge(case, FEATURES, l2), splits[0]).values[NDCG]
-
-    grid = widened_grid("l2", 10.0, measure, case.budget, "a ridge")
-    return Hides(splits[0], splits[1:], grid, columns)
+    return [_hide(hin, case, child) for child in rng.spawn(HIDES)]
 
 
 def _hide(hin: HIN, case: Case, rng: np.random.Generator) -> Split:
@@ -231,35 +207,28 @@ def _hide(hin: HIN, case: Case, rng: np.random.Generator) -> Split:
     return replace(split, valid=sample(split.valid, MOST_USERS, int(rng.integers(2**31))))
 
 
-def _ridge(case: Case, column: str, l2: float) -> KernelRidge:
-    return KernelRidge(case.relation, column, l2=l2)
-
-
 def _among_new(model: LinkPredictor, split: Split) -> Result:
-    """NDCG of the hidden items among themselves, cut at a tenth of them, at most at 20.
+    """NDCG of the hidden items among themselves, cut at a tenth of them, from 3 to 20.
 
     Where a list holds them all, any order of them looks good.
     """
     hidden = int(new_targets(split.train, split, "valid").sum())
-    k = min(LENGTH, max(1, hidden // 10))
+    k = min(LENGTH, max(3, hidden // 10))
     found = evaluate(model.fit(split.train), split.train, split, k=k, protocol="new")
     found.values[NDCG] = found.values.pop(f"NDCG@{k}")
     return found
 
 
-def _lists(case: Case, split: Split, l2: float) -> dict[str, JointResult]:
+def _lists(case: Case, split: Split) -> dict[str, JointResult]:
     """One list of warm and new items for each way to fill the reserved places, judged."""
     train, relation = split.train, case.relation
-    ridge = _ridge(case, FEATURES, l2)
-    generator = RelationGenerator(ridge, targets="cold", evidence=case.split.evidence)
-    proposal = Proposal(reserved(case.model), generator, TIMES)
-    graph = train + proposal.delta(train, case.rng)
+    graph = train + _proposal(case, FEATURES).delta(train, case.rng)
     plain = case.model.clone().fit(train, rng=case.rng)
     augmented = weighed(case.model).fit(graph, rng=case.rng)
     seed = int(case.rng.integers(2**20))
     others = {
         "random": Chance(relation, seed).fit(train),
-        "popularity": PredictedPopularity(relation, ridge).fit(train),
+        "popularity": PredictedPopularity(relation, _ridge(case, FEATURES)).fit(train),
     }
     lists: dict[str, Any] = {"plain": (plain, train)}
     for name, filler, hin in (
