@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.generators.base import Generator, resolve_size
-from hinaug.generators.entities.draws import rows_at_once
+from hinaug.generators.pairs import rows_at_once
 from hinaug.generators.relations.rules import rules_of
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta

@@ -13,8 +13,7 @@ from scipy.special import logsumexp, softmax
 from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.errors import SelectionWarning
-from hinaug.generators.entities.draws import rows_at_once
-from hinaug.generators.pairs import main_relation
+from hinaug.generators.pairs import main_relation, rows_at_once
 from hinaug.generators.selection.choose import keep_best
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
