@@ -14,8 +14,7 @@ import scipy.sparse as sp
 from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.errors import KindError, ParameterError, some
-from hinaug.generators.entities.draws import rows_at_once
-from hinaug.generators.pairs import rows_of_pairs, turned
+from hinaug.generators.pairs import rows_at_once, rows_of_pairs, turned
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta

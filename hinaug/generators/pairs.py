@@ -72,3 +72,10 @@ def twin_rows(delta: Delta, relation: EdgeType) -> Iterator[tuple[EdgeType, np.n
             if (edge[0], edge[2]) == (relation[ends[0]], relation[ends[1]]):
                 found = np.where(found < 0, rows_of_pairs(rows, pairs), found)
         yield edge, np.where(found >= 0, first[found], -1)
+
+
+def rows_at_once(n_columns: int) -> int:
+    """How many rows over all targets are held at once: 512, fewer where that is more than four
+    million numbers.
+    """
+    return max(1, min(512, 2**22 // max(n_columns, 1)))

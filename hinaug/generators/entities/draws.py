@@ -6,14 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hinaug.generators.pairs import rows_at_once
+
 NEVER = -30.0  # the logit of a target that no link speaks for
-
-
-def rows_at_once(n_columns: int) -> int:
-    """How many rows over all targets are held at once: 512, fewer where that is more than four
-    million numbers.
-    """
-    return max(1, min(512, 2**22 // max(n_columns, 1)))
 
 
 def _arrived(

@@ -11,7 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.generators.entities.draws import NEVER, popularity_offsets, rows_at_once
+from hinaug.generators.entities.draws import NEVER, popularity_offsets
+from hinaug.generators.pairs import rows_at_once
 
 REDRAWS = 20  # times that the links of a real node are drawn anew
 JUDGED = 500  # profiles that a temperature is judged by, at most

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from hinaug.generators.entities.draws import rows_at_once
+from hinaug.generators.pairs import rows_at_once
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import own_pairs
 from hinaug.predictors.base import LinkPredictor
