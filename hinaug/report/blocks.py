@@ -7,9 +7,9 @@ kind of picture, write a class here and how it is drawn in `pictures.py`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Cell = str | int | float | None
@@ -244,14 +244,12 @@ def as_block(document: Mapping[str, Any]) -> Block:
     """The block that `document()` wrote. Raises ValueError, which says what does not fit."""
     kind = KINDS[document["kind"]]
     given = {k: v for k, v in document.items() if k not in ("kind", "section")}
-    hints = get_type_hints(kind)
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
-    for name in needed:
-        if name not in given:
-            raise ValueError(f"{kind.__name__} has no {name!r}")
+    hints, fields = get_type_hints(kind), dataclasses.fields(kind)  # type: ignore[arg-type]
+    needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+    if needed - set(given):
+        raise ValueError(f"{kind.__name__} has no {sorted(needed - set(given))}")
     for name, value in given.items():
-        if name not in {f.name for f in fields} or not _fits(value, hints[name]):
+        if name not in hints or not _fits(value, hints[name]):
             raise ValueError(f"{kind.__name__}: {name!r} is {value!r}")
     if "findings" in given:
         given["findings"] = [as_block({"kind": "Finding", **each}) for each in given["findings"]]
@@ -260,18 +258,23 @@ def as_block(document: Mapping[str, Any]) -> Block:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value read from JSON is what the annotation says."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is UnionType:
-        return any(_fits(value, one) for one in inner)
-    if origin is Literal:
-        return value in inner
-    if origin is list:
-        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
-    if isinstance(hint, type) and issubclass(hint, Block):
+    inner = get_args(hint)
+    check = _CHECKS.get(get_origin(hint))
+    if check is not None:
+        return check(value, inner)
+    if issubclass(hint, Block):
         return isinstance(value, dict)
-    plain: dict[Any, tuple[type, ...]] = {float: (int, float), NoneType: (NoneType,)}
+    plain: dict[Any, tuple[type, ...]] = {float: (int, float)}
     return isinstance(value, plain.get(hint, (hint,))) and (
         hint is bool or not isinstance(value, bool)
     )
+
+
+_CHECKS: dict[Any, Callable[[Any, Any], bool]] = {  # by what an annotation is made of
+    UnionType: lambda value, inner: any(_fits(value, one) for one in inner),
+    Literal: lambda value, inner: value in inner,
+    list: lambda value, inner: isinstance(value, list) and all(_fits(v, inner[0]) for v in value),
+    dict: lambda value, inner: (
+        isinstance(value, dict) and all(_fits(v, inner[1]) for v in value.values())
+    ),
+}

@@ -193,25 +193,32 @@ def _look(kind: str) -> dict[str, Any]:
 def _(picture: Bars) -> Figure:
     rows = sum(1.3 + len(bars) for bars in picture.values.values())
     made, ax = _axes(0.25 * rows + 0.2)
-    top = max((v[-1] for bars in picture.values.values() for v in bars.values()), default=0) or 1
+    values = [v[-1] for bars in picture.values.values() for v in bars.values()]
+    top = max(values, default=0.0) or 1.0
     ax.set(xlim=(0, 1), ylim=(rows, -0.6))
     ax.axis("off")
     ax.text(1, -0.5, picture.metric, ha="right", va="center", color=COLOURS["muted"], fontsize=9)
-    y, left, wide = 0.0, 0.3, 0.52
+    y = 0.0
     for group, bars in picture.values.items():
         ax.text(0, y + 0.4, shortened(clean(group), 60), weight="bold", va="center")
         y += 1
-        for name, (value, *bounds) in bars.items():
-            kind = "made" if name in picture.marked else "random" if "random" in name else "plain"
-            ax.text(0, y + 0.4, shortened(clean(name), 24), va="center", fontsize=9.5)
-            ax.barh(y + 0.4, wide * value / top, 0.6, left=left, **_look(kind))
-            if bounds:
-                low, high = (left + wide * max(b, 0) / top for b in bounds)
-                ax.plot([low, high], [y + 0.4] * 2, color=COLOURS["ink"], linewidth=1.2)
-            ax.text(1, y + 0.4, f"{value:.4f}", va="center", ha="right", fontsize=9.5)
+        for name, value in bars.items():
+            kind = "random" if "random" in name else "plain"
+            _draw_bar(ax, y, name, value, top, "made" if name in picture.marked else kind)
             y += 1
         y += 0.3
     return made
+
+
+def _draw_bar(ax: Axes, y: float, name: str, value: list[float], top: float, kind: str) -> None:
+    """A name, a bar from zero, its interval if it has one, and its figure."""
+    left, wide, (middle, *bounds) = 0.3, 0.52, value
+    ax.text(0, y + 0.4, shortened(clean(name), 24), va="center", fontsize=9.5)
+    ax.barh(y + 0.4, wide * middle / top, 0.6, left=left, **_look(kind))
+    if bounds:
+        low, high = (left + wide * max(b, 0) / top for b in bounds)
+        ax.plot([low, high], [y + 0.4] * 2, color=COLOURS["ink"], linewidth=1.2)
+    ax.text(1, y + 0.4, f"{middle:.4f}", va="center", ha="right", fontsize=9.5)
 
 
 @draw.register(Histogram)

@@ -207,16 +207,14 @@ def _examples(job: Job, split: Split, model: LinkPredictor, graph: HIN) -> list[
         held, [source, "item"], ["src", "dst"], join_type="inner"
     )
     hits = hits.sort_by([(source, "ascending"), ("item", "ascending")])
-    rows: list[list[Any]] = []
+    rows: dict[Any, list[Any]] = {}
     for user, item in zip(*(hits[name].to_pylist() for name in (source, "item")), strict=True):
-        if user not in {row[0] for row in rows} and title(item) not in {row[1] for row in rows}:
-            near = _nearest(full, job, user, item)
-            rows.append([user, title(item), "; ".join(title(i) for i in near)])
-        if len(rows) == EXAMPLES:
-            break
+        is_known = any(title(item) == row[1] for row in rows.values())
+        if user not in rows and not is_known and len(rows) < EXAMPLES:
+            near = "; ".join(map(title, _nearest(full, job, user, item)))
+            rows[user] = [str(user), title(item), near]
     columns = [source, f"new {target}, shown and later liked", "nearest in the history"]
-    table = [[str(user), *rest] for user, *rest in rows]
-    return [Table("New ones that reached their people", columns, table)] if rows else []
+    return [Table("New ones that reached their people", columns, [*rows.values()])] if rows else []
 
 
 def _nearest(hin: HIN, job: Job, user: Any, item: Any) -> list[Any]:

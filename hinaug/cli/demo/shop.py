@@ -15,7 +15,7 @@ import numpy as np
 from hinaug.cli.demo.jobs import Job
 from hinaug.evaluation import Result, evaluate
 from hinaug.generators import RelationGenerator, random_delta
-from hinaug.graph import HIN, Delta
+from hinaug.graph import HIN, Delta, EdgeType
 from hinaug.io import save
 from hinaug.predictors import EASE, ItemKNN, LightGCN
 from hinaug.predictors.base import LinkPredictor
@@ -119,23 +119,30 @@ def _teacher(split: Split, seed: int, choices: Choices, quick: bool) -> LinkPred
 
 def _choose_students(split: Split, seed: int, offers: dict[float, Delta], choices: Choices) -> None:
     """Eight candidates without generated edges, and eight with them."""
-    relation, train = split.target, split.train
-    with_edges = {size: train + delta for size, delta in offers.items()}
-    grids: dict[str, tuple[list[LinkPredictor], list[LinkPredictor]]] = {
+    graphs = {size: split.train + delta for size, delta in offers.items()}
+    for name, (plain, augmented) in _students(split.target).items():
+        at = _best([(m, split.train) for m in plain], split, seed)
+        choices.plain[name] = plain[at]
+        trials = [(m, size) for m in augmented for size in SIZES]
+        at = _best([(m, graphs[size]) for m, size in trials], split, seed)
+        choices.augmented[name] = trials[at]
+
+
+def _students(relation: EdgeType) -> dict[str, tuple[list[LinkPredictor], list[LinkPredictor]]]:
+    """Candidates without generated edges, and candidates that weigh them."""
+    strengths = (30, 100, 300, 1000, 2000, 3000, 10_000, 30_000)
+    neighbours = (5, 10, 20, 50, 100, 200, 500, 1000)
+    by = "confidence"
+    return {
         "EASE": (
-            [EASE(relation, l2=l2) for l2 in (30, 100, 300, 1000, 2000, 3000, 10_000, 30_000)],
-            [EASE(relation, l2=l2, weight="confidence") for l2 in (100, 300, 1000, 3000)],
+            [EASE(relation, l2=l2) for l2 in strengths],
+            [EASE(relation, l2=l2, weight=by) for l2 in (100, 300, 1000, 3000)],
         ),
         "ItemKNN": (
-            [ItemKNN(relation, k=k) for k in (5, 10, 20, 50, 100, 200, 500, 1000)],
-            [ItemKNN(relation, k=k, weight="confidence") for k in (20, 50, 100, 200)],
+            [ItemKNN(relation, k=k) for k in neighbours],
+            [ItemKNN(relation, k=k, weight=by) for k in (20, 50, 100, 200)],
         ),
     }
-    for name, (plain, augmented) in grids.items():
-        choices.plain[name] = plain[_best([(m, train) for m in plain], split, seed)]
-        trials = [(m, size) for m in augmented for size in SIZES]
-        found = _best([(m, with_edges[size]) for m, size in trials], split, seed)
-        choices.augmented[name] = trials[found]
 
 
 def _best(candidates: Sequence[tuple[LinkPredictor, HIN]], split: Split, seed: int) -> int:
