@@ -1,6 +1,7 @@
 from .adarank import AdaRank as AdaRank
 from .base import Ensemble as Ensemble
 from .base import split_valid as split_valid
+from .by_history import ByHistory as ByHistory
 from .rank_fusion import RankFusion as RankFusion
 from .reserved_places import ReservedPlaces as ReservedPlaces
 from .score_fusion import ScoreFusion as ScoreFusion

@@ -83,7 +83,7 @@ RULES = (
         "popularity against the model with its own l2, for them",
         advise_accuracy.thin_users,
         1.0,
-        "popularity for them, and no generation",
+        "popularity for them (ByHistory), and no generation",
         decides=False,
     ),
     Rule(
