@@ -16,7 +16,6 @@ from hinaug.datasets.sources import SOURCES
 
 CONTRACTS = (  # and what takes another method: not asked for by name
     "Ensemble",
-    "ReservedPlaces",
     "FoldsIn",
     "FoldsInItems",
     "HasVectors",
