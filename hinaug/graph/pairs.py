@@ -230,15 +230,32 @@ def distinct(codes: np.ndarray) -> np.ndarray:
     return codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
 
 
-def interactions(hin: HIN, relation: EdgeType, weight: str | None = None) -> sp.csr_array:
+def interactions(
+    hin: HIN, relation: EdgeType, weight: str | None = None, generated: bool = True
+) -> sp.csr_array:
     """The relation as CSR; weight "confidence" counts observed edges as 1 and generated ones as
-    they say. Raises ParameterError for a weight that is infinite or NaN.
+    they say. generated: whether generated edges count at all. Raises ParameterError for a weight
+    that is infinite or NaN.
     """
+    if not generated and any(relation in delta.edges for delta in hin.deltas):
+        return _without_generated(hin, relation, weight)
     if weight is None:
         return hin.adjacency(relation)
     links = hin.adjacency(relation, weight=weight, duplicates="max")
     check_weights(links.data, f"edges {relation}, column {weight!r}")
     return links
+
+
+def _without_generated(hin: HIN, relation: EdgeType, weight: str | None) -> sp.csr_array:
+    """The links of the relation that no delta made, over all nodes; masked ones are left out."""
+    key = ("without generated", relation, weight)
+    if key not in hin._cache:
+        origin = hin.column(relation, "origin")
+        is_real = origin.is_null().to_numpy(zero_copy_only=False)
+        src, dst = hin.links(relation)
+        real = PairIndex.from_positions(src[is_real], dst[is_real], relation_shape(hin, relation))
+        hin._cache[key] = sp.csr_array(interactions(hin, relation, weight).multiply(real.matrix()))
+    return hin._cache[key]
 
 
 def check_weights(weights: np.ndarray, where: str) -> None:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions, linked_targets
+from hinaug.graph.pairs import linked_targets
 from hinaug.predictors.base import FoldsIn, FoldsInItems
 from hinaug.predictors.noise import linked_ends, noise_edge
 
@@ -63,6 +63,9 @@ class ALS(FoldsIn, FoldsInItems):
     weight
         A numeric edge column as the c of a link, at least 0; "confidence" weighs generated edges
         by what they say.
+    generated
+        Where edges of deltas count: "loss", in what is learned from; "graph", in the history that
+        is scored; or "both".
 
     Learned: `users_` [sources, embedding_dim] and `items_` [items, embedding_dim], float32, which
     `vectors` gives; `known_`, bool [items]; `l2_` and `unobserved_weight_`, the values taken.
@@ -94,9 +97,10 @@ class ALS(FoldsIn, FoldsInItems):
     epochs: int = 16
     steps: int = 3
     weight: str | None = None
+    generated: str = "both"
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        x = interactions(hin, self.relation, self.weight)
+        x = self._links(hin, self.weight)
         self._check_parameters()
         self._check_weights(x, f"column {self.weight!r}")
         self.unobserved_weight_, self.l2_ = self._chosen(x)
@@ -112,7 +116,7 @@ class ALS(FoldsIn, FoldsInItems):
                 self._improve(users, x, items, self.steps)
                 self._improve(items, xt, users, self.steps)
         self.items_ = items
-        self.users_ = self._solved(x, items)
+        self.users_ = self._solved(self._links(hin, self.weight, "graph"), items)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of the fitted sources [n, d] and items [m, d], float32, whose products are the

@@ -48,6 +48,9 @@ class LinkPredictor(Estimator):
     # whether two fits on one graph can differ; False for methods in closed form
     STOCHASTIC: ClassVar[bool] = True
 
+    # where generated edges count: "both", or in methods with a field of that name "loss" or "graph"
+    generated = "both"
+
     relation: EdgeType
 
     @property
@@ -209,11 +212,26 @@ class LinkPredictor(Estimator):
         out[:, moved >= 0] = scores[:, moved[moved >= 0]]
         return out
 
-    def _history(self, hin: HIN, src: np.ndarray, weight: str | None = None) -> sp.csr_array:
-        """What `hin` says of these sources, over the targets of the fitted graph: CSR [len(src),
-        n_fitted].
+    def _links(self, hin: HIN, weight: str | None, part: str = "loss") -> sp.csr_array:
+        """The links of `hin`, with generated ones where they count in this part: CSR [sources,
+        targets]. part: "loss", what is learned from; "graph", what is read or sent along.
         """
-        rows = interactions(hin, self.relation, weight)[src]
+        if self.generated not in ("both", "loss", "graph"):
+            raise ParameterError(
+                f"{type(self).__name__}: generated={self.generated!r}; expected 'both', 'loss' or "
+                "'graph'",
+                asked=self.generated,
+                there=("both", "loss", "graph"),
+            )
+        return interactions(hin, self.relation, weight, self.generated in ("both", part))
+
+    def _history(
+        self, hin: HIN, src: np.ndarray, weight: str | None = None, part: str = "graph"
+    ) -> sp.csr_array:
+        """What `hin` says of these sources, over the targets of the fitted graph: CSR [len(src),
+        n_fitted]. part: as for `_links`.
+        """
+        rows = self._links(hin, weight, part)[src]
         moved = self._align(hin, self.relation[2], self.dst_ids_)
         if moved is None:
             return rows
@@ -328,8 +346,8 @@ class FoldsInItems(LinkPredictor):
         row = np.flatnonzero(at >= 0)  # the others are not in this graph: no links
         ones = np.ones(len(row), np.float32)
         pick = sp.csr_array((ones, (row, np.arange(len(row)))), shape=(len(at), len(row)))
-        history = self._history(hin, at[row], weight)
-        links = interactions(hin, self.relation, weight)[at[row]][:, new]
+        history = self._history(hin, at[row], weight, "loss")
+        links = self._links(hin, weight)[at[row]][:, new]
         return (pick @ history).tocsr(), (pick @ links).tocsr()
 
     def _positions_of_fitted(self, hin: HIN) -> np.ndarray:

@@ -15,7 +15,7 @@ from hinaug.errors import FoldInError, ParameterError
 from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions, linked_targets
+from hinaug.graph.pairs import linked_targets
 from hinaug.predictors.base import FoldsIn, FoldsInItems, LinkPredictor
 from hinaug.predictors.noise import noise_variance
 
@@ -57,6 +57,9 @@ class EASE(FoldsIn, FoldsInItems):
     weight
         A numeric edge column as the values of X; "confidence" weighs generated edges by what they
         say, at fit and in the history that is scored.
+    generated
+        Where edges of deltas count: "loss", in what is learned from; "graph", in the history that
+        is scored; or "both".
     side
         Columns of the source type (see `Features`), such as ["age", "job"] or ("review", "x"), the
         mean vector of the source's reviews.
@@ -106,6 +109,7 @@ class EASE(FoldsIn, FoldsInItems):
     STOCHASTIC = False
     l2: float | None = None
     weight: str | None = None
+    generated: str = "both"
     side: Column | list[Column] | None = None
     side_weight: float = 1.0
     constant: float = 0.0
@@ -114,7 +118,7 @@ class EASE(FoldsIn, FoldsInItems):
     prior_k: int = 20
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        x = interactions(hin, self.relation, self.weight)
+        x = self._links(hin, self.weight)
         self.l2_ = ridge_of(self, x)
         self.side_ = None if self.side is None else Features(self.relation[0], self.side).fit(hin)
         z, _ = self._side(hin)

@@ -68,6 +68,8 @@ class EmbeddingPredictor(LinkPredictor):
         `refit` then trains for as many epochs.
     weight: a numeric edge column as weights of the links; "confidence" weighs generated edges by
         what they say.
+    generated: where edges of deltas count: "loss", in what is learned from; "graph", in what
+        vectors are sent along; or "both". Without a graph, "loss" and "both" are one.
     threads: of torch. None takes one where the graph is small, since a second would spin for
         nothing, and else all.
     device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU
@@ -92,6 +94,7 @@ class EmbeddingPredictor(LinkPredictor):
     check_every: int = 10
     patience: int = 4
     weight: str | None = None
+    generated: str = "both"
     threads: int | None = None
     device: str | None = None
 
@@ -178,10 +181,11 @@ class EmbeddingPredictor(LinkPredictor):
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
         check_positive(links, type(self).__name__)
-        network = self._network(hin, links, rng)
-        counted = rows_alike(links) if self.mean_over == "sources" else links
+        network = self._network(hin, self._links(hin, self.weight, "graph"), rng)
+        learned_from = self._links(hin, self.weight)
+        counted = rows_alike(learned_from) if self.mean_over == "sources" else learned_from
         objective = self._objective(counted, rng)
-        prior = self._prior(network, links, counted)
+        prior = self._prior(network, learned_from, counted)
         adam = torch.optim.Adam(network.parameters(), lr=self._setting("lr"), fused=True)
 
         def epoch(number: int) -> dict[str, Tensor]:

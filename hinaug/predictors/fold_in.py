@@ -66,6 +66,8 @@ class FoldedEmbeddings(FoldsIn, FoldsInItems, EmbeddingPredictor):
         """Why neither a source nor a target can be folded in, or None."""
         if self.cosine:
             return "with cosine=True the loss is not convex in a row"
+        if self.generated != "both":
+            return "the graph and the loss count other links"
         if self.power:
             return "with power above 0 the loss depends on how popular each target is"
         return None

@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from hinaug.errors import ParameterError
 from hinaug.features.similarity import best_of_rows, lengths, most_similar, shrunken
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn, FoldsInItems
 from hinaug.predictors.noise import noise_edge
 
@@ -43,6 +42,9 @@ class ItemKNN(FoldsIn, FoldsInItems):
     weight
         A numeric edge column as the values of x; "confidence" weighs generated edges by what they
         say, at fit and in the history that is scored.
+    generated
+        Where edges of deltas count: "loss", in what is learned from; "graph", in the history that
+        is scored; or "both".
 
     Learned: `similarity_`, CSR [items, items], row i the items that have i among their neighbours;
     `lengths_`, |x_i| [items]; `shrinkage_`, the value taken.
@@ -70,6 +72,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
     k: int = 100
     shrinkage: float | None = None
     weight: str | None = None
+    generated: str = "both"
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         if self.k < 1 or (self.shrinkage is not None and self.shrinkage < 0):
@@ -77,7 +80,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
                 f"ItemKNN: k is at least 1 and shrinkage at least 0, or None; got k={self.k}, "
                 f"shrinkage={self.shrinkage}"
             )
-        links = interactions(hin, self.relation, self.weight)
+        links = self._links(hin, self.weight)
         by_item = links.T.tocsr()
         by_noise = 150 * noise_edge(links) ** 2
         self.shrinkage_ = by_noise if self.shrinkage is None else float(self.shrinkage)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.nn import Embeddings
 from hinaug.predictors.fold_in import FoldedEmbeddings
@@ -36,4 +37,10 @@ class MF(FoldedEmbeddings):
     }
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
+        if self.generated == "graph":
+            raise ParameterError(
+                "MF: generated='graph': it has no graph; pass 'loss' or 'both'",
+                asked=self.generated,
+                there=("loss", "both"),
+            )
         return Embeddings(*self._start(links, rng))
