@@ -112,6 +112,10 @@ class SelectionWarning(UserWarning):
     """Rows were chosen by the very pairs that judge them: what these say is worthless."""
 
 
+class NarrowedWarning(UserWarning):
+    """A selection of generated nodes is less like all of them than it should be."""
+
+
 def nearest(asked: Any, there: Iterable[Any]) -> str:
     """`; did you mean ...?` for the most similar name, or nothing when none is close."""
     names = {str(t): t for t in there}

@@ -2,11 +2,14 @@ from .base import Entities as Entities
 from .base import EntityGenerator as EntityGenerator
 from .base import Generator as Generator
 from .control import random_delta as random_delta
-from .entities import Aggregation as Aggregation
 from .entities import CFGAN as CFGAN
+from .entities import RLGAN as RLGAN
+from .entities import Aggregation as Aggregation
 from .entities import JointGAN as JointGAN
 from .entities import JointVAE as JointVAE
 from .entities import PopularNodes as PopularNodes
 from .entities import SecondMoment as SecondMoment
 from .entities import Synthesis as Synthesis
+from .entities import most_real as most_real
+from .entities import with_realness as with_realness
 from .relations import RelationGenerator as RelationGenerator

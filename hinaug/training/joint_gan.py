@@ -15,7 +15,7 @@ from hinaug.nn.critic import NodeCritic, gumbel_top, hinge_critic_loss
 from hinaug.nn.encoders import gumbel_softmax
 from hinaug.nn.joint_vae import JointVAENetwork, bag
 from hinaug.nn.losses import gradient_penalty, wasserstein_critic_loss
-from hinaug.training.joint_vae import JointVAEEpochs
+from hinaug.training.joint_vae import JointVAEEpochs, one_hot
 
 STEPS = 20  # of an epoch
 BETAS = (0.5, 0.9)  # of Adam; less momentum than usual, since both sides move
@@ -79,8 +79,10 @@ class JointGANEpochs:
         ]
         self.random, self.rng = self.likelihood.random, self.likelihood.rng
         self.shifts = [torch.from_numpy(o) for o in self.offsets]
+        links, codes = self.likelihood.links, self.likelihood.codes
+        levels = self.likelihood.network.levels
         self.real = sp.csr_array(
-            sp.hstack([*self.likelihood.links, self._one_hot()], format="csr", dtype=np.float32)
+            sp.hstack([*links, one_hot(codes, levels)], format="csr", dtype=np.float32)
         )
 
     def __call__(self, number: int) -> dict[str, Tensor]:
@@ -143,17 +145,6 @@ class JointGANEpochs:
 
     def _real(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self.real[rows].toarray()).to(self._device)
-
-    def _one_hot(self) -> sp.csr_array:
-        codes, levels = self.likelihood.codes, self.likelihood.network.levels
-        n, c = codes.shape
-        first = np.cumsum([0, *levels])[:-1] if c else np.zeros(0)
-        parts = (
-            np.ones(n * c, np.float32),
-            (codes + first).astype(int).ravel(),
-            np.arange(n + 1) * c,
-        )
-        return sp.csr_array(parts, shape=(n, sum(levels)))
 
     def _fake(self, rows: np.ndarray) -> Tensor:
         """New nodes after real ones [b, width], with a gradient."""

@@ -22,13 +22,17 @@ def encoder_rows(
 
     links: CSR [n, m_r] a relation. codes: [n, c]. levels: codes of each column.
     """
+    coded = one_hot(codes, levels)
+    coded.data = coded.data / np.float32(np.sqrt(max(codes.shape[1], 1)))
+    return sp.csr_array(sp.hstack([*(unit_rows(x) for x in links), coded], format="csr"))
+
+
+def one_hot(codes: np.ndarray, levels: Sequence[int]) -> sp.csr_array:
+    """Codes [n, c] as ones, the levels of all columns side by side."""
     n, c = codes.shape
     first = np.cumsum([0, *levels])[:-1] if c else np.zeros(0)
-    columns = (codes + first).astype(np.int64)
-    ones = np.full(n * c, 1 / np.sqrt(max(c, 1)), np.float32)
-    indptr = np.arange(n + 1) * c
-    coded = sp.csr_array((ones, columns.ravel(), indptr), shape=(n, int(np.sum(levels))))
-    return sp.csr_array(sp.hstack([*(unit_rows(x) for x in links), coded], format="csr"))
+    columns, indptr = (codes + first).astype(np.int64).ravel(), np.arange(n + 1) * c
+    return sp.csr_array((np.ones(n * c, np.float32), columns, indptr), shape=(n, int(sum(levels))))
 
 
 @dataclass

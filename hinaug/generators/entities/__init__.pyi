@@ -1,7 +1,10 @@
 from .aggregation import Aggregation as Aggregation
 from .cfgan import CFGAN as CFGAN
+from .confidence import most_real as most_real
+from .confidence import with_realness as with_realness
 from .joint_gan import JointGAN as JointGAN
 from .joint_vae import JointVAE as JointVAE
 from .moments import PopularNodes as PopularNodes
 from .moments import SecondMoment as SecondMoment
+from .rl_gan import RLGAN as RLGAN
 from .synthesis import Synthesis as Synthesis

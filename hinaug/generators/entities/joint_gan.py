@@ -145,11 +145,7 @@ class JointGAN(JointVAE):
 
         Raises NotFittedError for a JointVAE that is not fitted.
         """
-        vae._check_fitted()
-        made = cls(**(vae.get_params() | changes))
-        draws = made._ready("fine_tuned", hin, None, rng)
-        made.__dict__.update(vae._learned())
-        made.fitted_on_ = hin.fingerprint()
+        made, draws = cls._started(vae, hin, rng, changes)
         made._against_critic(made._real(hin), draws)
         return made
 

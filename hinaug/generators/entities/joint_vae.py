@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -160,6 +160,20 @@ class JointVAE(WholeNodes):
     def _learned(self) -> dict[str, Any]:
         return {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_"}
 
+    @classmethod
+    def _started(
+        cls, vae: JointVAE, hin: HIN, rng: Rng, changes: dict[str, Any]
+    ) -> tuple[Self, np.random.Generator]:
+        """A model of this class that knows what a fitted JointVAE does, and its random numbers."""
+        vae._check_fitted()
+        made = cls(**(vae.get_params() | changes))
+        draws = made._ready("fine_tuned", hin, None, rng)
+        made.__dict__.update(vae._learned())
+        made.fitted_on_ = hin.fingerprint()
+        wanted = made._network(torch.Generator().manual_seed(0)).state_dict()
+        made.weights_ = {name: w for name, w in vae.weights_.items() if name in wanted}
+        return made, draws
+
     def _degree(
         self, real: Real, at: int, source: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
@@ -312,7 +326,7 @@ class JointVAE(WholeNodes):
                 codes[:, c] = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
                 if name in given:
                     codes[:, c] = self._code(name, given[name])
-        return {name: _with_code(known[:, c], codes[:, c], rng) for c, name in enumerate(names)}
+        return {name: with_code(known[:, c], codes[:, c], rng) for c, name in enumerate(names)}
 
     # ---- links -----------------------------------------------------------------------------------
 
@@ -365,7 +379,7 @@ def _margin_offsets(logits: np.ndarray, known: np.ndarray, match: bool) -> np.nd
     return offsets
 
 
-def _with_code(known: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def with_code(known: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For each code a random real row that has it; any row where none has."""
     order = np.argsort(known, kind="stable")
     first, last = (np.searchsorted(known[order], codes, side) for side in ("left", "right"))
