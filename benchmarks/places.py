@@ -140,13 +140,49 @@ def known() -> list[dict[str, Any]]:
     )
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """Means over splits; changes are to the plain list."""
+    lines = [
+        "# Places for new items",
+        "",
+        "`HINAUG_DATA=folder python benchmarks/places.py`, then `--table`. Test, means over splits; "
+        "nothing is tuned.",
+        "",
+        "| data | splits | list | all NDCG@20 | warm NDCG@20 | new NDCG@20 | new Recall@20 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for data, arm in dict.fromkeys((row["data"], row["arm"]) for row in rows):
+        own, plain = (
+            [row for row in rows if (row["data"], row["arm"]) == (data, name)]
+            for name in (arm, "plain")
+        )
+        mean = {
+            k: float(np.mean([row[k] for row in own]))
+            for k in own[0]
+            if k.endswith("NDCG@20") and "only" not in k
+        }
+        change = [
+            100 * (mean[k] / float(np.mean([row[k] for row in plain])) - 1)
+            for k in ("all NDCG@20", "warm NDCG@20")
+        ]
+        lines.append(
+            f"| {data} | {len(own)} | {arm} | {change[0]:+.1f} % | {change[1]:+.1f} % | "
+            f"{mean['new NDCG@20']:.4f} | {float(np.mean([r['new Recall@20'] for r in own])):.4f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--table", action="store_true", help="write results/places.md and end")
     options = parser.parse_args()
+    if options.table:
+        RESULTS.with_suffix(".md").write_text(table(known()))
+        return
     done = {(row["data"], row["seed"]) for row in known()}
     for data in options.data:
         for seed in options.seeds:
