@@ -1,6 +1,7 @@
 """What generated users are worth: are they like real ones, and do they help a simple model?
 
-    HINAUG_DATA=folder python benchmarks/entities.py [--only planted thin scale] [--seeds 3]
+    HINAUG_DATA=folder python benchmarks/entities.py [--only planted thin scale
+        adversarial] [--seeds 3]
         [--out benchmarks/results/entities.jsonl]
 
 planted   `planted_mixed`, 2,000 users, as many generated: AUC of boosted trees that tell real from
@@ -11,6 +12,8 @@ thin      MovieLens 100K, ratings of at least 4, a fifth of each user's train li
           generated rows chosen on valid, judged once on test; AUC of links as above. Beside every
           generator stand random users by popularity, the second moment, and the same users with
           links dealt out anew (random_delta)
+adversarial  as thin, one generated user a real one: JointVAE, trained on against a critic, by rewards,
+          and the controls: the same steps without a critic, a matched temperature, shuffled rewards
 scale     seconds of CPU for an epoch of JointVAE, for its calibration, and for drawing, on 100,000
           users and 20,000 items
 
@@ -301,7 +304,18 @@ def scale(results: Results, seeds: int) -> None:
     results.once("scale", "JointVAE", 0, lambda: cost(hin))
 
 
-SECTIONS = {"planted": planted, "thin": thin_movies, "scale": scale}
+def adversarial(results: Results, seeds: int) -> None:
+    import entities_trained
+
+    entities_trained.adversarial(results, seeds)
+
+
+SECTIONS = {
+    "planted": planted,
+    "thin": thin_movies,
+    "scale": scale,
+    "adversarial": adversarial,
+}
 
 
 def show(rows: list[Row]) -> Iterator[str]:

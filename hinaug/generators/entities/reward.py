@@ -46,7 +46,9 @@ def ranking_gradient(
 class NodeReward:
     """The parts of the reward of episodes, each in spreads of untaught nodes from their mean.
 
-        realism: score of the critic, which learns from the same episodes, after it has scored them
+        realism: score of the critic less its mean score of real nodes, in spreads of both together,
+            as they are now: a critic that learns moves all scores. It learns from the same
+            episodes, after it has scored them
         utility: <dU/dG, y y'>, the first-order change of U by a node with links y in view 0
         novelty: mean of -log (share of the links that the target has), view 0
         copying: most links that one real node has too, as a share; it counts against
@@ -89,30 +91,34 @@ class NodeReward:
             self.learn(built)
         values = self.measured(batches[-1])
         self.scale = {n: (float(v.mean()), float(max(v.std(), 1e-9))) for n, v in values.items()}
+        self.scale["realism"] = 0.0, 1.0
 
     def measured(self, built: Episodes) -> dict[str, np.ndarray]:
         """The plain parts [b]."""
+        self.critic.eval()
         with torch.no_grad():
-            self.critic.eval()
-            realism = self.critic(built.dense(self.critic.sizes, list(self.levels))).numpy()
+            fake = self.critic(built.dense(self.critic.sizes, list(self.levels))).double().numpy()
+            real = self.critic(self._some_real(len(fake))).double().numpy()
         links = _matrix(built, self.critic.sizes[0])
         degree = np.maximum(np.diff(links.indptr), 1)
         common = (links @ self.real.views[0].links.T.tocsr()).max(axis=1).toarray().ravel()
         return {
-            "realism": realism.astype(np.float64),
+            "realism": (fake - real.mean()) / max(np.concatenate([fake, real]).std(), 1e-9),
             "utility": np.asarray(links.multiply(links @ self.gradient).sum(axis=1)).ravel(),
             "novelty": (links @ self.surprise) / degree,
             "copying": common / degree,
         }
+
+    def _some_real(self, n: int) -> torch.Tensor:
+        rows = self.rng.integers(self.dense.shape[0], size=n)
+        return torch.from_numpy(self.dense[rows].toarray())
 
     def learn(self, built: Episodes) -> None:
         """Steps of the critic: real nodes high, the episodes low."""
         self.critic.train()
         fake = built.dense(self.critic.sizes, list(self.levels))
         for _ in range(self.critic_steps):
-            rows = self.rng.integers(self.dense.shape[0], size=len(fake))
-            real = torch.from_numpy(self.dense[rows].toarray())
-            loss = hinge_critic_loss(self.critic(real), self.critic(fake))
+            loss = hinge_critic_loss(self.critic(self._some_real(len(fake))), self.critic(fake))
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

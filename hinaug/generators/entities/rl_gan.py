@@ -43,10 +43,11 @@ class RLGAN(JointVAE):
                     + novelty x surprise(y) - copying x overlap(y)
 
     U is the ranking utility of EASE on inner folds of the links of the fitted graph, G its Gram
-    matrix: <dU/dG, y y'> is the change of U by one more node with links y, to first order. Each
-    part is measured in spreads of untaught nodes. The critic learns along, as in SeqGAN (Yu et al.,
-    AAAI 2017). The policy starts as the generator of a JointVAE, and learns by PPO (Schulman et
-    al., 2017) or REINFORCE with a learned baseline (Williams, 1992), above a floor of entropy.
+    matrix: <dU/dG, y y'> is the change of U by one more node with links y, to first order. Parts
+    are measured in spreads of nodes, so that weights compare. The critic learns along, as in SeqGAN
+    (Yu et al., AAAI 2017). The policy starts as the generator of a JointVAE, and learns by PPO
+    (Schulman et al., 2017) or REINFORCE with a learned baseline (Williams, 1992), above a floor of
+    entropy.
 
     No validation pair is a reward: a policy that is paid by them raises them and nothing else.
     `fit` reads `valid` as little as JointVAE does.
@@ -101,7 +102,7 @@ class RLGAN(JointVAE):
     _: KW_ONLY
     attributes: str = "heads"
     steps: int = 60
-    episodes: int = 128
+    episodes: int = 64
     policy_lr: float = 1e-3
     algorithm: str = "ppo"
     realism: float = 1.0
