@@ -4,6 +4,7 @@ is counted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -19,7 +20,8 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.tables import values as va
-from hinaug.io.tables.records import Records, read
+from hinaug.io.tables.database import read_query
+from hinaug.io.tables.records import FORM, Records, read, shortened
 from hinaug.io.tables.schema import edge_sections, node_sections
 
 WROTE, ABOUT, RATES = (
@@ -29,20 +31,39 @@ WROTE, ABOUT, RATES = (
 )
 
 
+CODED = ("src", "dst", "user", "item", "rating")  # keys whose columns have few words
+NO_NUMBER = "ratings that are no number, stored as null"
+NO_TIME = "times that could not be read, stored as null"
+
+
 @dataclass
 class Count:
     """What became of the rows of one file or section: how many were read and kept, and notes on the
     others and on repairs.
+
+    first: {note: the first rows that it is about, such as "'03/01/2024', line 3"}.
     """
 
     what: str
     read: int
     kept: int
     notes: dict[str, int] = field(default_factory=dict)
+    first: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, why: str, n: Any) -> None:
         if n:
             self.notes[why] = self.notes.get(why, 0) + int(n)
+
+    def note_rows(self, why: str, rows: np.ndarray, column: pa.Array, source: Records) -> None:
+        """rows: those of `source` whose value in `column` could not be used."""
+        if len(rows):
+            self.note(why, len(rows))
+            places = source.places(rows.tolist())
+            values = column.take(pa.array(rows[: len(places)])).cast(pa.string()).to_pylist()
+            self.first[why] = [
+                f"{shortened(value)!r}, {place}"
+                for value, place in zip(values, places, strict=True)
+            ]
 
 
 class Graph:
@@ -51,11 +72,25 @@ class Graph:
     def __init__(self, paths: Sequence[Path], schema: Mapping[str, Any]) -> None:
         self.paths, self.schema = paths, schema
         self.repeats = schema.get("duplicates") == "keep"
-        self.sources: dict[tuple[Path, ...], Records] = {}
+        self.sources: dict[Any, Records] = {}
+        self.used: set[Path] = set()
         self.counts: list[Count] = []
         self.nodes: dict[str, pa.Table] = {}
         self.edges: dict[EdgeType, pa.Table] = {}
         self.lineage: dict[Any, Any] = {}
+        self.left: Counter[Any] = Counter()  # sections that still need a source
+        self.coded: dict[Any, set[str]] = {}
+        for where, section in self._sections():
+            key = self._key(section, where)
+            self.left[key] += 1
+            columns = {section[name] for name in CODED if name in section}
+            self.coded.setdefault(key, set()).update(columns)
+
+    def _sections(self) -> list[tuple[str, Mapping[str, Any]]]:
+        nodes = [(f"[node.{t}]", s) for t, s in node_sections(self.schema).items()]
+        edges = [(f"[edge.{'.'.join(t)}]", s) for t, s in edge_sections(self.schema).items()]
+        review = [("[review]", self.schema["review"])] if "review" in self.schema else []
+        return [*nodes, *review, *edges]
 
     def make(self) -> HIN:
         for type, section in node_sections(self.schema).items():
@@ -68,7 +103,7 @@ class Graph:
         ):  # first those that add nodes
             self._edges(edge, edges[edge])
         for path in self.paths:
-            if not any(path in key for key in self.sources):
+            if path not in self.used:
                 self.counts.append(
                     Count(f"file {path.name}", 0, 0, {"file that no section uses": 1})
                 )
@@ -82,9 +117,10 @@ class Graph:
         count = self._count(f"nodes {type}", len(source))
         if "id" not in section:
             count.note("ids are numbers of rows", len(source))
-        keys = {"id": _ids(section, source, "id", where)}
+        keys = {"id": va.decoded(_ids(section, source, "id", where))}
         columns = self._columns(section, source, where, count)
-        self._add_nodes(type, self._chosen(section, keys, columns, where, count), count)
+        table = self._chosen(section, keys, columns, where, count)
+        self._add_nodes(type, table, count, is_unique="id" not in section)
         self._say(type, section.get("lineage"))
 
     def _edges(self, type: EdgeType, section: Mapping[str, Any]) -> None:
@@ -92,15 +128,17 @@ class Graph:
         source = self._source(section, where)
         count = self._count(f"edges {' '.join(type)}", len(source))
         ends: dict[str, pa.Array] = {}
-        at = np.arange(len(source))  # the row that each edge comes from
+        at: np.ndarray | None = None  # the row that each edge comes from; None: each row is one
         for side in ("src", "dst"):
-            entries = _entries(section, source, side).take(pa.array(at))
-            row, entries = va.exploded(entries)
-            ends = {name: other.take(pa.array(row)) for name, other in ends.items()}
-            ends[side], at = va.ids(entries, f"{where} {side}"), at[row]
+            row, entries = va.exploded(_taken(_entries(section, source, side), at))
+            if row is not None:
+                ends = {name: _taken(other, row) for name, other in ends.items()}
+                at = row if at is None else at[row]
+            ends[side] = va.coded(va.ids(entries, f"{where} {side}"))
         columns = self._columns(section, source, where, count)
-        columns = {name: column.take(pa.array(at)) for name, column in columns.items()}
-        count.read = len(at)
+        columns = {name: _taken(column, at) for name, column in columns.items()}
+        count.read = len(ends["dst"])
+        del source
         table = self._chosen(section, ends, columns, where, count)
         self._add_edges(type, table, count, section.get("missing") == "drop")
         own = dict.fromkeys((name for name in ("rating", "time") if name in section), "row")
@@ -110,10 +148,11 @@ class Graph:
         source = self._source(section, "[review]")
         count = self._count("reviews", len(source))
         keys = {name: _ids(section, source, name, "[review]") for name in ("id", "user", "item")}
+        keys = {"id": va.decoded(keys.pop("id")), **{n: va.coded(ids) for n, ids in keys.items()}}
         columns = self._columns(section, source, "[review]", count)
-        table = self._add_nodes(
-            "review", self._chosen(section, keys, columns, "[review]", count), count
-        )
+        del source
+        table = self._chosen(section, keys, columns, "[review]", count)
+        table = self._add_nodes("review", table, count, is_unique="id" not in section)
         self.nodes["review"] = table.drop_columns(["user", "item"])
         told = [name for name in ("rating", "time") if name in section]
         for type, src, dst in (
@@ -123,9 +162,8 @@ class Graph:
         ):
             extra = {name: table[name] for name in told if type == RATES}
             rows = pa.table({"src": table[src], "dst": table[dst], **extra})
-            self._add_edges(
-                type, rows, self._count(f"edges {' '.join(type)}", len(rows)), drop=False
-            )
+            edges = self._count(f"edges {' '.join(type)}", len(rows))
+            self._add_edges(type, rows, edges, drop=False, is_unique=type != RATES)
             self._say(type, "row")
         own = [
             *told,
@@ -135,9 +173,24 @@ class Graph:
 
     # ---- their parts -----------------------------------------------------------------------------
 
-    def _source(self, section: Mapping[str, Any], where: str) -> Records:
+    def _key(self, section: Mapping[str, Any], where: str) -> Any:
+        """What the rows of a section come from: a query, or files and how they are written."""
+        if "query" in section:
+            database = section.get("database", self.schema.get("database"))
+            if database is None:
+                raise ParameterError(
+                    f"{where}: a query needs database = 'duckdb:///FILE', 'sqlite:///FILE' or "
+                    "'postgresql://USER@HOST/NAME', here or above all sections",
+                    asked="query",
+                )
+            return database, section["query"]
+        shared = {key: self.schema[key] for key in FORM if key in self.schema}
+        said = {**shared, **{key: section[key] for key in FORM if key in section}}
+        return self._found(section, where), tuple(sorted((k, _fixed(v)) for k, v in said.items()))
+
+    def _found(self, section: Mapping[str, Any], where: str) -> tuple[Path, ...]:
         wanted, names = section.get("file"), [p.name for p in self.paths]
-        if wanted is None and len(names) > 1:
+        if wanted is None and len(names) != 1:
             raise ParameterError(f"{where}: no 'file'; there are {names}")
         found = tuple(
             p for p in self.paths if wanted is None or fnmatch(p.name, wanted) or str(p) == wanted
@@ -145,18 +198,38 @@ class Graph:
         if not found:
             raise ParameterError(
                 f"{where}: file = {wanted!r} is not among the files given, "
-                f"{names}{nearest(wanted, names)}"
+                f"{names}{nearest(wanted, names)}",
+                asked=wanted,
+                there=names,
             )
-        if found not in self.sources:
-            self.sources[found] = self._read(found)
-        return self.sources[found]
+        return found
 
-    def _read(self, paths: tuple[Path, ...]) -> Records:
-        null, encoding = self.schema.get("null", []), self.schema.get("encoding", "utf8")
-        source = read(paths, null=null, encoding=encoding)
+    def _source(self, section: Mapping[str, Any], where: str) -> Records:
+        """The rows of a section; they are let go when no other section needs them."""
+        key = self._key(section, where)
+        if key not in self.sources:
+            self.sources[key] = self._read(key, where)
+        self.left[key] -= 1
+        if self.left[key]:
+            return self.sources[key]
+        source = self.sources.pop(key)
+        source.is_last = True
+        if section.get("keep") != "all":
+            source.keep(_paths(section))
+        return source
+
+    def _read(self, key: Any, where: str) -> Records:
+        first, second = key
+        if isinstance(first, str):
+            source = read_query(first, second, where)
+        else:
+            null = self.schema.get("null", [])
+            source = read(first, said=dict(second), null=null, coded=self.coded[key])
+            self.used.update(first)
         source = source if self.repeats else source.unique()
-        n = len(source) + sum(source.dropped.values())
-        self.counts.append(Count(f"file {source.name}", n, len(source), source.dropped))
+        n = len(source) + source.left_out
+        what = source.name if isinstance(first, str) else f"file {source.name}"
+        self.counts.append(Count(what, n, len(source), source.dropped, source.first))
         return source
 
     def _count(self, what: str, n: int) -> Count:
@@ -168,18 +241,22 @@ class Graph:
     ) -> dict[str, pa.Array]:
         """What a section keeps, one value a row of the file."""
         columns: dict[str, pa.Array] = {}
-        for name, path in _kept(section, source).items():
-            columns[name] = va.plain(source.column(path), source.typed, f"{where}, column {path!r}")
-        if "text" in section:
-            columns["text"] = va.texts([source.column(path) for path in _words(section["text"])])
+        kept, words = _kept(section, source), _words(section.get("text"))
+        uses = Counter([*kept.values(), *words, section.get("rating"), section.get("time")])
+        for name, path in kept.items():
+            is_last = source.is_last and uses[path] == 1
+            columns[name] = _column(source, path, is_last, f"{where}, column {path!r}")
+        if words:
+            is_last = source.is_last and all(uses[path] == 1 for path in words)
+            columns["text"] = va.texts(source.batches(words, is_last), source.null)
         if "rating" in section:
-            columns["rating"], bad = va.numbers(source.column(section["rating"]), f"{where} rating")
-            count.note("rating is no number: null", bad)
+            column = source.column(section["rating"])
+            columns["rating"], rows = va.numbers(column, f"{where} rating")
+            count.note_rows(NO_NUMBER, rows, column, source)
         if "time" in section:
-            columns["time"], bad = va.times(
-                source.column(section["time"]), f"{where} time", section.get("time_format")
-            )
-            count.note("time is no time: null", bad)
+            column, form = source.column(section["time"]), section.get("time_format")
+            columns["time"], rows = va.times(column, f"{where} time", form)
+            count.note_rows(NO_TIME, rows, column, source)
         return columns
 
     def _chosen(
@@ -205,26 +282,31 @@ class Graph:
                     f"{list(columns)}{nearest(name, columns)}"
                 )
         for name in (*keys, *need):
-            before = table.num_rows
-            table = table.filter(pc.is_valid(table[name]))
-            count.note(f"no {name}", before - table.num_rows)
+            missing = table[name].null_count
+            if missing:
+                table = table.filter(pc.is_valid(table[name]))
+                count.note(f"no {name}", missing)
         return table
 
-    def _add_nodes(self, type: str, table: pa.Table, count: Count) -> pa.Table:
+    def _add_nodes(self, type: str, table: pa.Table, count: Count, is_unique: bool) -> pa.Table:
         """One row an id: the first. Gives the rows that were kept."""
-        keep = va.first_of_each(table.select(["id"]))
-        alike = table.num_rows - len(va.first_of_each(table))
-        count.note("repeated", alike)
-        count.note("another row of a known id", table.num_rows - len(keep) - alike)
-        self.nodes[type] = table = table.take(pa.array(keep)).combine_chunks()
+        keep = range(len(table)) if is_unique else va.first_of_each(table.select(["id"]))
+        if len(keep) < len(table):
+            alike = table.num_rows - len(va.first_of_each(table))
+            count.note("repeated", alike)
+            count.note("another row of a known id", table.num_rows - len(keep) - alike)
+            table = table.take(pa.array(keep))
+        self.nodes[type] = table = table.combine_chunks()
         count.kept = table.num_rows
         return table
 
-    def _add_edges(self, type: EdgeType, table: pa.Table, count: Count, drop: bool) -> None:
-        if not self.repeats:
+    def _add_edges(
+        self, type: EdgeType, table: pa.Table, count: Count, drop: bool, is_unique: bool = False
+    ) -> None:
+        if not self.repeats and not is_unique:
             keep = va.first_of_each(table)
             count.note("repeated", table.num_rows - len(keep))
-            table = table.take(pa.array(keep))
+            table = table if len(keep) == len(table) else table.take(pa.array(keep))
         for side, node in (("src", type[0]), ("dst", type[2])):
             if node not in self.nodes:
                 if drop:
@@ -233,25 +315,61 @@ class Graph:
                         f"{node!r} nodes"
                     )
                 self.nodes[node] = pa.table({"id": pa.array([], pa.string())})
-            known = pc.is_in(table[side], value_set=tb.one_chunk(self.nodes[node]["id"]))
+            ids, there = tb.one_chunk(table[side]), tb.one_chunk(self.nodes[node]["id"])
             if drop:
+                known = _is_in(ids, there)
                 count.note(f"{side} is no {node}", table.num_rows - (pc.sum(known).as_py() or 0))
                 table = table.filter(known)
-                continue
-            new = pc.unique(tb.one_chunk(table[side].filter(pc.invert(known))))
-            count.note(f"{node} nodes added", len(new))
-            both = [self.nodes[node], pa.table({"id": new})]
-            self.nodes[node] = pa.concat_tables(both, promote_options="default").combine_chunks()
+            elif not ids.equals(there):
+                self._add_ids(node, ids, there, count)
         count.kept = table.num_rows
         self.edges[type] = table
+
+    def _add_ids(self, node: str, ids: pa.Array, there: pa.Array, count: Count) -> None:
+        """A node for each id that has none, in the order of the edges."""
+        named = va.decoded(pc.unique(ids))
+        new = named.filter(pc.invert(pc.is_in(named, value_set=there)))
+        count.note(f"{node} nodes added", len(new))
+        both = [self.nodes[node], pa.table({"id": new})]
+        self.nodes[node] = pa.concat_tables(both, promote_options="default").combine_chunks()
 
     def _say(self, type: Any, lineage: Any) -> None:
         if lineage:
             self.lineage[type] = lineage
 
 
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _taken(column: pa.Array, rows: np.ndarray | None) -> pa.Array:
+    """Those rows; None is all of them."""
+    return column if rows is None else column.take(pa.array(rows))
+
+
+def _is_in(ids: pa.Array, there: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(ids.type):
+        return pc.is_in(ids.dictionary, value_set=there).take(ids.indices)
+    return pc.is_in(ids, value_set=there)
+
+
 def _words(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])
+
+
+def _paths(section: Mapping[str, Any]) -> list[str]:
+    """The columns that a section names."""
+    keep = section.get("keep", [])
+    single = [section[key] for key in (*CODED, "id", "time") if key in section]
+    kept = list(keep.values()) if isinstance(keep, Mapping) else _words(keep)
+    return [*single, *_words(section.get("text")), *kept]
+
+
+def _column(source: Records, path: str, is_last: bool, where: str) -> pa.Array:
+    """A column as it is kept."""
+    if path in source.names and va.is_words(source.rows[path], source.typed):
+        return va.kept(source.batches([path], is_last), source.null)
+    return va.plain(source.column(path), source.typed, where)
 
 
 def _kept(section: Mapping[str, Any], source: Records) -> dict[str, str]:
@@ -266,7 +384,7 @@ def _kept(section: Mapping[str, Any], source: Records) -> dict[str, str]:
         return {
             name: name
             for name in source.names
-            if name not in named and not va.is_nested(source.column(name).type)
+            if name not in named and not va.is_nested(source.rows.schema.field(name).type)
         }
     return dict(keep) if isinstance(keep, Mapping) else {name.split(".")[-1]: name for name in keep}
 
@@ -275,9 +393,9 @@ def _entries(section: Mapping[str, Any], source: Records, key: str) -> pa.Array:
     """The column of ids that `key` names, lists included; without the key, the row itself."""
     if key not in section:
         return pa.array(np.arange(len(source))).cast(pa.string())
-    column = va.decoded(source.column(section[key]))
-    if "split" in section and tb.is_text(column.type):
-        return pc.split_pattern(column, section["split"])
+    column = source.column(section[key])
+    if "split" in section and tb.is_text(va.decoded(column.slice(0, 0)).type):
+        return pc.split_pattern(va.decoded(column), section["split"])
     return column
 
 

@@ -1,129 +1,257 @@
-"""Rows of CSV, JSON lines and Parquet files as columns, however ragged: what is missing is null,
-what is broken is counted.
+"""Rows of files of delimited text, JSON lines and Parquet as columns, however ragged: what is
+missing is null, what is broken is counted and the first of it shown.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hinaug.errors import ParameterError, nearest, some
 from hinaug.graph import arrow as tb
-from hinaug.io.delimited import read_delimited
-from hinaug.io.tables.values import as_column, decoded, first_of_each, reach
+from hinaug.io.delimited import Dialect, lines_of, stream_delimited, unpacking
+from hinaug.io.tables.json_lines import read_json
+from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data
+from hinaug.io.tables.values import as_column, decoded, first_of_each, reach, without_words
 
+DELIMITED = ("csv", "tsv", "tab", "txt", "dat", "data", "inter", "user", "item", "link", "kg")
 ENDINGS = {
-    "csv": "csv",
-    "tsv": "csv",
-    "json": "json",
-    "jsonl": "json",
-    "ndjson": "json",
+    **dict.fromkeys(DELIMITED, "delimited"),
+    **dict.fromkeys(("json", "jsonl", "ndjson"), "json"),
     "parquet": "parquet",
 }
+FORM = ("delimiter", "columns", "header", "quote", "encoding", "comment")  # what a schema may say
+BROKEN, RUNAWAY = "broken lines", "values in quotes over lines that look like rows"
+_SHOWN = 3  # rows that are named of each kind that is broken
+
+
+@dataclass
+class Part:
+    """What is known of a file. lines: gives {row: line} for a few rows; None where there are none.
+
+    n: rows. notes: {what: how many}. first: {what: the first of them, in words}.
+    """
+
+    name: str
+    n: int
+    lines: Callable[[Sequence[int]], dict[int, int]] | None = None
+    notes: dict[str, int] = field(default_factory=dict)
+    first: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
 class Records:
     """The rows of one or several files of one form. `column("a.b")` reaches into nested records.
 
-    typed: whether the form itself tells numbers from text. dropped: {reason: rows that were left
-    out}.
+    typed: whether the form itself tells numbers from text. parts: the files, one after another.
+    dropped: {reason: rows that were left out}. rows_at: the rows [n] among those of the files; None
+    where all are there. is_last: whether nobody asks for a column again.
     """
 
     name: str
-    rows: pa.Table | list[dict[str, Any]]
+    rows: pa.Table
     typed: bool
     null: Sequence[str] = ()
+    parts: Sequence[Part] = ()
     dropped: dict[str, int] = field(default_factory=dict)
+    rows_at: np.ndarray | None = None
+    is_last: bool = False
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.rows.num_rows
+
+    @property
+    def left_out(self) -> int:
+        """Rows of the files that are not among these."""
+        return sum(n for what, n in self.dropped.items() if what != RUNAWAY)
 
     @property
     def names(self) -> list[str]:
-        if isinstance(self.rows, pa.Table):
-            return self.rows.column_names
-        return list(dict.fromkeys(name for row in self.rows for name in row))
+        return self.rows.column_names
 
     def column(self, path: str) -> pa.Array:
-        """One value a row; words that mean nothing (empty text, `null`) are null. ValueError for a
-        name that no row has.
+        """One value a row; words that mean nothing (empty text, `null`) are null. ParameterError
+        for a name that no row has.
         """
         names = self.names
         name, *inner = [path] if path in names else path.split(".")
         if name not in names:
-            raise ParameterError(
-                f"{self.name}: no column {path!r}; there is {names}{nearest(path, names)}",
-                asked=path,
-                there=names,
-            )
-        if isinstance(self.rows, pa.Table):
-            if not inner:
-                return self._without_null_words(tb.one_chunk(self.rows[name]))
-            values = self.rows[name].to_pylist()
+            raise self._unknown(path, names)
+        column = tb.one_chunk(self.rows[name])
+        for part in inner:
+            column = self._inside(column, part, path)
+        if pa.types.is_floating(column.type):
+            return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        return without_words(column, self.null)
+
+    def batches(self, paths: Sequence[str], is_last: bool = False) -> Iterator[pa.RecordBatch]:
+        """The rows of some columns, a part at a time; with `is_last` each part is let go after it
+        was used.
+        """
+        if any(path not in self.names for path in paths):
+            columns = {str(n): self.column(path) for n, path in enumerate(paths)}
+            parts = pa.table(columns).to_batches()
         else:
-            values = [row.get(name) for row in self.rows]
-        return self._without_null_words(as_column([reach(value, inner) for value in values]))
+            parts = self.rows.select(paths).to_batches()
+        if is_last:
+            self.rows = self.rows.drop_columns([path for path in paths if path in self.names])
+        parts.reverse()
+        while parts:
+            yield parts.pop()
+
+    def keep(self, paths: Sequence[str]) -> None:
+        """Lets go of the columns that none of the paths reaches into."""
+        tops = {path if path in self.names else path.split(".")[0] for path in paths}
+        if tops <= set(self.names):  # else an error will list what there is
+            self.rows = self.rows.select([name for name in self.names if name in tops])
+
+    def _inside(self, column: pa.Array, name: str, path: str) -> pa.Array:
+        kind = column.type
+        while pa.types.is_list(kind):
+            kind = kind.value_type
+        if not pa.types.is_struct(kind):
+            return pa.nulls(len(column))
+        fields = [f.name for f in kind]
+        if name not in fields:
+            raise self._unknown(path, fields)
+        if pa.types.is_struct(column.type):
+            return pc.struct_field(column, name)
+        return as_column([reach(value, [name]) for value in column.to_pylist()])
+
+    def _unknown(self, path: str, names: Sequence[str]) -> ParameterError:
+        return ParameterError(
+            f"{self.name}: no column {path!r}; there is {list(names)}{nearest(path, names)}",
+            asked=path,
+            there=list(names),
+        )
 
     def unique(self) -> Records:
         """Without rows that repeat another one in every column; `dropped` counts them."""
-        if isinstance(self.rows, pa.Table):
-            keep = first_of_each(self.rows)
-            rows: Any = self.rows.take(pa.array(keep))
-        else:
-            first: dict[str, dict[str, Any]] = {}
-            for row in self.rows:
-                first.setdefault(json.dumps(row, sort_keys=True), row)
-            rows = list(first.values())
-        twice = {"exact duplicates": len(self) - len(rows)} if len(rows) < len(self) else {}
-        return Records(self.name, rows, self.typed, self.null, {**self.dropped, **twice})
+        keep = first_of_each(self.rows)
+        n = len(self) - len(keep)
+        if not n:
+            return self
+        dropped = {**self.dropped, "exact duplicates": n}
+        return replace(self, rows=self.rows.take(pa.array(keep)), dropped=dropped, rows_at=keep)
 
-    def _without_null_words(self, column: pa.Array) -> pa.Array:
-        if pa.types.is_dictionary(column.type) and tb.is_text(column.type.value_type):
-            return self._without_null_words(decoded(column)).dictionary_encode()
-        if not tb.is_text(column.type):
-            return column
-        trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
-        empty = pc.is_in(trimmed, value_set=pa.array(["", *self.null]))
-        return pc.if_else(empty, pa.scalar(None, pa.string()), trimmed)
+    def places(self, rows: Sequence[int]) -> list[str]:
+        """Where the first of the rows stand: "line 3", with the file where there are several."""
+        at = [int(row if self.rows_at is None else self.rows_at[row]) for row in rows[:_SHOWN]]
+        ends = np.cumsum([part.n for part in self.parts])
+        found = []
+        for row in at:
+            which = int(np.searchsorted(ends, row, side="right"))
+            part = self.parts[which]
+            inside = row - (int(ends[which - 1]) if which else 0)
+            found.append(_place(part, inside, len(self.parts) > 1))
+        return found
+
+    @property
+    def first(self) -> dict[str, list[str]]:
+        """{what was left out or is odd: the first of it, in words}."""
+        found: dict[str, list[str]] = {}
+        for part in self.parts:
+            before = f"{part.name}, " if len(self.parts) > 1 else ""
+            for what, words in part.first.items():
+                found.setdefault(what, []).extend(before + word for word in words)
+        return {what: words[:_SHOWN] for what, words in found.items()}
 
 
-def read(paths: Sequence[Path], *, null: Sequence[str] = (), encoding: str = "utf8") -> Records:
-    """The rows of the files one after another. ValueError for an unknown ending, unlike forms, or a
-    broken file.
+def _place(part: Part, row: int, is_named: bool) -> str:
+    lines = {} if part.lines is None else part.lines([row])
+    where = f"line {lines[row]}" if row in lines else f"row {row + 1}"
+    return f"{part.name}, {where}" if is_named else where
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    said: Mapping[str, Any] | None = None,
+    null: Sequence[str] = (),
+    coded: Collection[str] = (),
+) -> Records:
+    """The rows of the files one after another.
+
+    said: what a schema says of the form: any of `FORM`. null: words that mean nothing.
+    coded: columns of delimited text with few words, which take less memory as dictionaries.
+    Raises ParameterError for an unknown ending, unlike forms, or a broken file.
     """
+    said = dict(said or {})
     name = ", ".join(p.name for p in paths)
-    forms = {_form(p) for p in paths}
+    forms = {form_of(p, said) for p in paths}
     if len(forms) > 1:
         raise ParameterError(
             f"{name}: files of unlike forms ({sorted(forms)}) in one section; give each its own"
         )
-    dropped: dict[str, int] = {}
     form = forms.pop()
+    tables, parts = [], []
+    for path in paths:
+        table, part = _part(path, form, said, null, coded)
+        tables.append(table)
+        parts.append(part)
+    notes: dict[str, int] = {}
+    for part in parts:
+        for what, n in part.notes.items():
+            notes[what] = notes.get(what, 0) + n
+    rows = _concatenated(tables, name)
+    return Records(name, rows, form != "delimited", null, parts, notes)
+
+
+def _part(
+    path: Path, form: str, said: Mapping[str, Any], null: Sequence[str], coded: Collection[str]
+) -> tuple[pa.Table, Part]:
     if form == "json":
-        rows = [row for path in paths for row in json_rows(path, dropped)]
-        return Records(name, rows, True, null, dropped)
-    tables = [_csv(path, encoding, dropped) if form == "csv" else _parquet(path) for path in paths]
-    return Records(name, _concatenated(tables, name), form != "csv", null, dropped)
+        return _json(path, said.get("encoding", "utf8"))
+    if form == "parquet":
+        return _parquet(path)
+    return _delimited(path, said, null, coded)
+
+
+def form_of(path: Path, said: Mapping[str, Any]) -> str:
+    """ "delimited", "json" or "parquet", by the ending of the name."""
+    ending = ending_of(path)
+    if ending in ENDINGS:
+        return ENDINGS[ending]
+    if {"delimiter", "columns", "header"} & said.keys():
+        return "delimited"
+    raise ParameterError(
+        f"{path.name}: unknown ending; expected one of {sorted(ENDINGS)}, or .gz after it; of "
+        "delimited text with another ending, the schema says the delimiter or the columns",
+        asked=ending,
+        there=sorted(ENDINGS),
+    )
+
+
+def ending_of(path: Path) -> str:
+    """The last ending of a name but .gz, without its dot."""
+    endings = [s[1:].lower() for s in path.suffixes if s.lower() != ".gz"]
+    return endings[-1] if endings else ""
+
+
+def opener(path: Path) -> Callable[[], Any]:
+    """A function that opens a file, unpacked where its name ends in .gz."""
+    return lambda: gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
 
 
 def _concatenated(tables: Sequence[pa.Table], name: str) -> pa.Table:
     """The rows of all tables. A column that only some files have as categories becomes plain."""
+    if len(tables) == 1:
+        return tables[0]
     coded = [{f.name for f in t.schema if pa.types.is_dictionary(f.type)} for t in tables]
     if any(names != coded[0] for names in coded):
         tables = [_without_categories(table) for table in tables]
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowTypeError as error:
+        return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+    except pa.ArrowException as error:
         raise ParameterError(
             f"{name}: a column has unlike types in these files ({error}); give each file its own "
             "section"
@@ -135,80 +263,131 @@ def _without_categories(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _form(path: Path) -> str:
-    endings = [s[1:].lower() for s in path.suffixes if s.lower() != ".gz"]
-    if not endings or endings[-1] not in ENDINGS:
-        raise ParameterError(
-            f"{path.name}: unknown ending; expected one of {sorted(ENDINGS)}, or .gz after it"
-        )
-    return ENDINGS[endings[-1]]
+# ---- one file ------------------------------------------------------------------------------------
 
 
-def _opener(path: Path) -> Callable[[], Any]:
-    return lambda: gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
+def _json(path: Path, encoding: str) -> tuple[pa.Table, Part]:
+    found = read_json(opener(path), path, encoding)
+    notes = {BROKEN: found.broken} if found.broken else {}
+    first = {BROKEN: [_quoted(text, f"line {line}") for line, text in found.first]}
+    table, found.table = found.table, found.table.schema.empty_table()
+    part = Part(path.name, table.num_rows, found.lines, notes, first if notes else {})
+    return table, part
 
 
-def json_rows(path: Path, dropped: dict[str, int]) -> list[dict[str, Any]]:
-    """The objects of a file with one a line, or with one list of them; lines that hold no object
-    are counted.
-    """
+def _parquet(path: Path) -> tuple[pa.Table, Part]:
     try:
-        with _opener(path)() as file:
-            data = file.read().removeprefix(b"\xef\xbb\xbf")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ParameterError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
-    found = _json_list(data, path) if data.lstrip()[:1] == b"[" else _json_lines(data)
-    rows = [row for row in found if isinstance(row, dict)]
-    if found and not rows:
-        raise ParameterError(
-            f"{path}: none of its {len(found)} lines is a JSON object; expected one object a line"
-        )
-    if len(rows) < len(found):
-        dropped["broken lines"] = dropped.get("broken lines", 0) + len(found) - len(rows)
-    return rows
-
-
-def _json_list(data: bytes, path: Path) -> list[Any]:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{path}: starts as a list and is no JSON ({error})") from error
-
-
-def _json_lines(data: bytes) -> list[Any]:
-    return [_json(line) for line in data.splitlines() if line.strip()]
-
-
-def _json(line: bytes) -> Any:
-    """The value of a line, None where it is no JSON."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _csv(path: Path, encoding: str, dropped: dict[str, int]) -> pa.Table:
-    try:
-        with _opener(path)() as file:
-            head = file.readline().decode("utf-8-sig", "replace")
-        delimiter = max(",;\t|", key=head.count)
-        bad: list[Any] = []
-        table = read_delimited(
-            _opener(path), name=path, delimiter=delimiter, encoding=encoding, skip=bad.append
-        )
-    except (EOFError, zlib.error) as error:
-        raise ParameterError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
-    names = table.column_names
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise ParameterError(f"{path}: column {some(twice)} stands more than once; rename one")
-    if bad:
-        dropped["broken lines"] = dropped.get("broken lines", 0) + len(bad)
-    return table
-
-
-def _parquet(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path, partitioning=None)
+        table = pq.read_table(path, partitioning=None)
+        return table, Part(path.name, table.num_rows)
     except pa.ArrowException as error:
         raise ParameterError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _delimited(
+    path: Path, said: Mapping[str, Any], null: Sequence[str], coded: Collection[str]
+) -> tuple[pa.Table, Part]:
+    source = opener(path)
+    with unpacking(path):
+        dialect = dialect_of(source, said, ending_of(path), path)
+    _warn_of_header(path, source, dialect)
+    bad: list[None] = []
+    kinds = dict.fromkeys(coded, pa.dictionary(pa.int32(), pa.string()))
+    schema, batches = stream_delimited(
+        source, dialect, name=path, types=kinds, skip=lambda row: bad.append(None)
+    )
+    _refuse_twice(schema.names, path)
+    table, runaway = _collected(schema, batches, null, dialect)
+    part = Part(path.name, table.num_rows)
+    part.lines = lambda rows: lines_of(source, dialect, len(schema), rows)[0]
+    if bad:
+        part.notes[BROKEN] = len(bad)
+        _, rows = lines_of(source, dialect, len(schema), (), min(len(bad), _SHOWN))
+        part.first[BROKEN] = [_quoted(text, f"line {line}") for line, text in rows]
+        if not table.num_rows:
+            raise _all_broken(path, len(bad), dialect, schema.names, part.first[BROKEN])
+    if len(runaway):
+        part.notes[RUNAWAY] = len(runaway)
+        lines = part.lines(runaway[:_SHOWN].tolist())
+        places = [f"line {lines[row]}" for row in runaway[:_SHOWN].tolist() if row in lines]
+        part.first[RUNAWAY] = [f"{place}; quote = false reads each line" for place in places]
+    return table, part
+
+
+def _collected(
+    schema: pa.Schema, batches: Any, null: Sequence[str], dialect: Dialect
+) -> tuple[pa.Table, np.ndarray]:
+    """All rows without null words, and the rows in which a quote may have run away."""
+    kept, runaway, n = [], [], 0
+    for batch in batches:
+        columns = [without_words(column, null) for column in batch.columns]
+        kept.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+        if dialect.quote and len(schema) > 1:
+            runaway.append(n + _runaway(columns, dialect.delimiter))
+        n += batch.num_rows
+    table = pa.Table.from_batches(kept, schema).unify_dictionaries()
+    found = np.unique(np.concatenate(runaway)) if runaway else np.zeros(0, np.int64)
+    return table, found
+
+
+def _runaway(columns: Sequence[pa.Array], delimiter: str) -> np.ndarray:
+    """Rows with a value of several lines, one of which has as many fields as a row."""
+    found = [np.zeros(0, np.int64)]
+    inside = f"[^\\n{_class(delimiter)}]*"
+    row = f"\\n{inside}(?:{_literal(delimiter)}{inside}){{{len(columns) - 1}}}(?:\\n|$)"
+    for column in map(decoded, columns):
+        if tb.is_text(column.type) and pc.any(pc.match_substring(column, "\n")).as_py():
+            mask = pc.fill_null(pc.match_substring_regex(column, row), False)
+            found.append(np.flatnonzero(mask.to_numpy(zero_copy_only=False)))
+    return np.concatenate(found)
+
+
+def _literal(text: str) -> str:
+    """Text as a pattern of RE2."""
+    return "[ \\t]+" if text == "blanks" else "".join(f"\\x{{{ord(c):x}}}" for c in text)
+
+
+def _class(text: str) -> str:
+    return " \\t" if text == "blanks" else _literal(text[0])
+
+
+def _refuse_twice(names: Sequence[str], path: Path) -> None:
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ParameterError(
+            f"{path}: column {some(twice)} stands more than once; rename one, or give all names "
+            "as columns = [...]",
+            asked=twice,
+        )
+
+
+def _all_broken(
+    path: Path, n: int, dialect: Dialect, names: Sequence[str], first: Sequence[str]
+) -> ParameterError:
+    told = "columns gives" if dialect.columns else "the first line has"
+    return ParameterError(
+        f"{path}: none of its {n} rows has the {len(names)} fields that {told} (first: "
+        f"{first[0] if first else ''}); say the delimiter, columns = [...] or quote = false",
+        asked=n,
+        there=list(names),
+    )
+
+
+def _warn_of_header(path: Path, source: Any, dialect: Dialect) -> None:
+    if dialect.columns is not None or not dialect.has_header:
+        return
+    lines = first_lines(source, dialect.encoding, dialect.comment)
+    if looks_like_data(lines, dialect):
+        warnings.warn(
+            f"{path.name}: the first line is read as names of columns and looks like data "
+            f"({lines[0][:60]!r}); for a file without names write columns = [...]",
+            stacklevel=2,
+        )
+
+
+def _quoted(text: str, place: str) -> str:
+    return f"{shortened(text)!r}, {place}"
+
+
+def shortened(text: str) -> str:
+    """At most 40 characters of a text."""
+    return text if len(text) <= 40 else text[:39] + "…"

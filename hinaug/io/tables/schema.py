@@ -10,6 +10,8 @@ from typing import Any
 from hinaug.errors import ParameterError, nearest
 from hinaug.graph import arrow as tb
 from hinaug.graph.schema import EdgeType
+from hinaug.io.tables.database import check_address, check_query
+from hinaug.io.tables.records import FORM
 
 EXAMPLE = """\
 # A schema says which file gives which nodes and edges. Nothing is stored that is not named here.
@@ -52,13 +54,35 @@ dst = "related.also_bought"      # a field of a nested record
 missing = "drop"                 # ids that are no nodes yet: "add" them (default) or "drop" edges
 lineage = "aggregate"
 
+# How a file of delimited text is written is seen from its first lines. A section may say it, too:
+# [edge.user.likes.book]
+# file = "user_book.dat"
+# columns = ["user", "book"]     # names, for a file without a header line
+# delimiter = "::"               # any text; "blanks" is a run of blanks and tabs
+# quote = false                  # quotes are text; the rule but in .csv files
+# comment = "#"                  # lines that start with it are left out
+# encoding = "latin-1"           # of JSON lines, too; UTF-16 is known by its mark
+# src = "user"
+# dst = "book"
+
+# A query of a database stands in place of a file. It is read only, and its rows are sorted by
+# their columns, so the same rows give the same graph. Decimals become numbers, times with a zone
+# UTC, uuid and JSON text. Passwords: ${NAME} is the environment variable NAME.
+# [node.shop]
+# database = "duckdb:///shop.db" # or "sqlite:///shop.db", "postgresql://ann:${PASSWORD}@host/shop"
+# query = "SELECT id, city FROM shop"
+# id = "id"
+# keep = "all"
+
 # Above all sections may stand
 # null = ["NA", "-"]             # words that mean nothing
 # duplicates = "keep"            # also rows that repeat another one in every column
-# encoding = "latin-1"           # of CSV files
+# and delimiter, quote, comment, encoding, header and database, for all sections
 """
 
-COMMON = ("file", "keep", "text", "rating", "time", "time_format", "lineage", "need")
+SOURCE = ("file", "query", "database", *FORM)
+COMMON = (*SOURCE, "keep", "text", "rating", "time", "time_format", "lineage", "need")
+SHARED = ("delimiter", "header", "quote", "encoding", "comment", "database")  # above all sections
 KEYS = {
     "node": (*COMMON, "id"),
     "edge": (*COMMON, "src", "dst", "split", "missing"),
@@ -80,15 +104,13 @@ def parse(path: Path) -> dict[str, Any]:
 
 def check(schema: Mapping[str, Any]) -> None:
     """ParameterError for a key or a value that the language does not have."""
-    _known(schema, ("node", "edge", "review", "null", "duplicates", "encoding"), "the schema")
+    _known(schema, ("node", "edge", "review", "null", "duplicates", *SHARED), "the schema")
     nodes, edges = node_sections(schema), edge_sections(schema)
     if not nodes and not edges and "review" not in schema:
         raise ParameterError(
             "the schema has no section [node.TYPE], [edge.SOURCE.RELATION.TARGET] or [review]"
         )
-    if not are_words(schema.get("null", [])):
-        raise ParameterError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
-    _one_of(schema, "duplicates", ("drop", "keep"), "the schema")
+    _check_above(schema)
     for type, section in nodes.items():
         _check_section(section, "node", f"[node.{type}]")
     for edge, section in edges.items():
@@ -99,6 +121,14 @@ def check(schema: Mapping[str, Any]) -> None:
         for end in ("user", "item"):
             if end not in schema["review"]:
                 raise _no_ids("[review]", end, end)
+
+
+def _check_above(schema: Mapping[str, Any]) -> None:
+    """What stands above all sections."""
+    if not are_words(schema.get("null", [])):
+        raise ParameterError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
+    _one_of(schema, "duplicates", ("drop", "keep"), "the schema")
+    _check_values({key: schema[key] for key in SHARED if key in schema}, "the schema:")
 
 
 def _check_edge(
@@ -122,15 +152,31 @@ def _is_row(node: Any, edge: Mapping[str, Any]) -> bool:
     """Whether the node of an end is the row itself: its section reads the same file and names no
     ids.
     """
-    return isinstance(node, Mapping) and "id" not in node and node.get("file") == edge.get("file")
+    if not isinstance(node, Mapping) or "id" in node:
+        return False
+    return all(node.get(key) == edge.get(key) for key in ("file", "query"))
 
 
 def _check_section(section: Any, kind: str, where: str) -> None:
     _known(section, KEYS[kind], where)
+    _check_values(section, where)
+    if "query" in section and "file" in section:
+        raise ParameterError(
+            f"{where}: rows come from a file or from a query; keep one of the two",
+            asked=["file", "query"],
+        )
+
+
+def _check_values(section: Mapping[str, Any], where: str) -> None:
     for key, value in section.items():
+        if key == "database":  # without the value, which may hold a password
+            check_address(value, f"{where} database")
+            continue
         expected, is_right = VALUES.get(key, ("", lambda value: True))
         if not is_right(value):
             raise ParameterError(f"{where} {key} = {value!r}: {expected}", asked=value)
+        if key == "query":
+            check_query(value, f"{where} query")
 
 
 def _is_word(value: Any) -> bool:
@@ -146,6 +192,14 @@ def _is_keep(value: Any) -> bool:
     return renamed or value == "all" or are_words(value)
 
 
+def _is_names(value: Any) -> bool:
+    return are_words(value) and bool(value) and len(set(value)) == len(value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_lineage(value: Any) -> bool:
     words = value.values() if isinstance(value, Mapping) else [value]
     return all(word is None or word in tb.LINEAGES for word in words)
@@ -154,6 +208,10 @@ def _is_lineage(value: Any) -> bool:
 # what a key may say, in words and as a check
 VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "file": ("one name or pattern", _is_word),
+    "query": ("one SELECT", _is_word),
+    "columns": ("a list of names, each once", _is_names),
+    **dict.fromkeys(("header", "quote"), ("true or false", _is_flag)),
+    **dict.fromkeys(("delimiter", "encoding", "comment"), ("one text", _is_word)),
     **dict.fromkeys(("id", "src", "dst", "user", "item"), ("one column", _is_word)),
     **dict.fromkeys(("rating", "time"), ("one column", _is_word)),
     **dict.fromkeys(("split", "time_format"), ("one text", _is_word)),
