@@ -236,6 +236,8 @@ class MetapathSimilarity(FoldsInItems):
     ) -> np.ndarray:
         """Weights of at least 0 with the least squared error, each source centred."""
         n_paths = len(self.weights_)
+        if not len(users):  # a relation without links: every path counts alike
+            return np.zeros(n_paths)
         gram, moment = np.zeros((n_paths, n_paths)), np.zeros(n_paths)
         for at in range(0, len(users), BLOCK):
             block = users[at : at + BLOCK]

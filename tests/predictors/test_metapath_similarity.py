@@ -193,6 +193,14 @@ def test_evidence_leaves_with_the_links_that_weights_are_learned_from():
     assert over_reviews(blind) > 0.2 > 0.05 > over_reviews(fair)
 
 
+def test_a_relation_without_links_weighs_all_paths_alike():
+    hin = small()
+    empty = hin.filter_edges(RATES, np.zeros(hin.n(RATES), bool))
+    model = MetapathSimilarity(RATES, max_steps=1).fit(empty, rng=0)
+    np.testing.assert_allclose(model.weights_, 1 / len(model.weights_))
+    assert np.isnan(model.score(empty, [0])).all()
+
+
 def test_contracts():
     hin, *_ = topics(n=40)
     for relation in (RATES, FOLLOWS):
