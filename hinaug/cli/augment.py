@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 import typer
 
 from hinaug.cli.facts import describe, facts_of
 from hinaug.cli.folders import check_out, opened
-from hinaug.cli.names import Settings, method, sized
+from hinaug.cli.names import Settings, edge_type, method, sized
 from hinaug.cli.options import (
     GENERATORS,
     PREDICTORS,
@@ -25,7 +26,7 @@ from hinaug.cli.output import answer, tell
 from hinaug.errors import ParameterError
 from hinaug.generators import RelationGenerator
 from hinaug.generators.base import EntityGenerator
-from hinaug.graph import Delta, merge
+from hinaug.graph import Delta, EdgeType, merge
 from hinaug.io import save
 from hinaug.predictors.base import LinkPredictor
 from hinaug.split import Split
@@ -40,6 +41,13 @@ def augment(
             help="New edges by a predictor: EASE:0.1 (a share) or EASE:500 (a count). "
             f"{PREDICTORS}",
             autocompletion=complete_edges,
+        ),
+    ] = None,
+    relation: Annotated[
+        str | None,
+        typer.Option(
+            help="What --edges join, such as item,similar,item; it may be new. The split's own "
+            "relation unless given."
         ),
     ] = None,
     users: Annotated[
@@ -63,7 +71,8 @@ def augment(
     """Generate edges, users and items from what the split lets a method see.
 
     All of them become one delta. It is marked, reversible, and no more than a
-    guess: `hinaug evaluate` says whether it helps.
+    guess: `hinaug evaluate` says whether it helps. For items that nobody had:
+    --edges KernelRidge:20000 --set targets=cold.
 
     Example, after that of split:
       hinaug augment split --edges EASE:0.1 --users Synthesis:0.1 --out delta
@@ -71,7 +80,8 @@ def augment(
     made = opened(split, "split")
     check_out(out, "delta", force)
     wanted = {"edges": edges or [], "users": users or [], "items": items or []}
-    delta = _generated(wanted, made, Settings(setting or []), seed)
+    joined = made.target if relation is None else _relation(relation, made)
+    delta = _generated(wanted, made, joined, Settings(setting or []), seed)
     save(delta, out)
 
     def show(console: Any) -> None:
@@ -85,17 +95,32 @@ def augment(
     answer(as_json, {"store": out, **facts_of(delta)}, show)
 
 
-Job = tuple[Any, int | float]  # a generator, and how much it is to make: a share or a count
+# a generator, how much it is to make (a share or a count), and held-out pairs to choose by
+Job = tuple[Any, int | float, pa.Table | None]
 
 
-def _generated(wanted: dict[str, list[str]], split: Split, settings: Settings, seed: int) -> Delta:
+def _relation(text: str, split: Split) -> EdgeType:
+    """The edge type that "item,similar,item" names: one of the graph, or a new one between nodes
+    of the graph.
+    """
+    parts = tuple(part.strip() for part in text.split(","))
+    nodes = split.train.nodes
+    if len(parts) == 3 and all(parts) and parts[0] in nodes and parts[2] in nodes:
+        return parts
+    return edge_type(text, split.train.edges)  # raises, naming what there is
+
+
+def _generated(
+    wanted: dict[str, list[str]], split: Split, joined: EdgeType, settings: Settings, seed: int
+) -> Delta:
     """One delta of everything that is wanted.
 
-    wanted: {"edges", "users" and "items": texts such as "JointVAE:0.1"}.
+    wanted: {"edges", "users" and "items": texts such as "JointVAE:0.1"}. joined: the relation of
+    the edges.
     """
     source, _, target = split.target
     jobs = [
-        *_edge_jobs(wanted["edges"], split, settings),
+        *_edge_jobs(wanted["edges"], split, joined, settings),
         *_entity_jobs(source, wanted["users"], split, settings),
         *_entity_jobs(target, wanted["items"], split, settings),
     ]
@@ -105,11 +130,11 @@ def _generated(wanted: dict[str, list[str]], split: Split, settings: Settings, s
             "--items JointVAE:0.1"
         )
     settings.check()
-    train, valid = split.train, split.valid if split.valid.num_rows else None
+    train = split.train
     delta = merge(
         [
-            generator.fit(train, valid=valid, rng=seed).generate(train, size, rng=seed)
-            for generator, size in jobs
+            generator.fit(train, valid=held, rng=seed).generate(train, size, rng=seed)
+            for generator, size, held in jobs
         ]
     )
     if not len(delta):
@@ -120,12 +145,19 @@ def _generated(wanted: dict[str, list[str]], split: Split, settings: Settings, s
     return delta
 
 
-def _edge_jobs(wanted: list[str], split: Split, settings: Settings) -> list[Job]:
+def _valid(split: Split) -> pa.Table | None:
+    return split.valid if split.valid.num_rows else None
+
+
+def _edge_jobs(wanted: list[str], split: Split, joined: EdgeType, settings: Settings) -> list[Job]:
     jobs = []
+    is_target = joined == split.target
+    evidence, valid = (split.evidence, _valid(split)) if is_target else ((), None)
     for text in wanted:
         name, size = sized(text)
-        predictor = settings.make(method("predictors", name, LinkPredictor), split.target)
-        jobs.append((RelationGenerator(predictor, evidence=split.evidence), size))
+        predictor = settings.make(method("predictors", name, LinkPredictor), joined)
+        generator = settings.make(RelationGenerator, predictor, evidence=evidence)
+        jobs.append((generator, size, valid))
     return jobs
 
 
@@ -134,5 +166,5 @@ def _entity_jobs(node: str, wanted: list[str], split: Split, settings: Settings)
     for text in wanted:
         name, size = sized(text)
         cls = method("generators", name, EntityGenerator)
-        jobs.append((settings.make(cls, node, relation=split.target), size))
+        jobs.append((settings.make(cls, node, relation=split.target), size, _valid(split)))
     return jobs

@@ -100,7 +100,7 @@ class ALS(FoldsIn, FoldsInItems):
     generated: str = "both"
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        x = self._links(hin, self.weight)
+        x = self._counted_links(hin, self.weight)
         self._check_parameters()
         self._check_weights(x, f"column {self.weight!r}")
         self.unobserved_weight_, self.l2_ = self._chosen(x)
@@ -116,7 +116,7 @@ class ALS(FoldsIn, FoldsInItems):
                 self._improve(users, x, items, self.steps)
                 self._improve(items, xt, users, self.steps)
         self.items_ = items
-        self.users_ = self._solved(self._links(hin, self.weight, "graph"), items)
+        self.users_ = self._solved(self._counted_links(hin, self.weight, "graph"), items)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of the fitted sources [n, d] and items [m, d], float32, whose products are the

@@ -212,7 +212,7 @@ class LinkPredictor(Estimator):
         out[:, moved >= 0] = scores[:, moved[moved >= 0]]
         return out
 
-    def _links(self, hin: HIN, weight: str | None, part: str = "loss") -> sp.csr_array:
+    def _counted_links(self, hin: HIN, weight: str | None, part: str = "loss") -> sp.csr_array:
         """The links of `hin`, with generated ones where they count in this part: CSR [sources,
         targets]. part: "loss", what is learned from; "graph", what is read or sent along.
         """
@@ -229,9 +229,9 @@ class LinkPredictor(Estimator):
         self, hin: HIN, src: np.ndarray, weight: str | None = None, part: str = "graph"
     ) -> sp.csr_array:
         """What `hin` says of these sources, over the targets of the fitted graph: CSR [len(src),
-        n_fitted]. part: as for `_links`.
+        n_fitted]. part: as for `_counted_links`.
         """
-        rows = self._links(hin, weight, part)[src]
+        rows = self._counted_links(hin, weight, part)[src]
         moved = self._align(hin, self.relation[2], self.dst_ids_)
         if moved is None:
             return rows
@@ -347,7 +347,7 @@ class FoldsInItems(LinkPredictor):
         ones = np.ones(len(row), np.float32)
         pick = sp.csr_array((ones, (row, np.arange(len(row)))), shape=(len(at), len(row)))
         history = self._history(hin, at[row], weight, "loss")
-        links = self._links(hin, weight)[at[row]][:, new]
+        links = self._counted_links(hin, weight)[at[row]][:, new]
         return (pick @ history).tocsr(), (pick @ links).tocsr()
 
     def _positions_of_fitted(self, hin: HIN) -> np.ndarray:

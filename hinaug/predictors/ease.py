@@ -118,7 +118,7 @@ class EASE(FoldsIn, FoldsInItems):
     prior_k: int = 20
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        x = self._links(hin, self.weight)
+        x = self._counted_links(hin, self.weight)
         self.l2_ = ridge_of(self, x)
         self.side_ = None if self.side is None else Features(self.relation[0], self.side).fit(hin)
         z, _ = self._side(hin)

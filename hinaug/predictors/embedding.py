@@ -181,8 +181,8 @@ class EmbeddingPredictor(LinkPredictor):
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
         check_positive(links, type(self).__name__)
-        network = self._network(hin, self._links(hin, self.weight, "graph"), rng)
-        learned_from = self._links(hin, self.weight)
+        network = self._network(hin, self._counted_links(hin, self.weight, "graph"), rng)
+        learned_from = self._counted_links(hin, self.weight)
         counted = rows_alike(learned_from) if self.mean_over == "sources" else learned_from
         objective = self._objective(counted, rng)
         prior = self._prior(network, learned_from, counted)

@@ -80,7 +80,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
                 f"ItemKNN: k is at least 1 and shrinkage at least 0, or None; got k={self.k}, "
                 f"shrinkage={self.shrinkage}"
             )
-        links = self._links(hin, self.weight)
+        links = self._counted_links(hin, self.weight)
         by_item = links.T.tocsr()
         by_noise = 150 * noise_edge(links) ** 2
         self.shrinkage_ = by_noise if self.shrinkage is None else float(self.shrinkage)
