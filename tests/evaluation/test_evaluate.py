@@ -275,7 +275,15 @@ def test_slices_part_the_users():
     degree = np.bincount(split.train.links(RATES)[0], minlength=150)
     of = dict(zip(split.train.ids("user").to_pylist(), degree, strict=True))
     for user, label in zip(result.users.to_pylist(), result.slices["train degree"], strict=True):
-        assert label == ("1-3" if 0 < of[user] <= 3 else "4-5" if 3 < of[user] <= 5 else "6-20" if of[user] <= 20 else "21-60")
+        assert label == (
+            "1-3"
+            if 0 < of[user] <= 3
+            else "4-5"
+            if 3 < of[user] <= 5
+            else "6-20"
+            if of[user] <= 20
+            else "21-60"
+        )
 
 
 def test_a_planted_world_where_the_better_model_wins_and_a_shuffled_one_where_it_does_not():
