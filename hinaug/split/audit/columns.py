@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +59,6 @@ MOVED = 2  # of which so many would be others without the held-out rows
 UNEVEN = 0.8  # spread of held-out counts below which they are not free to vary
 SAME, LEFT = 1e-6, 1e-4  # share of a vector left unexplained: none, and clearly some
 MOST_SPANS = 2_000  # nodes whose vectors are compared with the span of those they meet
-CERTAIN = 0.97  # of held-out pairs rank above others by the product of two vectors
 FEW_VALUES = 12  # levels of a category or flag
 TELLING = ("mean", "avg", "average", "count", "num", "n_", "sum", "total", "popularity", "degree")
 
@@ -95,7 +94,6 @@ def look(view: View, leaking: set[str]) -> Found:
             verdict = _examined(view, reading, level)
             found |= {} if verdict is None else {reading.where: verdict}
     yield from found.values()
-    yield from _embeddings(view, readings, set(found))
     quiet = [r for r in readings if r.where not in found and r.is_number]
     for of_rows in _by_rows(quiet):
         yield from _together(view, of_rows, level)
@@ -611,34 +609,6 @@ def _by_fit(reading: Reading, count: Sum) -> Measure | None:
     return measure
 
 
-def _embeddings(view: View, readings: list[Reading], leaking: set[str]) -> Found:
-    """Vectors of users and items whose products tell held-out pairs as surely as known ones."""
-    sides = [[r for r in readings if r.rows.side == k and r.values.ndim == 2] for k in (0, 1)]
-    for one, two in product(*sides):
-        if one.values.shape[1] != two.values.shape[1] or one.where in leaking:
-            continue
-        rank = _rank_of_held(view, one.values, two.values)
-        if rank > CERTAIN:
-            why = f"tell held-out pairs from others in {100 * rank:.0f} % of cases, as tastes may"
-            where = f"{one.where} and {two.where}"
-            remedy = "compute them with Split.with_derived"
-            yield False, Finding("embedding", where, view.name, why, remedy, len(view.held))
-
-
-def _rank_of_held(view: View, users: np.ndarray, items: np.ndarray) -> float:
-    """How often the product of a held-out pair is larger than that of a false one (sampled)."""
-    rng = np.random.default_rng(0)
-    others = np.stack([rng.integers(0, size, MOST_SPANS) for size in view.shape])
-    others = others[:, ~view.whole.contains(*others)]
-    some = rng.permutation(len(view.held))[:MOST_SPANS]
-    ends = ((view.held.src[some], view.held.dst[some]), others)
-    held, other = (np.einsum("nd,nd->n", users[u], items[i]) for u, i in ends)
-    known = bool(np.isfinite(held).all() and np.isfinite(other).all() and len(other))
-    if not known:
-        return 0.0
-    return float(stats.mannwhitneyu(held, other).statistic / (len(held) * len(other)))
-
-
 # ---- better than noise ---------------------------------------------------------------------------
 
 
@@ -738,20 +708,18 @@ def _dates(view: View, reading: Reading, level: float) -> tuple[bool, str] | Non
     """Whether a column explains when the held-out rows of a node came, beyond what train says."""
     if not reading.is_number or reading.rows.side < 0:
         return None
-    for moment in moments(view, view.target):
-        for name, r, p in _partials(view, reading, [f"{what} of {moment!r}" for what in EXTREMES]):
-            if r * r > PERHAPS and p < LEAK_LEVEL * level:
-                why = f"explains {100 * r * r:.0f} % of the {name} of held-out rows"
-                return bool(r * r > EXPLAINED) and view.any_drawn, why
+    held, own = (aggregates(view, reading.rows, part) for part in ("held", "graph"))
+    names = sorted(_extremes(view) & held.keys() & own.keys())
+    for name in names:
+        r, p = _partial(held[name], reading.values, [own[n] for n in names])
+        if r * r > PERHAPS and p < LEAK_LEVEL * level:
+            why = f"explains {100 * r * r:.0f} % of the {name} of held-out rows"
+            return bool(r * r > EXPLAINED) and view.any_drawn, why
     return None
 
 
-def _partials(view: View, reading: Reading, names: list[str]) -> Iterator[tuple[str, float, float]]:
-    """(aggregate of held-out rows, partial correlation given the graph's own, p)."""
-    held, own = (aggregates(view, reading.rows, part) for part in ("held", "graph"))
-    if held.keys() & own.keys() >= set(names):
-        for name in names:
-            yield name, *_partial(held[name], reading.values, [own[n] for n in names])
+def _extremes(view: View) -> set[str]:
+    return {f"{what} of {m!r}" for m in moments(view, view.target) for what in EXTREMES}
 
 
 def _partial(y: np.ndarray, c: np.ndarray, known: list[np.ndarray]) -> tuple[float, float]:

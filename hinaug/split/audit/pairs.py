@@ -28,7 +28,6 @@ FEW = 8  # so few new pairs prove nothing by numbers; what counts is that most a
 MOST = 0.5  # of the new pairs of rows of one user, or one item, are held out
 NEARLY_ALL = 0.9  # of the new pairs of large groups; people of one taste share much anyway
 PRIVATE = 0.95  # of the rows have one user, or one item: the table records pairs
-LARGE = 4  # pairs of one row that are all true, which is no accident
 NARROW = 8  # neighbours at most in a relation such as "same as"
 ALIKE = 0.8  # Jaccard index from which a new node is a copy of an old one
 FEW_NEIGHBOURS = 3  # on average, on both sides of a relation that only joins parts of one thing
@@ -57,11 +56,9 @@ def judge(
         return None
     n_left, n_right = np.diff(left.indptr), np.diff(right.indptr)
     active = (n_left > 0) & (n_right > 0)
-    alone = (n_left == 1) | (n_right == 1)
     private = max((n_left[active] == 1).mean(), (n_right[active] == 1).mean()) >= PRIVATE
-    verdict = None if weak else _true_rows(view, codes, row, alone)
-    verdict = verdict or judge_codes(view, codes, bool(private) and not guessed, weak)
-    verdict = verdict or _rows_repel(view, codes, row, len(alone))
+    verdict = judge_codes(view, codes, bool(private) and not guessed, weak)
+    verdict = verdict or _rows_repel(view, codes, row, len(n_left), weak)
     if verdict is None and not cut and not weak:
         return _complement(view, distinct(codes), left, right)
     return verdict
@@ -135,45 +132,34 @@ def _expected(view: View, n_inside: int, n_new: int) -> float:
     return min(max(p * b / max(1 - p * (1 - b), 1e-9), view.base_rate), 1.0)
 
 
-def _rows_repel(view: View, codes: np.ndarray, row: np.ndarray, n_rows: int) -> Verdict | None:
-    """Rows that name a held-out pair where they name no known one, as titles of last items do."""
+def _rows_repel(
+    view: View, codes: np.ndarray, row: np.ndarray, n_rows: int, weak: bool
+) -> Verdict | None:
+    """Rows that name a held-out pair where they name no known one, as titles of last items do.
+
+    Where pairs are not drawn at random, trends do the same for numbers that are no names.
+    """
+    drawn = view.drawn(0) and view.drawn(1)
     known, held = view.inside.contains_codes(codes), view.held.contains_codes(codes)
     size = np.bincount(row, minlength=n_rows)
     rows = size > 1
     x, y = (np.bincount(row, part, n_rows)[rows] for part in (known, held))
+    if rows.sum() < FEW or (weak and not drawn):
+        return None
     left = size[rows] - x  # pairs that could be held out
-    if rows.sum() < FEW or not left.any():
-        return None
-    beyond = y - left * y.sum() / left.sum()
-    if not x.std() or not beyond.std():
-        return None
-    r = float(np.corrcoef(x, beyond)[0, 1])
-    hits = distinct(codes[held])
+    beyond = y - left * y.sum() / max(left.sum(), 1)
+    spread = x.std() * beyond.std()
+    r = float(np.cov(x, beyond, ddof=0)[0, 1] / spread) if spread else 0.0
     if r > REPEL or stats.norm.cdf(r * np.sqrt(rows.sum())) > CHANCE:
         return None
+    hits = distinct(codes[held])
     why = _says(view, len(hits), int((~known & ~held).sum()))
     why += ": those where the row names no known one"
-    return Verdict(view.drawn(0) and view.drawn(1), hits, why)
+    return Verdict(drawn, hits, why)
 
 
 def _says(view: View, hits: int, false: int) -> str:
     return f"joins {hits:,} of the {len(view.held):,} held-out pairs, and {false:,} false ones"
-
-
-def _true_rows(view: View, codes: np.ndarray, row: np.ndarray, alone: np.ndarray) -> Verdict | None:
-    """Rows of one user or one item, or of many pairs, that name nothing but true pairs."""
-    true, held = view.whole.contains_codes(codes), view.held.contains_codes(codes)
-    n_false, size = (np.bincount(row, w, len(alone)) for w in (~true, np.ones(len(row))))
-    for like, sure in (
-        (alone, alone & (n_false == 0)),
-        (size > 0, (n_false == 0) & (size >= LARGE)),
-    ):
-        hits = distinct(codes[held & sure[row]])
-        wrong = len(distinct(codes[~true & like[row]]))
-        chance = stats.binom.sf(len(hits) - 1, len(hits) + wrong, view.base_rate)
-        if len(hits) and (not wrong or (len(hits) >= wrong and chance < CHANCE_IF_MOST)):
-            return Verdict(True, hits, _says(view, len(hits), wrong))
-    return None
 
 
 def _complement(

@@ -15,14 +15,14 @@ RATES = ("user", "rates", "item")
 
 
 @functools.cache
-def skewed():
-    """400 users, 250 items of very different popularity; (graph, appeal of each item)."""
+def skewed(n=250):
+    """400 users, n items of very different popularity; (graph, appeal and style of each item)."""
     rng = np.random.default_rng(5)
-    appeal = rng.normal(size=250)
-    taste, style = rng.normal(size=(400, 3)), rng.normal(size=(250, 3))
+    appeal = rng.normal(size=n)
+    taste, style = rng.normal(size=(400, 3)), rng.normal(size=(n, 3))
     p = 1 / (1 + np.exp(3.3 - appeal - 0.5 * taste @ style.T))
     src, dst = np.nonzero(rng.random(p.shape) < p)
-    users, items = ([f"{c}{k:03d}" for k in range(n)] for c, n in (("u", 400), ("i", 250)))
+    users, items = ([f"{c}{k:03d}" for k in range(size)] for c, size in (("u", 400), ("i", n)))
     rows = {
         "src": [users[k] for k in src],
         "dst": [items[k] for k in dst],
@@ -57,6 +57,39 @@ def test_what_is_computed_with_held_out_rows(name):
     leaks = audit(split).leaks
     assert {(f.where, f.graph) for f in leaks} >= {("item.x", "train")}
     assert all(f.remedy for f in leaks)
+
+
+def test_a_noisy_count_of_held_out_rows_alone():
+    hin, *_ = skewed(600)
+    y = count(hin) - count(random_split(hin, RATES, rng=0).train)
+    noise = np.random.default_rng(0).random((2, len(y)))
+    hin = hin.with_column("item", "x", y * (1 + 0.3 * noise[0]) + 0.3 * noise[1], "row")
+    found = audit(random_split(hin, RATES, rng=0)).leaks
+    assert {f.where for f in found} == {"item.x"}
+
+
+def test_some_of_the_nearest_items_by_the_source():
+    hin, *_ = skewed(600)
+    x = hin.adjacency(RATES).toarray().T
+    score = x @ x.T
+    np.fill_diagonal(score, 0)
+    best = np.argsort(-score, axis=1)[:, :8]
+    chosen = np.random.default_rng(0).random(best.shape) < 0.35
+    ids = np.array(hin.ids("item").to_pylist())
+    src, dst = ids[np.nonzero(chosen)[0]].tolist(), ids[best[chosen]].tolist()
+    hin = linked(hin, ("item", "like", "item"), src, dst)
+    found = audit(random_split(hin, RATES, rng=0)).leaks
+    assert {f.where for f in found} == {"item like item"}
+
+
+def test_when_a_user_was_last_seen_here_or_soon_after_elsewhere():
+    hin, *_ = skewed()
+    last = np.zeros(hin.n("user"))
+    np.maximum.at(last, hin.links(RATES)[0], np.array(hin.column(RATES, "time"), float))
+    seen = last + np.random.default_rng(0).exponential(1_000, len(last))
+    found = audit(temporal_split(hin.with_column("user", "seen", seen, "row"), RATES))
+    assert not found.leaks
+    assert {f.where for f in found.unknown} == {"user.seen"}
 
 
 def test_two_columns_that_only_together_tell_the_count():
