@@ -82,11 +82,8 @@ def realness(
         seen = [_LinkNumbers(x[half != side]) for x in real]
         x = np.vstack(
             [
-                np.hstack([f(a[rows]) for f, a in zip(seen, links, strict=True)] + more)
-                for links, rows, more in (
-                    (real, judged, [columns[0][judged]] if columns else []),
-                    (made, whose, [columns[1][whose]] if columns else []),
-                )
+                _numbers(seen, real, columns and columns[0], judged),
+                _numbers(seen, made, columns and columns[1], whose),
             ]
         )
         y = np.repeat([1, 0], [len(judged), len(whose)])
@@ -96,6 +93,17 @@ def realness(
             aucs.append(float(roc_auc_score(y, p)))
     out.auc = float(np.mean(aucs)) if aucs else 0.5
     return out
+
+
+def _numbers(
+    seen: Sequence[_LinkNumbers],
+    links: Sequence[sp.csr_array],
+    columns: np.ndarray | None,
+    rows: np.ndarray,
+) -> np.ndarray:
+    """Links and columns of some nodes as numbers."""
+    parts = [numbers(x[rows]) for numbers, x in zip(seen, links, strict=True)]
+    return np.hstack(parts if columns is None else [*parts, columns[rows]])
 
 
 class _LinkNumbers:
@@ -312,16 +320,8 @@ class _World:
             )
         self.table, self.hin = delta.nodes[node], hin
         both = hin if delta in hin.deltas else hin + delta
-        new = both.positions(node, self.table["id"])
-        views = [
-            m
-            for edge in hin.edges
-            if node in (edge[0], edge[2])
-            for m in _views(both, hin, edge, node)
-        ]
-        n = hin.n_observed(node)
-        shared = [m for m in views if np.bincount(m[:n].indices, minlength=1).max() > 1]
-        shared.sort(key=lambda m: -m.nnz)
+        new, n = both.positions(node, self.table["id"]), hin.n_observed(node)
+        shared = _shared(both, hin, node)
         linked = sum((np.diff(m.indptr)[:n] for m in shared), np.zeros(n, np.int64)) > 0
         self.nodes = np.flatnonzero(linked)
         self.real, self.made = [m[self.nodes] for m in shared], [m[new] for m in shared]
@@ -370,6 +370,15 @@ class _World:
         topics = min(TOPICS, len(axes))
         label = KMeans(topics, n_init=1, random_state=0).fit_predict(axes)
         return degree, self.made[0] @ np.eye(topics)[label]
+
+
+def _shared(both: HIN, hin: HIN, node: str) -> list[sp.csr_array]:
+    """Links in each relation whose targets are shared between real nodes, the largest first."""
+    touching = [edge for edge in hin.edges if node in (edge[0], edge[2])]
+    views = [m for edge in touching for m in _views(both, hin, edge, node)]
+    n = hin.n_observed(node)
+    shared = [m for m in views if np.bincount(m[:n].indices, minlength=1).max() > 1]
+    return sorted(shared, key=lambda m: -m.nnz)
 
 
 def _views(both: HIN, hin: HIN, edge: EdgeType, node: str) -> list[sp.csr_array]:
