@@ -75,15 +75,15 @@ def worth(split: Split, fitted: Callable[[], Any], seed: int) -> Row:
     delta = model._as_delta(split.train, made, n)
     row = best(split, delta) | {"s": round(time.process_time() - start, 1)}
     auc = [links_auc(split.train, delta, made.source, seed + k) for k in (0, 100, 200)]
-    sharp = sharpness(model, split.train, seed) if hasattr(model, "temperatures_") else np.nan
-    return row | {"auc links": round(float(np.mean(auc)), 3), "entropy": round(sharp, 3)}
+    row |= {"auc links": round(float(np.mean(auc)), 3)}
+    if isinstance(model, RLGAN):  # its draws are not of one softmax
+        return row
+    return row | {"entropy": round(sharpness(model, split.train, seed), 3)}
 
 
 def sharpness(model: Any, hin: HIN, seed: int) -> float:
     """Mean entropy of the softmax that the first link is drawn by, in nats."""
     rng = np.random.default_rng(seed)
-    if isinstance(model, RLGAN):  # its draws are not of one softmax
-        return float("nan")
     real = model._real(hin)
     source = rng.permutation(len(real.nodes))[:POOL]
     p = softmax(model._logits(0, model._state(real, source, rng), [], slice(0, POOL)), axis=1)

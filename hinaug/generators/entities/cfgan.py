@@ -33,8 +33,9 @@ class CFGAN(WholeNodes):
     reconstruction, the paper's ZP. The loss of the generator does not saturate (Goodfellow et al.).
     Columns follow the links, as in `WholeNodes`; T_r and o_r are calibrated as in `JointVAE`.
 
-    What we found: it has no noise of its own, so new nodes of one source differ by the draw alone;
-    `JointVAE` is as quick and more like real nodes.
+    It has no noise of its own, so new nodes of one source differ by the draw alone. What we found,
+    on thin MovieLens 100K: EASE gains +10.9 and +1.7 % on two seeds (JointVAE +11.8 and -.2 %), and
+    links are told from real ones with an AUC of .68 and .81 (JointVAE .56 and .53).
 
     Parameters
     ----------

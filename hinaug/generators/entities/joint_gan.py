@@ -39,10 +39,12 @@ class JointGAN(JointVAE):
     NeurIPS 2019, with Gaussian modes). Nodes come from the exponential average of the generator,
     with temperature and popularity calibrated anew.
 
-    What we found: on thin MovieLens 100K the critic makes links a little sharper, which a lower
-    `temperature` of JointVAE does as well, and no better for a recommender beyond noise. JointVAE
-    is the method to take; this one is for those who study adversarial training. Controls:
-    `adversarial=0` takes the same steps without the critic; `JointVAE(temperature=)` is as sharp.
+    What we found, on thin MovieLens 100K with one generated user a real one (gain of EASE in
+    NDCG@20, mean of three seeds): JointVAE +7.9 %, fine-tuned against the critic +3.2 %, the same
+    steps without a critic +5.4 %, JointVAE made as sharp as the fine-tuned one +6.7 %. So a critic
+    after an autoencoder does not pay. From nothing, without an autoencoder, two seeds gave +10.5
+    and +13.7 %, where links are told from real ones more easily (AUC .61 against .54): worth ten
+    seeds, and no default. Controls: `adversarial=0`, and `JointVAE(temperature=)`.
 
     Parameters
     ----------

@@ -53,9 +53,11 @@ class RLGAN(JointVAE):
     No validation pair is a reward: a policy that is paid by them raises them and nothing else.
     `fit` reads `valid` as little as JointVAE does.
 
-    What we found: on thin MovieLens 100K the reward rises and a recommender gains no more than from
-    the same steps with rewards dealt out at random (`shuffled=True`). Untaught nodes come from
-    JointVAE, which is the method to take. `report()` prints the control and a probe for hacking.
+    What we found, on thin MovieLens 100K, one seed: EASE gains +5.2 % with one generated user a
+    real one, where JointVAE, the untaught policy, gives +11.8 %; the critic learns faster than the
+    policy, so realism falls, and links are told apart more easily (AUC .55 -> .63). JointVAE is the
+    method to take. `report()` prints the control (`shuffled=True`: the same steps with rewards
+    dealt out at random) and a probe for hacking.
 
     Parameters
     ----------
