@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -166,5 +167,7 @@ def _entity_jobs(node: str, wanted: list[str], split: Split, settings: Settings)
     for text in wanted:
         name, size = sized(text)
         cls = method("generators", name, EntityGenerator)
-        jobs.append((settings.make(cls, node, relation=split.target), size, _valid(split)))
+        has_one = any(field.name == "relation" for field in dataclasses.fields(cls))
+        one = {"relation": split.target} if has_one else {}  # the others link in every relation
+        jobs.append((settings.make(cls, node, **one), size, _valid(split)))
     return jobs
