@@ -20,7 +20,9 @@ from hinaug.io import from_parquet, tables
 def build(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="CSV, TSV, JSON lines, Parquet (also .gz), or a folder."),
+        typer.Argument(
+            help="Delimited text, JSON lines, Parquet (also .gz), databases, or a folder."
+        ),
     ] = None,
     schema: Annotated[
         Path | None, typer.Option(help="TOML: which file gives which nodes and edges.")
@@ -28,10 +30,9 @@ def build(
     out: Annotated[Path | None, typer.Option(help="The store to write.")] = None,
     example: Annotated[
         bool,
-        typer.Option(
-            "--example", help="Print a commented schema, after the columns of the files, and stop."
-        ),
+        typer.Option("--example", help="Print a schema with the files' own names in it, and stop."),
     ] = False,
+    encoding: Annotated[str, typer.Option(help="Of the files that --example looks at.")] = "utf8",
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -39,8 +40,9 @@ def build(
 
     What is broken, missing or said twice is counted. A folder of RecBole's
     atomic files, or one that `hinaug export` wrote as Parquet, needs no schema.
-    `hinaug build FILES --example` prints the columns of the files and a
-    commented schema to start from.
+    `hinaug build FILES --example` prints the columns of the files and a schema
+    that builds from them. DuckDB and SQLite files are given for --example only:
+    the schema then names the database and a query for each table.
 
     Example:
       printf 'who,what\\nann,tea\\nbob,jam\\n' > likes.csv
@@ -48,14 +50,15 @@ def build(
       hinaug build likes.csv --schema schema.toml --out likes
     """
     if example:
-        text = _example(files or [])
+        text = tables.example(files or [], encoding)
         answer(as_json, {"schema": text}, lambda _: typer.echo(text, nl=False))
         return
-    if not files or out is None:
+    if out is None or not (files or schema):
         raise ParameterError(
             "build takes files and --out STORE; `hinaug build --example` prints a schema to start "
             "from"
         )
+    files = files or []
     check_out(out, "hin", force)
     if schema is not None:
         hin, counts = tables.build(files, tables.parse(schema))
@@ -68,13 +71,6 @@ def build(
             "--example` prints one to start from"
         )
     save_and_describe(known, out, as_json)
-
-
-def _example(files: list[Path]) -> str:
-    """A commented schema, after the columns of the files."""
-    columns = tables.columns(files) if files else {}
-    lines = [f"# {name}: {', '.join(names)}\n" for name, names in columns.items()]
-    return "".join(lines) + tables.EXAMPLE
 
 
 def known_folder(folder: Path) -> HIN | None:

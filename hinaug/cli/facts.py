@@ -107,6 +107,7 @@ def save_and_describe(thing: Any, out: Path, as_json: bool, **facts: Any) -> Non
 def _table_of_counts(counts: list[dict[str, Any]]) -> Any:
     rows = table("what was read", "from", "read", "kept", "notes")
     for count in counts:
-        notes = "; ".join(f"{n:,} {why}" for why, n in count["notes"].items())
+        first = {why: f" (first: {'; '.join(rows)})" for why, rows in count["first"].items()}
+        notes = "; ".join(f"{n:,} {why}{first.get(why, '')}" for why, n in count["notes"].items())
         rows.add_row(count["what"], f"{count['read']:,}", f"{count['kept']:,}", notes)
     return rows

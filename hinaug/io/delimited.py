@@ -194,12 +194,16 @@ def _restored(columns: list[pa.Array], dialect: Dialect) -> list[pa.Array]:
     if dialect.character == dialect.delimiter or not dialect.quote:
         return columns
     between = " " if dialect.delimiter == BLANKS else dialect.delimiter
-    return [
-        pc.replace_substring(column, _SEPARATOR, between)
-        if pa.types.is_string(column.type)
-        else column
-        for column in columns
-    ]
+    return [_with_words(column, between) for column in columns]
+
+
+def _with_words(column: pa.Array, between: str) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        words = _with_words(column.dictionary, between)
+        return pa.DictionaryArray.from_arrays(column.indices, words)
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.replace_substring(column, _SEPARATOR, between)
 
 
 # ---- bytes to text -------------------------------------------------------------------------------

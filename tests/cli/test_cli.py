@@ -419,7 +419,7 @@ def test_build_and_its_example(tmp_path):
     )
     (tmp_path / "readme.txt").write_text("none of it")
     assert run("build", tmp_path, "--example").stdout.startswith(
-        "# likes.csv: who, what\n# A schema says"
+        "# likes.csv: who, what\n# A first guess"
     )
     assert "takes files and --out" in run("build", code=2).stderr
 
@@ -680,7 +680,7 @@ def test_help_names_every_method(made):
                 method(package.__name__.removeprefix("hinaug."), "x", base)
             assert set(re.findall(r"'(\w+)'", str(error.value).partition("there are")[2])) <= words
     assert options.complete_predictor("ea") == ["EASE"]
-    assert options.complete_entities("J") == ["JointVAE:0.1"]
+    assert options.complete_entities("J") == ["JointGAN:0.1", "JointVAE:0.1"]
     assert "planted" in options.complete_dataset("p")
 
 
@@ -1039,3 +1039,12 @@ def test_only_methods_are_offered_by_name():
     ):
         for name in method_names(importlib.import_module(f"hinaug.{package}")):
             assert method(package, name, base).__name__ == name
+
+
+@pytest.mark.parametrize("name", method_names(importlib.import_module("hinaug.generators")))
+def test_every_generator_of_nodes_is_made_by_name(made, tmp_path, name):
+    quick = {"JointVAE", "JointGAN", "CFGAN", "RLGAN"}
+    extra = ("--set", "epochs=1") if name in quick else ()
+    asked = ("augment", made / "split", "--users", f"{name}:3", *extra, "--out", tmp_path / "d")
+    run(*asked)
+    assert hinaug.load(tmp_path / "d").nodes["user"].num_rows == 3

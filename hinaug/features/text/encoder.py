@@ -227,12 +227,13 @@ class TextEncoder:
         from_right = getattr(tokenizer, "truncation_side", "right") != "right"
         size = whole if from_right else 16 * self.max_length
         tokens: dict[int, list[int]] = {}
-        while left := [n for n in range(len(texts)) if n not in tokens]:
+        left = list(range(len(texts)))
+        while left:
             parts = [_beginning(texts[n], size) for n in left]
             ids = tokenizer(parts, truncation=True, max_length=self.max_length)["input_ids"]
-            for n, part, row in zip(left, parts, ids, strict=True):
-                if len(row) >= self.max_length or len(part) == len(texts[n]):
-                    tokens[n] = row
+            tokens |= dict(zip(left, ids, strict=True))
+            lengths = zip(left, map(len, parts), map(len, ids), strict=True)
+            left = [n for n, cut, full in lengths if cut < len(texts[n]) and full < self.max_length]
             size = min(4 * size, whole)
         return [tokens[n] for n in range(len(texts))]
 

@@ -37,7 +37,7 @@ def hub_folder(name: str) -> Path:
     """A folder with the files of a hub model: from the local hub cache, else fetched."""
     from huggingface_hub import snapshot_download
 
-    files = ["*.json", "*.txt", "*.model"]
+    files = ["*.json", "*.txt", "*.model", "*/pytorch_model.bin"]  # folders hold dense layers
     why: Exception | None = None
     for local in (True, False):
         for weights in ("*.safetensors", "pytorch_model*.bin"):
@@ -52,7 +52,7 @@ def hub_folder(name: str) -> Path:
             ) as error:  # the hub client has its own errors for each way of not being reached
                 why = error
                 break
-            if any(folder.glob(weights)):
+            if any(folder.rglob(weights)):
                 return folder
     raise OSError(
         f"model {name!r} is no local folder, is not in the local hub cache, and the hub did not "

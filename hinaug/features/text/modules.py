@@ -12,6 +12,7 @@ from typing import Any
 
 from hinaug.errors import ParameterError
 
+KINDS = ("Transformer", "Pooling", "Dense", "Normalize", "Dropout")
 POOLINGS = {  # in the order in which sentence-transformers puts them side by side
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
@@ -46,26 +47,37 @@ def modules_of(folder: Path) -> Modules:
     index = folder / "modules.json"
     if not index.is_file():
         return Modules(folder)
-    steps = [(str(m["type"]).rsplit(".", 1)[-1], folder / m.get("path", "")) for m in _json(index)]
-    known = ("Transformer", "Pooling", "Dense", "Normalize", "Dropout")
-    strange = [kind for kind, _ in steps if kind not in known]
-    if strange or [kind for kind, _ in steps][:1] != ["Transformer"]:
-        raise ParameterError(
-            f"{index}: the steps are {[kind for kind, _ in steps]}; expected Transformer, then any "
-            f"of {known[1:]}",
-            asked=strange,
-            there=list(known),
-        )
+    steps = _steps(index, folder)
     transformer = steps[0][1]
-    pooling = next((path for kind, path in steps if kind == "Pooling"), None)
-    dense = tuple(path for kind, path in steps if kind == "Dense")
-    config = transformer / "sentence_bert_config.json"
-    lower = bool(config.is_file() and _json(config).get("do_lower_case"))
-    inner = [p for p in (pooling, *dense) if p is not None]
-    files = tuple(sorted(f for path in inner for f in path.iterdir() if f.is_file()))
-    poolings = ("mean",) if pooling is None else _poolings(pooling / "config.json")
-    normalize = any(kind == "Normalize" for kind, _ in steps)
-    return Modules(transformer, poolings, dense, normalize, lower, (index, *files))
+    pooling = [path for kind, path in steps if kind == "Pooling"][:1]
+    dense = [path for kind, path in steps if kind == "Dense"]
+    files = sorted(f for path in (*pooling, *dense) for f in path.iterdir() if f.is_file())
+    return Modules(
+        transformer,
+        _poolings(pooling[0] / "config.json") if pooling else ("mean",),
+        tuple(dense),
+        normalize="Normalize" in dict(steps),
+        lower=_is_lower(transformer / "sentence_bert_config.json"),
+        files=(index, *files),
+    )
+
+
+def _is_lower(config: Path) -> bool:
+    return config.is_file() and bool(_json(config).get("do_lower_case"))
+
+
+def _steps(index: Path, folder: Path) -> list[tuple[str, Path]]:
+    """(kind, folder) of the steps."""
+    steps = [(str(m["type"]).rsplit(".", 1)[-1], folder / m["path"]) for m in _json(index)]
+    kinds = [kind for kind, _ in steps]
+    strange = [kind for kind in kinds if kind not in KINDS]
+    if strange or kinds[:1] != ["Transformer"]:
+        raise ParameterError(
+            f"{index}: the steps are {kinds}; expected Transformer, then any of {KINDS[1:]}",
+            asked=strange,
+            there=KINDS,
+        )
+    return steps
 
 
 def _poolings(path: Path) -> tuple[str, ...]:

@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from hinaug.graph.hin import HIN
+from hinaug.io.tables.example import columns_of, is_table
+from hinaug.io.tables.example import example as _example
 from hinaug.io.tables.graph import Count, Graph
-from hinaug.io.tables.records import ENDINGS, read
 from hinaug.io.tables.schema import EXAMPLE, check, parse
 
-__all__ = ["EXAMPLE", "Count", "build", "columns", "parse"]
+__all__ = ["EXAMPLE", "Count", "build", "columns", "example", "parse"]
 
 
 def build(files: Iterable[Any], schema: Mapping[str, Any]) -> tuple[HIN, list[Count]]:
     """The graph that `schema` (parsed TOML, see EXAMPLE) makes of the files, and a count of what
     was read and left out.
 
-    files: paths; of a folder, the files in it. Rows that repeat another one in every column are
-    dropped, ids are text, missing and unreadable values are null; all of it is counted. Raises
-    ValueError that names the section, the column and what there is; OSError for a file that cannot
-    be read.
+    files: paths; of a folder, the files in it; none where all sections name queries. Rows that
+    repeat another one in every column are dropped, ids are text, missing and unreadable values are
+    null; all of it is counted. Raises ParameterError that names the section, the column and what
+    there is; OSError for a file that cannot be read.
     """
     check(schema)
     graph = Graph(_listed(files), schema)
@@ -43,8 +44,6 @@ def _listed(files: Iterable[Any]) -> list[Path]:
     missing = [str(p) for p in paths if not p.is_file()]
     if missing:
         raise FileNotFoundError(f"{', '.join(missing)}: not there")
-    if not paths:
-        raise FileNotFoundError("no files to build from")
     return paths
 
 
@@ -52,9 +51,25 @@ def _files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 
-def columns(files: Iterable[Any]) -> dict[str, list[str]]:
+def _tables(files: Iterable[Any]) -> list[Path]:
+    """The files given, and those of folders that are tables or databases."""
+    given = [Path(file).expanduser() for file in files]
+    named = {path for path in given if not path.is_dir()}
+    return [path for path in _listed(given) if path in named or is_table(path)]
+
+
+def columns(files: Iterable[Any], encoding: str = "utf8") -> dict[str, list[str]]:
     """{file: its columns}, to write a schema by; other files in a folder are passed over. Raises as
     `build` does.
     """
-    tables = [p for p in _listed(files) if {s[1:].lower() for s in p.suffixes} & set(ENDINGS)]
-    return {path.name: read([path]).names for path in tables}
+    return {path.name: columns_of(path, encoding) for path in _tables(files)}
+
+
+def example(files: Iterable[Any] = (), encoding: str = "utf8") -> str:
+    """A schema to start from: of the files, with their own names in it; without files, `EXAMPLE`.
+
+    Tables of DuckDB and SQLite files get a query each. Files that cannot be read are named with the
+    reason.
+    """
+    paths = _tables(files)
+    return _example(paths, encoding) if paths else EXAMPLE

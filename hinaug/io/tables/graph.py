@@ -190,7 +190,9 @@ class Graph:
 
     def _found(self, section: Mapping[str, Any], where: str) -> tuple[Path, ...]:
         wanted, names = section.get("file"), [p.name for p in self.paths]
-        if wanted is None and len(names) != 1:
+        if not names:
+            raise FileNotFoundError(f"no files to build from; {where} needs one")
+        if wanted is None and len(names) > 1:
             raise ParameterError(f"{where}: no 'file'; there are {names}")
         found = tuple(
             p for p in self.paths if wanted is None or fnmatch(p.name, wanted) or str(p) == wanted

@@ -139,6 +139,7 @@ def _by_arrow(block: bytes, texts: pa.Schema) -> tuple[pa.Table | None, pa.Schem
         if any(f not in texts for f in found):
             texts = pa.unify_schemas([texts, found])
             table = _parsed(block, texts)
+        table.validate()  # lists of nothing but nulls come out wrong
     except (pa.ArrowException, UnicodeError):
         return None, texts
     return (None if any(map(_is_inexact, table.columns)) else table), texts

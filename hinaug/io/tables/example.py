@@ -1,0 +1,250 @@
+"""A first schema for files: their own names in their places, guessed from the names of columns."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hinaug.errors import HinaugError
+from hinaug.io.delimited import BLANKS, Dialect, stream_delimited, utf8_of
+from hinaug.io.tables.database import tables_of
+from hinaug.io.tables.json_lines import read_json
+from hinaug.io.tables.records import ENDINGS, ending_of, form_of, opener
+from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data, split
+
+ROLES = {  # words in names of columns, the likeliest first
+    "user": ("user", "reviewer", "customer", "member", "person", "who", "uid"),
+    "item": (
+        *("item", "asin", "product", "business", "movie", "book", "song", "track", "recipe"),
+        *("article", "isbn", "sku", "game", "what"),
+    ),
+    "rating": ("rating", "stars", "overall", "score"),
+    "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when"),
+    "text": ("text", "reviewtext", "review", "body", "comment", "content"),
+}
+PROSE = ("txt", "data")  # endings of tables and of other things
+_HEAD = 1 << 22  # bytes of a JSON file that are looked at
+_MAGIC = ((0, b"SQLite format 3\0", "sqlite"), (8, b"DUCK", "duckdb"))
+
+
+@dataclass
+class Source:
+    """What a section reads: `source`, its lines in a schema, such as file = "a.csv"."""
+
+    name: str
+    source: list[str]
+    columns: list[str]
+    nested: set[str] = field(default_factory=set)
+    is_named: bool = True  # whether the file gives the names of its columns
+
+
+def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
+    """A schema that builds from the files, with their columns and what could not be read as
+    comments.
+    """
+    head, sections = [], []
+    has_review = False
+    for path in paths:
+        try:
+            sources = _sources(path, encoding)
+        except (HinaugError, ValueError, OSError) as error:
+            head.append(f"# {path.name}: cannot be read: {' '.join(str(error).split())}")
+            continue
+        for source in sources:
+            head.append(f"# {source.name}: {', '.join(source.columns)}")
+            lines = _section(source, has_review)
+            has_review = has_review or lines[0] == "[review]"
+            sections.append("\n".join(lines))
+    note = [
+        "# A first guess from the names; change what is wrong. hinaug build --example says more."
+    ]
+    top = [] if encoding == "utf8" else [f"encoding = {_quoted(encoding)}"]
+    return "\n".join([*head, *note, *top]) + "\n\n" + "\n\n".join(sections) + "\n"
+
+
+def columns_of(path: Path, encoding: str = "utf8") -> list[str]:
+    """The names of the columns of a file."""
+    return [name for source in _sources(path, encoding) for name in source.columns]
+
+
+# ---- what there is -------------------------------------------------------------------------------
+
+
+def database_of(path: Path) -> str | None:
+    """ "sqlite" or "duckdb" for a database file, by its first bytes; else None."""
+    with path.open("rb") as file:
+        start = file.read(32)
+    return next((kind for at, mark, kind in _MAGIC if start[at : at + len(mark)] == mark), None)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file of a folder is looked at: a table, not prose, or a database."""
+    if ending_of(path) in PROSE:
+        return _is_even(path)
+    return ending_of(path) in ENDINGS or database_of(path) is not None
+
+
+def _is_even(path: Path) -> bool:
+    """Whether all lines have as many fields, and more than one."""
+    try:
+        dialect = dialect_of(opener(path), {}, ending_of(path), path)
+        lines = first_lines(opener(path), dialect.encoding)
+    except (HinaugError, OSError, EOFError):
+        return True  # the reason is told where it is read
+    widths = {len(split(line, dialect.delimiter)) for line in lines}
+    return len(lines) > 1 and len(widths) == 1 and widths != {1}
+
+
+def _sources(path: Path, encoding: str) -> list[Source]:
+    kind = database_of(path)
+    if kind is not None:
+        return _of_database(path, f"{kind}:///{path.as_posix().replace(' ', '%20')}")
+    form, file = form_of(path, {}), f"file = {_quoted(path.name)}"
+    if form == "parquet":
+        schema = pq.read_schema(path)
+    elif form == "json":
+        schema = _head_of_json(path, encoding)
+    else:
+        return [_of_text(path, file, encoding)]
+    nested = {f.name for f in schema if pa.types.is_nested(f.type)}
+    return [Source(path.name, [file], schema.names, nested)]
+
+
+def _of_database(path: Path, address: str) -> list[Source]:
+    from hinaug.io.tables.database import read_query
+
+    found = []
+    for table in tables_of(address):
+        query = f'SELECT * FROM "{table}"'
+        rows = read_query(address, f"{query} LIMIT 100", f"table {table}").rows
+        nested = {f.name for f in rows.schema if pa.types.is_nested(f.type)}
+        source = [f"database = {_quoted(address)}", f"query = {_quoted(query)}"]
+        found.append(Source(f"{path.name}, table {table}", source, rows.column_names, nested))
+    return found
+
+
+def _head_of_json(path: Path, encoding: str) -> pa.Schema:
+    with utf8_of(opener(path), encoding) as stream:
+        head = stream.read(_HEAD)
+    lines = head[: head.rfind(b"\n") + 1]
+    if len(head) < _HEAD or not lines or lines.lstrip()[:1] == b"[":
+        return read_json(opener(path), path, encoding).table.schema
+    return read_json(lambda: io.BytesIO(lines), path).table.schema
+
+
+def _of_text(path: Path, file: str, encoding: str) -> Source:
+    source = opener(path)
+    dialect = dialect_of(source, {"encoding": encoding}, ending_of(path), path)
+    lines = first_lines(source, encoding)
+    if not looks_like_data(lines, dialect):
+        schema, _ = stream_delimited(source, dialect, name=path)
+        return Source(path.name, [file], schema.names)
+    names = _made_up(path, len(split(lines[0], dialect.delimiter)))
+    said = [file, f"columns = {_list(names)}", *_delimiter(dialect)]
+    return Source(path.name, said, names, is_named=False)
+
+
+def _delimiter(dialect: Dialect) -> list[str]:
+    is_plain = dialect.delimiter in (",", BLANKS)
+    return [] if is_plain else [f"delimiter = {_quoted(dialect.delimiter)}"]
+
+
+def _made_up(path: Path, n: int) -> list[str]:
+    """Names for the columns of a file such as user_book.dat."""
+    words = _two_words(path.name)
+    if words is None or n < 2:
+        return [f"column_{k}" for k in range(1, n + 1)]
+    names = [words[0], words[1] if words[1] != words[0] else f"{words[1]}_2"]
+    return [*names, *(f"value_{k}" for k in range(1, n - 1))]
+
+
+def _two_words(name: str) -> tuple[str, str] | None:
+    words = re.findall(r"[^\W\d_]+", name.split(".")[0])
+    return (words[0].lower(), words[1].lower()) if len(words) == 2 else None
+
+
+# ---- what it may mean ----------------------------------------------------------------------------
+
+
+def _section(source: Source, has_review: bool) -> list[str]:
+    columns = [name for name in source.columns if name not in source.nested]
+    role = {kind: _named(columns, words) for kind, words in ROLES.items()}
+    words = _two_words(source.name)
+    if not source.is_named and words is not None and len(columns) > 1:
+        return _of_edges(source, (words[0], "to", words[1]), columns[0], columns[1], columns[2:])
+    if role["user"] and role["item"]:
+        return _of_pairs(source, role, has_review)
+    ids = [name for name in columns if "id" in _words(name)]
+    if len(columns) == 2 and len(ids) == 2:
+        types = [_type(name) for name in ids]
+        return _of_edges(source, (types[0], "to", types[1]), ids[0], ids[1], [])
+    key = _named(columns, ("id",)) or role["item"] or role["user"] or (columns or [""])[0]
+    rest = [name for name in columns if name not in (key, "id", "key", "origin", "confidence")]
+    return [
+        f"[node.{_type(_stem(source))}]",
+        *source.source,
+        f"id = {_quoted(key)}",
+        f"keep = {_list(rest)}",
+    ]
+
+
+def _of_pairs(source: Source, role: dict[str, Any], has_review: bool) -> list[str]:
+    """Reviews where there is text, else edges of users and items."""
+    told = [f"{k} = {_quoted(role[k])}" for k in ("rating", "time") if role[k]]
+    ends = [_quoted(role[kind]) for kind in ("user", "item")]
+    if role["text"] and not has_review:
+        keys = [f"user = {ends[0]}", f"item = {ends[1]}", f"text = {_quoted(role['text'])}"]
+        return ["[review]", *source.source, *keys, *told]
+    relation = "rates" if role["rating"] else _type(_stem(source))
+    keys = [f"src = {ends[0]}", f"dst = {ends[1]}"]
+    return [f"[edge.user.{relation}.item]", *source.source, *keys, *told]
+
+
+def _of_edges(
+    source: Source, edge: tuple[str, str, str], src: str, dst: str, rest: Sequence[str]
+) -> list[str]:
+    keep = [f"keep = {_list(rest)}"] if rest else []
+    keys = [f"src = {_quoted(src)}", f"dst = {_quoted(dst)}"]
+    return [f"[edge.{'.'.join(edge)}]", *source.source, *keys, *keep]
+
+
+def _named(columns: Sequence[str], words: Sequence[str]) -> str | None:
+    """The column that has the first of the words in its name."""
+    for word in words:
+        for name in columns:
+            if word in _words(name) or word == name.lower():
+                return name
+    return None
+
+
+def _words(name: str) -> list[str]:
+    """reviewerID, reviewer_id: reviewer, id."""
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return [part.lower() for part in parts]
+
+
+def _stem(source: Source) -> str:
+    return source.name.rpartition("table ")[2].split(".")[0]
+
+
+def _type(name: str) -> str:
+    """A name as a type: one word, in the singular."""
+    words = [word for word in _words(name) if word != "id"] or ["thing"]
+    joined = "_".join(words)
+    return joined[:-1] if joined.endswith("s") and not joined.endswith("ss") else joined
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, names))}]"

@@ -1,0 +1,425 @@
+"""Files as they come from elsewhere: delimiters, quotes, encodings, numbers, times, broken rows."""
+
+import gzip
+import json
+import tomllib
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hinaug.errors import ParameterError
+from hinaug.io.delimited import Dialect, lines_of, stream_delimited
+from hinaug.io.tables import build, columns, example
+from hinaug.io.tables.graph import NO_NUMBER, NO_TIME
+from hinaug.io.tables.json_lines import BLOCK, read_json
+from hinaug.io.tables.records import BROKEN, RUNAWAY, read
+from hinaug.io.tables.values import numbers, plain, texts, times
+
+LIKES = ("user", "likes", "item")
+EDGE = '[edge.user.likes.item]\nsrc = "u"\ndst = "i"\n'
+
+
+def made(path, content, schema=EDGE):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return build([path], tomllib.loads(schema))
+
+
+def links(hin):
+    src, dst = hin.links(LIKES)
+    ends = (hin.ids("user", src).to_pylist(), hin.ids("item", dst).to_pylist())
+    return list(zip(*ends, strict=True))
+
+
+# ---- delimiters and headers ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "u,i\n1,7\n2,8\n"),
+        ("a.tsv", "u\ti\n1\t7\n2\t8\n"),
+        ("a.dat", "u::i\n1::7\n2::8\n"),
+        ("a.dat", "u;i\n1;7\n2;8\n"),
+        ("a.txt", "u i\n1  7\n2\t8 \n"),
+        ("a.txt", "u|i\r\n1|7\r\n2|8\r\n"),
+        ("a.csv", "\n\nu,i\n\n1,7\n\n2,8"),
+        ("a.csv", "\ufeffu,i\n1,7\n2,8\n"),
+    ],
+)
+def test_the_delimiter_is_seen(tmp_path, name, content):
+    assert links(made(tmp_path / name, content)[0]) == [("1", "7"), ("2", "8")]
+
+
+@pytest.mark.parametrize("delimiter", ["::", "§", "||", "\t", " - ", "\\"])
+def test_any_delimiter_can_be_said(tmp_path, delimiter):
+    said = f"{EDGE}columns = ['u', 'i', 'n']\ndelimiter = {json.dumps(delimiter, ensure_ascii=False)}\nkeep = ['n']\n"
+    rows = [("1", "7", "a:b"), ("2", "8", "c|d")]
+    hin, _ = made(tmp_path / "a.edges", "\n".join(map(delimiter.join, rows)), said)
+    assert links(hin) == [("1", "7"), ("2", "8")]
+    assert hin.edges[LIKES]["n"].to_pylist() == ["a:b", "c|d"]
+
+
+def test_a_long_delimiter_inside_quotes_stays(tmp_path):
+    said = EDGE + 'delimiter = "::"\nquote = true\n'
+    assert links(made(tmp_path / "a.dat", 'u::i\n"a::b"::x\n', said)[0]) == [("a::b", "x")]
+    with pytest.raises(ParameterError):
+        made(tmp_path / "b.dat", "u::i\na\x1f::x\n", said)
+
+
+def test_comments_are_left_out_and_lines_stay_known(tmp_path):
+    said = EDGE + 'columns = ["u", "i", "n"]\ncomment = "%"\ntime = "n"\n'
+    hin, counts = made(tmp_path / "out.dat", "% sym\n% 2 3\n1 7 5\n% more\n2 8 soon\n", said)
+    assert links(hin) == [("1", "7"), ("2", "8")]
+    assert counts[1].first == {NO_TIME: ["'soon', line 5"]}
+
+
+@pytest.mark.parametrize(
+    "content", ["1,7\n2,8\n", "u1,2020-01-01\nu2,2020-01-02\n", "u1,b7\nu2,b9\nu33,b1\n"]
+)
+def test_a_header_that_looks_like_data_is_warned_of(tmp_path, content):
+    first, second = content.split("\n")[0].split(",")
+    path = tmp_path / "a.csv"
+    with pytest.warns(UserWarning, match="looks like data"):
+        made(path, content, f'[edge.user.likes.item]\nsrc = "{first}"\ndst = "{second}"\n')
+    said = EDGE + 'columns = ["u", "i"]\n'
+    assert len(links(made(path, content, said)[0])) == content.count("\n")
+
+
+@pytest.mark.parametrize(
+    "content", ["u,i\nann,b7\n", "user1,item\nann,x\nbob,y\n", "2019,2020\nyes,no\n", "u,i\n"]
+)
+def test_a_header_of_names_is_not_warned_of(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read([tmp_path / "a.csv"])
+
+
+def test_names_and_rows_come_from_one_parser(tmp_path):
+    hin, _ = made(tmp_path / "a.csv", '"user, id",i\n007,1\n', '[node.user]\nid = "user, id"\n')
+    assert hin.ids("user").to_pylist() == ["007"]
+
+
+def test_columns_and_header_may_both_be_said(tmp_path):
+    assert links(
+        made(tmp_path / "a.csv", "x,y\n1,7\n", EDGE + 'columns = ["u", "i"]\nheader = true\n')[0]
+    ) == [("1", "7")]
+    with pytest.raises(ParameterError) as error:
+        made(tmp_path / "a.csv", "x,y\n1,7\n", EDGE + 'columns = ["u", "i", "n"]\nheader = true\n')
+    assert error.value.there == ["x", "y"]
+    numbered = '[edge.user.likes.item]\nsrc = "1"\ndst = "2"\nheader = false\n'
+    assert links(made(tmp_path / "a.csv", "1,7\n2,8\n", numbered)[0]) == [("1", "7"), ("2", "8")]
+
+
+# ---- quotes --------------------------------------------------------------------------------------
+
+
+def test_lone_quotes_are_text_but_in_csv(tmp_path):
+    content = 'u\ti\na\t"weird al\nb\tx\nc\t5" disk\n'
+    right = [("a", '"weird al'), ("b", "x"), ("c", '5" disk')]
+    for name in ("a.tsv", "a.dat", "a.inter"):
+        assert links(made(tmp_path / name, content)[0]) == right
+    assert links(made(tmp_path / "a.csv", content, EDGE + "quote = false\n")[0]) == right
+
+
+def test_quotes_are_the_rule_where_the_header_has_them(tmp_path):
+    assert links(made(tmp_path / "a.tsv", '"u"\t"i"\n"a"\t"x\ty"\n')[0]) == [("a", "x\ty")]
+
+
+def test_a_quote_that_runs_away_is_noted(tmp_path):
+    _, counts = made(tmp_path / "a.csv", 'u,i\na,"fine\ntext"\nb,"weird al\nc,x\nd,y\n')
+    assert counts[0].notes == {RUNAWAY: 1}
+    assert counts[0].first[RUNAWAY][0].startswith("line 4")
+    assert (counts[0].read, counts[0].kept) == (2, 2)
+
+
+# ---- encodings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-8-sig", "utf-32"]
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_encoding_holds_for_names_and_values(tmp_path, encoding, form):
+    row = {"Jäger": "Bär", "i": "é"}
+    text = (
+        json.dumps(row, ensure_ascii=False)
+        if form == "jsonl"
+        else "\n".join([",".join(row), ",".join(row.values())])
+    )
+    path = tmp_path / f"a.{form}"
+    hin, _ = made(
+        path,
+        (text + "\n").encode(encoding),
+        f'encoding = "{encoding}"\n[node.user]\nid = "Jäger"\nkeep = ["i"]\n',
+    )
+    assert hin.nodes["user"].to_pylist() == [{"id": "Bär", "i": "é"}]
+    assert columns([path], encoding) == {path.name: ["Jäger", "i"]}
+    assert '"Jäger"' in example([path], encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path, encoding):
+    assert links(made(tmp_path / "a.csv", "u,i\na,é\n".encode(encoding))[0]) == [("a", "é")]
+
+
+@pytest.mark.parametrize("encoding", ["latin1x", "base64", "utf-8"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_an_encoding_that_is_wrong_is_one_error(tmp_path, encoding, name):
+    content = b"u,i\nK\xf6ln,1\n" if name == "a.csv" else b'{"u": "K\xf6ln", "i": 1}\n'
+    with pytest.raises(ParameterError):
+        made(tmp_path / name, content, f'encoding = "{encoding}"\n{EDGE}')
+
+
+# ---- numbers and times ---------------------------------------------------------------------------
+
+TEXT_STAYS = ["1_0", "0x10", "007", "12345678901234567890", "nan", "1e999", "١"]
+
+
+@pytest.mark.parametrize("word", TEXT_STAYS)
+def test_what_is_no_plain_number_stays_text(word):
+    for column in (pa.array([word, "2"]), pa.array([word, "2"]).dictionary_encode()):
+        assert plain(column, False, "").to_pylist() == [word, "2"]
+
+
+@given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1))
+def test_whole_numbers_are_exact(values):
+    text = pa.array([None if v is None else str(v) for v in values], pa.string())
+    assert plain(text, False, "").cast(pa.int64()).to_pylist() == values
+    assert numbers(text, "")[0].to_pylist() == values
+
+
+def test_numbers_that_would_lose_digits_stay_text():
+    text = pa.array(["9007199254740993", "1.5"])
+    assert plain(text, False, "").equals(text)
+    assert numbers(pa.array(["9007199254740993", "x"]), "")[0].to_pylist() == [2**53 + 1, None]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_floats_are_those_of_python(values):
+    found, bad = numbers(pa.array(map(repr, values)), "")
+    assert found.to_pylist() == values
+    assert not len(bad)
+
+
+@given(st.lists(st.datetimes().map(lambda t: t.isoformat(sep=" ")), min_size=1))
+def test_times_are_those_of_python(words):
+    found, bad = times(pa.array(words), "")
+    micro = np.array(words, "datetime64[us]").astype(np.int64)
+    right = found.cast(pa.int64()).to_numpy()
+    assert not len(bad)
+    assert (right * (1 if pa.types.is_timestamp(found.type) else 10**6) == micro).all()
+
+
+def test_times_keep_nanoseconds():
+    found, _ = times(
+        pa.array(["2024-01-01T00:00:00.000000020", "2024-01-01T01:00:00.00000003+01:00"]), ""
+    )
+    assert found.cast(pa.int64()).to_pylist() == [1704067200000000020, 1704067200000000030]
+    found, _ = times(pa.array([10**18 + 20, 10**18]), "")
+    assert found.to_pylist() == [10**18 + 20, 10**18]
+    found, bad = times(pa.array(["9999-12-31", "2024-02-30", "12"]), "")
+    assert (found.to_pylist(), bad.tolist()) == ([253402214400, None, 12], [1])
+
+
+def test_ids_of_json_are_exact(tmp_path):
+    big = 9007199254740993
+    hin, _ = made(tmp_path / "a.jsonl", f'{{"u": {big}, "i": 1.5}}\n{{"u": 1.5, "i": {big}}}\n')
+    assert links(hin)[0][0] == str(big)
+    hin, _ = made(tmp_path / "b.jsonl", f'{{"u": {10**20 + 1}, "i": 1}}\n')
+    assert links(hin) == [(str(10**20 + 1), "1")]
+
+
+# ---- broken rows ---------------------------------------------------------------------------------
+
+
+def test_the_first_rows_that_are_broken_are_shown(tmp_path):
+    rows = [
+        "a,b,2024-01-01,1",
+        "short",
+        '"two\nlines",y,03/01/2024,x',
+        "",
+        "c,d,soon,2",
+        "e,f",
+        "a,b,2024-01-01,1",
+        "g,h,later,3",
+    ]
+    said = EDGE + 'time = "n"\nrating = "r"\n'
+    _, counts = made(tmp_path / "a.csv", "\n".join(["u,i,n,r", *rows]), said)
+    assert counts[0].first == {BROKEN: ["'short', line 3", "'e,f', line 8"]}
+    assert counts[0].notes == {BROKEN: 2, "exact duplicates": 1}
+    assert counts[1].first[NO_TIME] == [
+        "'03/01/2024', line 4",
+        "'soon', line 7",
+        "'later', line 10",
+    ]
+    assert counts[1].first[NO_NUMBER] == ["'x', line 4"]
+
+
+def test_rows_of_json_lines_are_shown_by_line(tmp_path):
+    content = '{"u": 1, "i": 2, "t": 5}\n\n{broken\n{"u": 1, "i": 3, "t": "soon"}\n[1]\n'
+    _, counts = made(tmp_path / "a.jsonl", content, EDGE + 'time = "t"\n')
+    assert counts[0].first == {BROKEN: ["'{broken', line 3", "'[1]', line 5"]}
+    assert counts[1].first == {NO_TIME: ["'soon', line 4"]}
+
+
+def test_of_several_files_the_name_is_shown(tmp_path):
+    (tmp_path / "1.csv").write_text("u,i,t\na,b,1\n")
+    (tmp_path / "2.csv").write_text("u,i,t\nx\nc,d,soon\n")
+    _, counts = build([tmp_path], tomllib.loads(EDGE + 'time = "t"\nfile = "*.csv"\n'))
+    assert counts[0].first == {BROKEN: ["2.csv, 'x', line 2"]}
+    assert counts[1].first == {NO_TIME: ["'soon', 2.csv, line 3"]}
+
+
+def test_a_file_of_broken_rows_alone_is_an_error(tmp_path):
+    with pytest.raises(ParameterError) as error:
+        made(tmp_path / "a.csv", "u,i,n\na,b\nc,d\n")
+    assert (error.value.asked, error.value.there) == (2, ["u", "i", "n"])
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.dat.gz"])
+@pytest.mark.parametrize(
+    "content", [b"not packed", gzip.compress(b"u,i\n1,2\n" * 99, mtime=0)[:-9]]
+)
+def test_an_archive_that_is_none_is_named(tmp_path, name, content):
+    with pytest.raises(ParameterError) as error:
+        made(tmp_path / name, content)
+    assert name in str(error.value)
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "b\nc", 'd"e', "", ","]), min_size=1, max_size=3),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_lines_are_those_that_a_text_editor_shows(rows):
+    def cell(word):
+        return '"' + word.replace('"', '""') + '"'
+
+    content, line, right = "x,y\n", 2, []
+    for row in rows:
+        text = ",".join(map(cell, row)) + "\n"
+        right += [line] if len(row) == 2 else []
+        content, line = content + text, line + text.count("\n")
+    import io
+
+    found, _ = lines_of(lambda: io.BytesIO(content.encode()), Dialect(), 2, list(range(len(right))))
+    assert list(found.values()) == right
+    _, batches = stream_delimited(
+        lambda: io.BytesIO(content.encode()), Dialect(), name="", skip=lambda row: None
+    )
+    assert sum(batch.num_rows for batch in batches) == len(right)
+
+
+# ---- JSON lines by Arrow and by Python -----------------------------------------------------------
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**62), 2**62)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+    | st.sampled_from(["a", "2020-01-01", "é", "half \ud83d", ""])
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("pq"), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["a", "b"]), values, min_size=1), min_size=1, max_size=6
+    )
+)
+def test_any_json_is_read(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("json") / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    table = read_json(path, path).table
+    assert table.num_rows == len(rows)
+    for name in {name for row in rows for name in row}:
+        column, right = table[name].to_pylist(), [row.get(name) for row in rows]
+        kinds = {type(value) for value in right if value is not None}
+        if kinds <= {str} or kinds <= {bool} or kinds <= {int}:
+            fixed = [v.replace("\ud83d", "?") if isinstance(v, str) else v for v in right]
+            assert column == fixed
+
+
+def test_values_of_unlike_kinds_in_far_blocks_become_text(tmp_path):
+    row = '{"u": 1, "i": "%s"}\n' % ("x" * 1000)
+    n = BLOCK // len(row) + 10
+    (tmp_path / "a.jsonl").write_text(row * n + '{"u": "one", "i": "y", "t": "2020-01-01"}\n')
+    found = read_json(tmp_path / "a.jsonl", "a")
+    assert found.table["u"].to_pylist() == ["1"] * n + ["one"]
+    assert found.table["t"].to_pylist()[-1] == "2020-01-01"
+    assert found.lines([0, n - 1, n]) == {0: 1, n - 1: n, n: n + 1}
+
+
+def test_texts_of_several_columns():
+    table = pa.table({"a": ["x", None, " ", "NA"], "b": [["p", " q "], [], None, ["r"]]})
+    assert texts(table.to_batches(), ["NA"]).to_pylist() == ["x\np q", None, None, "r"]
+    assert texts(table.slice(1, 2).to_batches()).to_pylist() == [None, None]
+
+
+# ---- a schema to start from ----------------------------------------------------------------------
+
+
+def write_dat(folder):
+    for name in (
+        "user_book",
+        "user_user",
+        "book_author",
+        "book_publisher",
+        "book_year",
+        "user_location",
+    ):
+        width = 3 if name == "user_book" else 2
+        rows = ["\t".join(str((r * (c + 3)) % 7) for c in range(width)) for r in range(9)]
+        (folder / f"{name}.dat").write_text("\n".join(rows) + "\n")
+
+
+def test_six_files_without_headers_build_as_the_example_says(tmp_path):
+    write_dat(tmp_path)
+    (tmp_path / "readme.txt").write_text("Nothing to see.\n\nReally, nothing at all.\n")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert set(hin.edges) == {
+        ("user", "to", "book"),
+        ("user", "to", "user"),
+        ("book", "to", "author"),
+        ("book", "to", "publisher"),
+        ("book", "to", "year"),
+        ("user", "to", "location"),
+    }
+    assert hin.edges["user", "to", "book"].column_names == ["src", "dst", "value_1"]
+
+
+def test_files_with_names_build_as_the_example_says(tmp_path):
+    (tmp_path / "ratings.csv").write_text("user_id;movie_id;stars;when\n1;7;5;2020-01-01\n")
+    (tmp_path / "movies.jsonl").write_text('{"movieId": 7, "title": "One", "deep": {"a": 1}}\n')
+    (tmp_path / "bad.csv.gz").write_bytes(b"no archive")
+    text = example([tmp_path])
+    assert "# bad.csv.gz: cannot be read" in text
+    hin, _ = build([tmp_path], tomllib.loads(text))
+    assert hin.edges["user", "rates", "item"]["time"].to_pylist() == [1577836800]
+    assert hin.nodes["movie"].to_pylist() == [{"id": "7", "title": "One"}]
+
+
+def test_reviews_and_databases_build_as_the_example_says(tmp_path):
+    import duckdb
+
+    (tmp_path / "r.json").write_text(
+        '{"reviewerID": "a", "asin": "x", "overall": 4.0, "reviewText": "good"}\n'
+    )
+    with duckdb.connect(str(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE TABLE shops AS SELECT 1 AS id, 'Rome' AS city")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert hin.nodes["review"]["text"].to_pylist() == ["good"]
+    assert hin.nodes["shop"].to_pylist() == [{"id": "1", "city": "Rome"}]
