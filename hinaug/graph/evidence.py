@@ -201,14 +201,35 @@ def times_of(hin: HIN, type: Any, time: str) -> np.ndarray:
     """A time column as float64 in its own unit (time stamps: seconds), NaN for null."""
     column = hin.column(type, time)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        seconds = column.cast(pa.timestamp("us")).cast(pa.int64())
-        return pc.divide(seconds.cast(pa.float64()), 1e6).to_numpy(zero_copy_only=False)
+        ticks, a_second = _ticks(column)
+        seconds = pc.divide(ticks.cast(pa.float64(), safe=False), float(a_second))
+        return seconds.to_numpy(zero_copy_only=False)
     if not tb.is_number(column.type):
         raise SchemaError(
             f"{type!r}, column {time!r} is {column.type}, not a time; parse it into numbers or "
             "time stamps before"
         )
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def order_of_times(hin: HIN, type: Any, time: str) -> np.ndarray:
+    """Numbers in the order of a time column without nulls: moments that float64 cannot tell apart,
+    such as nanoseconds, stay apart.
+    """
+    column = hin.column(type, time)
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column, _ = _ticks(column)
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return column.to_numpy(zero_copy_only=False)
+    return times_of(hin, type, time)
+
+
+def _ticks(column: pa.Array) -> tuple[pa.Array, int]:
+    """Time stamps or dates as int64 in their own unit, and how many of it make a second."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    a_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    return column.cast(pa.int64()), a_second
 
 
 def as_types(name: str, given: Any) -> tuple[Any, ...]:

@@ -25,7 +25,14 @@ import pyarrow as pa
 from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
-from hinaug.graph.evidence import as_types, before_cut, before_rows_of_user, times_of, without_pairs
+from hinaug.graph.evidence import (
+    as_types,
+    before_cut,
+    before_rows_of_user,
+    order_of_times,
+    times_of,
+    without_pairs,
+)
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import PairIndex, relation_shape
 from hinaug.graph.schema import EdgeType, Type
@@ -90,9 +97,11 @@ class RelationPairs:
     index: the pairs, a PairIndex; src, dst: their positions, int64 [n].
     first_row: the row of the edge table at which each pair is first seen, int64 [n].
     time: when that was, float64 [n]; only where a column of times is named.
+    order: numbers in the order of these times, which tell nanoseconds apart, [n].
     """
 
     time: np.ndarray
+    order: np.ndarray
 
     def __init__(self, who: str, hin: HIN, target: EdgeType, time: str | None = None) -> None:
         expect.graph(hin, who)
@@ -105,10 +114,11 @@ class RelationPairs:
             self.index, self.first_row = PairIndex.with_first_rows(src, dst, shape)
         else:
             when = _known_times(observed, target, time)
-            by_time = np.argsort(when, kind="stable")
+            order = order_of_times(observed, target, time)
+            by_time = np.argsort(order, kind="stable")
             self.index, first = PairIndex.with_first_rows(src[by_time], dst[by_time], shape)
             self.first_row = by_time[first]
-            self.time = when[self.first_row]
+            self.time, self.order = when[self.first_row], order[self.first_row]
         self.src, self.dst = self.index.src, self.index.dst
 
     def __len__(self) -> int:

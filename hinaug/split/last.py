@@ -37,8 +37,8 @@ def leave_last(
     """
     check_time_name(time, "leave_last")
     pairs = RelationPairs("leave_last", hin, target, time)
-    order = np.lexsort((pairs.first_row, pairs.time, pairs.src))
-    src, when = pairs.src[order], pairs.time[order]
+    order = np.lexsort((pairs.first_row, pairs.order, pairs.src))
+    src, when = pairs.src[order], pairs.order[order]
     part = np.empty(len(pairs), np.int8)
     part[order] = sorted_part = last_of_each(src, valid, test, min_train, None)
     cut = (sorted_part[1:] != sorted_part[:-1]) & (src[1:] == src[:-1])

@@ -218,7 +218,7 @@ def _repeats(column: pa.Array) -> bool:
 
 
 def _seconds(column: pa.Array) -> np.ndarray:
-    micro = column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64())
+    micro = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64())
     return micro.to_numpy(zero_copy_only=False) / 1e6
 
 
