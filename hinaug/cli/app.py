@@ -21,7 +21,7 @@ from hinaug import __version__
 from hinaug.errors import HinaugError
 
 VERBS = {  # in the order in which one meets them
-    "demo": "From raw files to honest recommendations: plain, random and augmented side by side.",
+    "demo": "Where augmentation wins, and where it does not, on public data.",
     "datasets": "List public data sets and their terms, or read one into a store.",
     "build": "Make a store from files of any shape and a short schema.",
     "info": "Show what a saved store holds.",

@@ -569,7 +569,7 @@ def test_report_and_demo_hand_on_what_they_are_told(tmp_path, monkeypatch):
     )
     assert document("report", tmp_path) == {"report": str(tmp_path / "page.html")}
     monkeypatch.setattr(
-        "hinaug.cli.demo.run", lambda data, **given: asked.update(given, data=data) or {}
+        "hinaug.cli.demo.run", lambda data, **given: asked.update(given, data=data) or []
     )
     run("demo", "ml-100k", "--seeds", 2, "--seed", 5, "--out", tmp_path / "o")
     assert (asked["data"], list(asked["seeds"]), asked["out"]) == (
@@ -577,7 +577,7 @@ def test_report_and_demo_hand_on_what_they_are_told(tmp_path, monkeypatch):
         [5, 6],
         tmp_path / "o",
     )
-    assert document("demo") == {"data": "ml-100k", "out": "hinaug-demo", "comparisons": {}}
+    assert document("demo") == {"data": "ml-100k", "out": "hinaug-demo", "findings": []}
     assert asked["console"].file is not sys.stdout
     assert asked["console"].render_str("[bold]x[/]").plain == "x"
 
@@ -830,7 +830,7 @@ def test_help_names_every_method(made):
         (("datasets", "--out", "o"), "needs the name"),
         (("demo", "ml-1m"), "no demo for 'ml-1m'"),
         (("demo", "ml-100k", "--out", "titles"), "titles is a file; name a folder"),
-        (("demo", "ml-100k", "--out", "mine"), "mine/all is not a store, and not empty"),
+        (("demo", "ml-100k", "--out", "mine"), "mine/shop is not a store, and not empty"),
         (("export", "delta", "--to", "o"), "holds a delta; expected a graph"),
         (("export", "store", "--to", "o", "--format", "pyg"), "pyg"),
         (("evaluate", "split"), "--model"),
@@ -840,7 +840,7 @@ def test_a_mistake_is_one_sentence_and_code_2(made, monkeypatch, arguments, mess
     monkeypatch.chdir(made)
     (made / "titles").write_text("a file")
     (made / "latin").write_bytes(b"Zo\xeb\n")
-    (made / "mine" / "all" / "of" / "it").mkdir(parents=True, exist_ok=True)
+    (made / "mine" / "shop" / "of" / "it").mkdir(parents=True, exist_ok=True)
     alien = {"user": {"id": ["zoe"]}, "item": {"id": ["x", "y"]}}
     hinaug.save(hinaug.HIN.from_tables(alien, {RATES: {"src": ["zoe"], "dst": ["x"]}}), "alien")
     done = run(*arguments, code=2)

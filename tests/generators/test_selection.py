@@ -231,8 +231,10 @@ def test_influence_on_validation_is_a_control_that_says_so():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SelectionWarning)
         assert influential_on_valid(delta, split.train, split.valid, 30) == made
-    with pytest.raises(SchemaError):
-        influential(Delta(edges={RATES: {"src": ["nobody"], "dst": ["i00"]}}), split.train, 1)
+    target = split.train.ids("item", [0]).to_pylist()
+    strangers = {"src": ["nobody", "nobody"], "dst": [*target, "nothing"]}
+    kept = influential(Delta(edges={RATES: strangers}), split.train, 2).edges[RATES]
+    assert kept.num_rows == 2  # who is not there has no history, what is not there is worth 0
 
 
 # ---- a bound on false pairs ----------------------------------------------------------------------

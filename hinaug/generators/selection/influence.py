@@ -15,6 +15,7 @@ from hinaug.checks import Rng
 from hinaug.errors import SelectionWarning
 from hinaug.generators.pairs import main_relation, rows_at_once
 from hinaug.generators.selection.choose import keep_best
+from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -53,7 +54,8 @@ def influential(
     Parameters
     ----------
     delta
-        With edges of the relation, between nodes of `hin`.
+        With edges of the relation. x_u is zero for sources that are not in `hin`, such as generated
+        ones; an edge to a target that is not there is worth 0.
     hin
         The graph that the delta is for, such as split.train.
     size
@@ -205,15 +207,22 @@ def _worth(
 ) -> np.ndarray:
     """The first-order change of U by each edge of the delta, float64 [rows]."""
     rows, hin = delta.edges[relation], hin.observed()
-    src, dst = (hin.positions(relation[2 * k], rows[("src", "dst")[k]]) for k in (0, 1))
+    src, dst = (
+        tb.lookup(hin.nodes[relation[2 * k]]["id"].chunk(0), tb.one_chunk(rows[end]))
+        for k, end in ((0, "src"), (1, "dst"))
+    )
     c = rows["confidence"].to_numpy().astype(np.float64)
-    worth = c**2 * gradient[dst, dst]
-    sources, row = np.unique(src, return_inverse=True)
+    told = np.flatnonzero(dst >= 0)  # EASE says nothing of a target that nobody has
+    worth = np.zeros(len(c))
+    worth[told] = c[told] ** 2 * gradient[dst[told], dst[told]]
+    told = told[src[told] >= 0]  # a new source has no history to go with
+    sources, row = np.unique(src[told], return_inverse=True)
     size = rows_at_once(x.shape[1])
     for at in range(0, len(sources), size):
         here = (row >= at) & (row < at + size)
         moved = x[sources[at : at + size]] @ gradient
-        worth[here] += 2 * c[here] * moved[row[here] - at, dst[here]]
+        edges = told[here]
+        worth[edges] += 2 * c[edges] * moved[row[here] - at, dst[edges]]
     return worth
 
 
