@@ -48,6 +48,7 @@ HOUSE = [
         [
             *("evaluate", "compare", "Result", "Comparison", "holm"),
             *("analyse_errors", "ErrorAnalysis", "sample_size", "SequentialTest", "Totals"),
+            *("advise", "fidelity", "Fidelity", "membership", "Membership", "JointResult"),
         ],
     ),
     ("Metrics", "hinaug.evaluation.metrics", None),

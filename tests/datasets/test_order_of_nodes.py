@@ -103,7 +103,13 @@ WRITERS = (
     recipe_reviews,
     yelp_hin,
 )
-OTHERS = {"bag_of_words", "find", "load", "planted"}  # public names that read no file
+OTHERS = {
+    "bag_of_words",
+    "find",
+    "load",
+    "planted",
+    "planted_mixed",
+}  # public names that read no file
 MORE = {
     "amazon_reviews": lambda folder: {"metadata": folder / "meta_reviews.json"},
     "movielens_latest_small": lambda _: {"tag_nodes": True},
