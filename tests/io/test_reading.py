@@ -423,3 +423,11 @@ def test_reviews_and_databases_build_as_the_example_says(tmp_path):
     hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
     assert hin.nodes["review"]["text"].to_pylist() == ["good"]
     assert hin.nodes["shop"].to_pylist() == [{"id": "1", "city": "Rome"}]
+
+
+def test_a_second_section_of_a_name_is_a_comment(tmp_path):
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text("user,item,rating\na,x,1\n")
+    text = example([tmp_path])
+    assert '# file = "two.csv"' in text
+    assert build([tmp_path], tomllib.loads(text))[0].n(("user", "rates", "item")) == 1

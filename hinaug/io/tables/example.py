@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hinaug.errors import HinaugError
 from hinaug.io.delimited import BLANKS, Dialect, stream_delimited, utf8_of
-from hinaug.io.tables.database import tables_of
+from hinaug.io.tables.database import read_query, tables_of
 from hinaug.io.tables.json_lines import read_json
 from hinaug.io.tables.records import ENDINGS, ending_of, form_of, opener
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data, split
@@ -30,6 +31,7 @@ ROLES = {  # words in names of columns, the likeliest first
     "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when"),
     "text": ("text", "reviewtext", "review", "body", "comment", "content"),
 }
+OWN = ("id", "origin", "confidence", "key")  # names of the store
 PROSE = ("txt", "data")  # endings of tables and of other things
 _HEAD = 1 << 22  # bytes of a JSON file that are looked at
 _MAGIC = ((0, b"SQLite format 3\0", "sqlite"), (8, b"DUCK", "duckdb"))
@@ -50,8 +52,8 @@ def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
     """A schema that builds from the files, with their columns and what could not be read as
     comments.
     """
-    head, sections = [], []
-    has_review = False
+    head: list[str] = []
+    sections: dict[str, list[str]] = {}
     for path in paths:
         try:
             sources = _sources(path, encoding)
@@ -60,14 +62,17 @@ def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
             continue
         for source in sources:
             head.append(f"# {source.name}: {', '.join(source.columns)}")
-            lines = _section(source, has_review)
-            has_review = has_review or lines[0] == "[review]"
-            sections.append("\n".join(lines))
-    note = [
-        "# A first guess from the names; change what is wrong. hinaug build --example says more."
-    ]
-    top = [] if encoding == "utf8" else [f"encoding = {_quoted(encoding)}"]
-    return "\n".join([*head, *note, *top]) + "\n\n" + "\n\n".join(sections) + "\n"
+            title, *lines = _section(source, "[review]" in sections)
+            if title in sections:  # a second section of that name is no TOML
+                title, lines = f"# {title}", [f"# {line}" for line in lines]
+            sections.setdefault(title, []).extend(lines)
+    head.append(
+        "# A first guess from the names; change what is wrong. hinaug build --example has all."
+    )
+    if encoding != "utf8":
+        head.append(f"encoding = {_quoted(encoding)}")
+    parts = ["\n".join([title, *lines]) for title, lines in sections.items()]
+    return "\n\n".join(["\n".join(head), *parts]) + "\n"
 
 
 def columns_of(path: Path, encoding: str = "utf8") -> list[str]:
@@ -106,7 +111,7 @@ def _is_even(path: Path) -> bool:
 def _sources(path: Path, encoding: str) -> list[Source]:
     kind = database_of(path)
     if kind is not None:
-        return _of_database(path, f"{kind}:///{path.as_posix().replace(' ', '%20')}")
+        return _of_database(path, f"{kind}:///{quote(path.as_posix())}")
     form, file = form_of(path, {}), f"file = {_quoted(path.name)}"
     if form == "parquet":
         schema = pq.read_schema(path)
@@ -119,11 +124,9 @@ def _sources(path: Path, encoding: str) -> list[Source]:
 
 
 def _of_database(path: Path, address: str) -> list[Source]:
-    from hinaug.io.tables.database import read_query
-
     found = []
     for table in tables_of(address):
-        query = f'SELECT * FROM "{table}"'
+        query = 'SELECT * FROM "{}"'.format(table.replace('"', '""'))
         rows = read_query(address, f"{query} LIMIT 100", f"table {table}").rows
         nested = {f.name for f in rows.schema if pa.types.is_nested(f.type)}
         source = [f"database = {_quoted(address)}", f"query = {_quoted(query)}"]
@@ -177,23 +180,26 @@ def _two_words(name: str) -> tuple[str, str] | None:
 def _section(source: Source, has_review: bool) -> list[str]:
     columns = [name for name in source.columns if name not in source.nested]
     role = {kind: _named(columns, words) for kind, words in ROLES.items()}
-    words = _two_words(source.name)
-    if not source.is_named and words is not None and len(columns) > 1:
-        return _of_edges(source, (words[0], "to", words[1]), columns[0], columns[1], columns[2:])
-    if role["user"] and role["item"]:
+    ends = _ends(source, columns)
+    if role["user"] and role["item"] and source.is_named:
         return _of_pairs(source, role, has_review)
+    return _of_edges(source, ends, columns) if ends else _of_nodes(source, columns, role)
+
+
+def _ends(source: Source, columns: Sequence[str]) -> tuple[str, str] | None:
+    """The types that the rows join: those of the file's name, or of two columns of ids."""
+    if not source.is_named:
+        return _two_words(source.name) if len(columns) > 1 else None
     ids = [name for name in columns if "id" in _words(name)]
-    if len(columns) == 2 and len(ids) == 2:
-        types = [_type(name) for name in ids]
-        return _of_edges(source, (types[0], "to", types[1]), ids[0], ids[1], [])
-    key = _named(columns, ("id",)) or role["item"] or role["user"] or (columns or [""])[0]
-    rest = [name for name in columns if name not in (key, "id", "key", "origin", "confidence")]
-    return [
-        f"[node.{_type(_stem(source))}]",
-        *source.source,
-        f"id = {_quoted(key)}",
-        f"keep = {_list(rest)}",
-    ]
+    return (_type(ids[0]), _type(ids[1])) if len(columns) == len(ids) == 2 else None
+
+
+def _of_nodes(source: Source, columns: Sequence[str], role: dict[str, Any]) -> list[str]:
+    first = columns[0] if columns else ""
+    key = _named(columns, ("id",)) or role["item"] or role["user"] or first
+    rest = [name for name in columns if name not in (key, *OWN)]
+    keys = [f"id = {_quoted(key)}", f"keep = {_list(rest)}"]
+    return [f"[node.{_type(_stem(source))}]", *source.source, *keys]
 
 
 def _of_pairs(source: Source, role: dict[str, Any], has_review: bool) -> list[str]:
@@ -208,12 +214,11 @@ def _of_pairs(source: Source, role: dict[str, Any], has_review: bool) -> list[st
     return [f"[edge.user.{relation}.item]", *source.source, *keys, *told]
 
 
-def _of_edges(
-    source: Source, edge: tuple[str, str, str], src: str, dst: str, rest: Sequence[str]
-) -> list[str]:
-    keep = [f"keep = {_list(rest)}"] if rest else []
+def _of_edges(source: Source, ends: tuple[str, str], columns: Sequence[str]) -> list[str]:
+    src, dst, *rest = columns
     keys = [f"src = {_quoted(src)}", f"dst = {_quoted(dst)}"]
-    return [f"[edge.{'.'.join(edge)}]", *source.source, *keys, *keep]
+    keep = [f"keep = {_list(rest)}"] if rest else []
+    return [f"[edge.{ends[0]}.to.{ends[1]}]", *source.source, *keys, *keep]
 
 
 def _named(columns: Sequence[str], words: Sequence[str]) -> str | None:

@@ -192,15 +192,19 @@ def _line_by_line(
 
     table: the rows by Arrow, which are right where only blank lines stand between them.
     """
-    lines = [(n, line) for n, line in enumerate(block.split(b"\n"), first) if line.strip()]
+    lines = _filled_lines(block, first)
     if table is not None and table.num_rows == len(lines):
         return table, np.array([n for n, _ in lines])
     values = [_json(line) for _, line in lines]
     is_row = np.array([isinstance(value, dict) for value in values], bool)
-    broken = [lines[n] for n in np.flatnonzero(~is_row)]
-    found.add_broken([(n, _shown(line)) for n, line in broken])
-    rows = [values[n] for n in np.flatnonzero(is_row)]
-    return _table(rows), np.array([n for n, _ in lines], np.int64)[is_row]
+    places = np.array([n for n, _ in lines], np.int64)
+    found.add_broken([(lines[n][0], _shown(lines[n][1])) for n in np.flatnonzero(~is_row)])
+    return _table([values[n] for n in np.flatnonzero(is_row)]), places[is_row]
+
+
+def _filled_lines(block: bytes, first: int) -> list[tuple[int, bytes]]:
+    """(number, line) of the lines that hold something."""
+    return [(n, line) for n, line in enumerate(block.split(b"\n"), first) if line.strip()]
 
 
 def _json(line: bytes) -> Any:

@@ -58,18 +58,18 @@ def _delimiter(lines: Sequence[str], ending: str) -> str:
     """What stands in all lines, and as often in most; in the header of a .csv file, that alone."""
     plain = [_QUOTED.sub("", line) for line in lines] or [""]
     counts = {d: [line.count(d) for line in plain] for d in DELIMITERS}
-    everywhere = {d: n for d, n in counts.items() if min(n)}
-    if everywhere:
-        return max(everywhere, key=lambda d: (_evenness(counts[d]), counts[d][0]))
-    best = max(DELIMITERS, key=lambda d: counts[d][0])
+    best = max(DELIMITERS, key=lambda d: (min(counts[d]) > 0, *_evenness(counts[d])))
     if counts[best][0]:
         return best
     return BLANKS if ending != "csv" and all(map(_BLANKS.search, plain)) else ","
 
 
-def _evenness(counts: Sequence[int]) -> float:
-    """The share of lines that have as many as the first."""
-    return sum(count == counts[0] for count in counts) / len(counts)
+def _evenness(counts: Sequence[int]) -> tuple[float, int]:
+    """The share of lines that have as many as the first, and how many that has; where some have
+    none, the second alone.
+    """
+    share = sum(count == counts[0] for count in counts) / len(counts)
+    return (share if min(counts) else 0.0), counts[0]
 
 
 def _is_quoted(lines: Sequence[str], delimiter: str) -> bool:
