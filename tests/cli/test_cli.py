@@ -412,6 +412,11 @@ def test_build_and_its_example(tmp_path):
     assert "1 exact duplicates" in done.stdout
     assert document(*files)["counts"][0]["notes"] == {"exact duplicates": 1}
     assert hinaug.load(tmp_path / "store").n(("user", "likes", "item")) == 2
+    (tmp_path / "broken.csv").write_text("who,what\na,x\nshort\n")
+    broken = ("build", tmp_path / "broken.csv", *files[2:-1], tmp_path / "store2")
+    assert document(*broken)["counts"][0]["first"] == {"broken lines": ["'short', line 3"]}
+    assert "line 3" in run(*broken, "--force").stdout
+    (tmp_path / "broken.csv").unlink()
     assert "[review]" in run("build", "--example").stdout
     assert (
         "which file gives which"
