@@ -20,7 +20,8 @@ class Block:
 
     def document(self) -> dict[str, Any]:
         """The block as a JSON object, with its kind."""
-        return {"kind": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        block: Any = self  # its subclasses are dataclasses
+        return {"kind": type(self).__name__, **dataclasses.asdict(block)}
 
 
 @dataclass
