@@ -12,6 +12,7 @@ import pyarrow as pa
 from hinaug.errors import ParameterError, SchemaError, some
 from hinaug.generators.base import Condition, EntityGenerator
 from hinaug.generators.entities.profiles import Profiles, kinds, profiles
+from hinaug.generators.entities.same_columns import check_same_columns
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -48,23 +49,10 @@ class ProfileGenerator(EntityGenerator):
 
         def gather() -> Profiles:
             real = profiles(hin, self.node, self.relation_, self.origin, targets)
-            self._check_columns(real.table)
+            check_same_columns(real.table, self.schema_, self.origin, self.node)
             return real
 
         return self._per_graph(hin, "profiles", gather)
-
-    def _check_columns(self, table: pa.Table) -> None:
-        for field in self.schema_.schema:
-            here = table.schema.field(field.name).type if field.name in table.column_names else None
-            if here != field.type:
-                found = "is missing" if here is None else f"is {here}"
-                raise SchemaError(
-                    f"{self.origin}: column {field.name!r} of {self.node!r} {found} in this graph "
-                    f"and was {field.type} in the graph that was fitted on; generate for a graph "
-                    "with the same columns, or fit again",
-                    asked=field.name,
-                    there=table.column_names,
-                )
 
     def _sources(
         self, hin: HIN, real: Profiles, condition: Condition | None, drawn: np.ndarray

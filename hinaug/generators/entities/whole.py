@@ -19,6 +19,7 @@ from hinaug.generators.entities.attributes import Encoded, attribute_kinds, tree
 from hinaug.generators.entities.edge_columns import like_links, link_columns, records_of
 from hinaug.generators.entities.links import REDRAWS, Drawn, joined, race, repeats, replaced
 from hinaug.generators.entities.real import Real, real_nodes
+from hinaug.generators.entities.same_columns import check_same_columns
 from hinaug.generators.entities.texts import Crossing, Slots, Writer, crossing, written
 from hinaug.generators.entities.vectors import near_rows, new_vectors
 from hinaug.generators.entities.views import (
@@ -193,23 +194,10 @@ class WholeNodes(EntityGenerator):
                     there=list(hin.edges),
                 )
             real = self._gather(hin)
-            self._check_columns(real.table)
+            check_same_columns(real.table, self.schema_, self.origin, self.node)
             return real
 
         return self._per_graph(hin, "real", gather)
-
-    def _check_columns(self, table: pa.Table) -> None:
-        for field in self.schema_.schema:
-            here = table.schema.field(field.name).type if field.name in table.column_names else None
-            if here != field.type:
-                found = "is missing" if here is None else f"is {here}"
-                raise SchemaError(
-                    f"{self.origin}: column {field.name!r} of {self.node!r} {found} in this graph "
-                    f"and was {field.type} in the graph that was fitted on; generate for a graph "
-                    "with the same columns, or fit again",
-                    asked=field.name,
-                    there=table.column_names,
-                )
 
     # ---- generating ------------------------------------------------------------------------------
 
