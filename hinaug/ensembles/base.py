@@ -320,7 +320,8 @@ def split_valid(valid: pa.Table, share: float, rng: Rng = None) -> tuple[pa.Tabl
     rng
         Draws the sources.
 
-    Example:
+    Example
+    -------
     >>> import pyarrow as pa
     >>> valid = pa.table({"src": ["ann", "bob", "ann"], "dst": ["p", "q", "r"]})
     >>> first, second = split_valid(valid, 0.5, rng=0)

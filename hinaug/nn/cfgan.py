@@ -19,13 +19,20 @@ class CFGANNetwork(nn.Module):
         h = tanh(c E + e),   logits = h W + w,   row = sigmoid(logits)
         critic(row, c) = MLP([row, c])
 
-    Args: width: columns of a row. hidden: width of the layers. generator: source of the initial
-        weights.
+    Parameters
+    ----------
+    width
+        Columns of a row.
+    hidden
+        Width of the layers.
+    generator
+        Source of the initial weights.
 
-    Example:
-        >>> net = CFGANNetwork(5, 8, torch.Generator().manual_seed(0))
-        >>> net.critic(torch.zeros(2, 10)).shape
-        torch.Size([2, 1])
+    Example
+    -------
+    >>> net = CFGANNetwork(5, 8, torch.Generator().manual_seed(0))
+    >>> net.critic(torch.zeros(2, 10)).shape
+    torch.Size([2, 1])
     """
 
     def __init__(self, width: int, hidden: int, generator: torch.Generator) -> None:

@@ -19,14 +19,20 @@ class SpectralLinear(nn.Module):
 
     The singular vectors come from one step of power iteration a forward pass while training.
 
-    Args: in_dim, out_dim: widths. generator: source of the initial weights and vector.
+    Parameters
+    ----------
+    in_dim, out_dim
+        Widths of input and output.
+    generator
+        Source of the initial weights and vector.
 
-    Example:
-        >>> layer = SpectralLinear(3, 2, torch.Generator().manual_seed(0))
-        >>> for _ in range(50):
-        ...     _ = layer(torch.zeros(1, 3))
-        >>> round(float(torch.linalg.matrix_norm(layer.scaled_weight().detach(), 2)), 3)
-        1.0
+    Example
+    -------
+    >>> layer = SpectralLinear(3, 2, torch.Generator().manual_seed(0))
+    >>> for _ in range(50):
+    ...     _ = layer(torch.zeros(1, 3))
+    >>> round(float(torch.linalg.matrix_norm(layer.scaled_weight().detach(), 2)), 3)
+    1.0
     """
 
     def __init__(self, in_dim: int, out_dim: int, generator: torch.Generator) -> None:
@@ -59,17 +65,32 @@ class NodeCritic(nn.Module):
     A pack of several nodes shows whether these are too much alike (Lin et al., "PacGAN", NeurIPS
     2018). Each layer is spectrally normalised, or plain where a gradient penalty bounds the slope.
 
-    Args: sizes: targets of each relation. degrees: mean real degree of each. levels: codes of each
-        column. hidden: width. pack: nodes in a pack. generator: source of the initial weights.
-        spectral: whether layers are normalised.
+    Parameters
+    ----------
+    sizes
+        Targets of each relation.
+    degrees
+        Mean real degree of each.
+    levels
+        Codes of each column.
+    hidden
+        Width of the layers.
+    pack
+        Nodes in a pack.
+    generator
+        Source of the initial weights.
+    spectral
+        Whether layers are normalised.
 
-    Shapes:
-        x [n, pack * (sum of sizes and levels)] -> [n].
+    Shapes
+    ------
+    x [n, pack * (sum of sizes and levels)] -> [n].
 
-    Example:
-        >>> critic = NodeCritic([4], [2.0], [2], 8, 2, torch.Generator().manual_seed(0))
-        >>> critic(torch.zeros(3, 2 * 6)).shape
-        torch.Size([3])
+    Example
+    -------
+    >>> critic = NodeCritic([4], [2.0], [2], 8, 2, torch.Generator().manual_seed(0))
+    >>> critic(torch.zeros(3, 2 * 6)).shape
+    torch.Size([3])
     """
 
     def __init__(
@@ -111,13 +132,22 @@ def gumbel_top(logits: Tensor, n: Tensor, tau: float, generator: torch.Generator
     Gumbel top-n draws without replacement (Kool et al., ICML 2019); straight-through gives `hard`
     the gradient of `soft` (Bengio et al., 2013).
 
-    Args: logits [b, m], -inf for columns that are never drawn. n: int64 [b], at most m. tau: width
-        of the soft step. generator: of the noise.
+    Parameters
+    ----------
+    logits
+        [b, m], -inf for columns that are never drawn.
+    n
+        How many are drawn a row, int64 [b], at most m.
+    tau
+        Width of the soft step.
+    generator
+        Source of the noise.
 
-    Example:
-        >>> g = torch.Generator().manual_seed(0)
-        >>> gumbel_top(torch.zeros(2, 5), torch.tensor([1, 3]), 1.0, g).sum(1)
-        tensor([1., 3.])
+    Example
+    -------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> gumbel_top(torch.zeros(2, 5), torch.tensor([1, 3]), 1.0, g).sum(1)
+    tensor([1., 3.])
     """
     m = logits.shape[1]
     noise = torch.empty(logits.shape).exponential_(generator=generator)
@@ -140,8 +170,9 @@ def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """What a critic minimises: mean max(0, 1 - real) + mean max(0, 1 + fake), for its scores (Lim
     and Ye, "Geometric GAN", 2017). The generator minimises -mean(fake).
 
-    Example:
-        >>> hinge_critic_loss(torch.tensor([2.0]), torch.tensor([-0.5]))
-        tensor(0.5000)
+    Example
+    -------
+    >>> hinge_critic_loss(torch.tensor([2.0]), torch.tensor([-0.5]))
+    tensor(0.5000)
     """
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()

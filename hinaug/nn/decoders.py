@@ -17,9 +17,10 @@ __all__ = ["BilinearDecoder", "CosineDecoder", "DotDecoder"]
 class DotDecoder(nn.Module):
     """Inner product <x, y>. No parameters.
 
-    Example:
-        >>> DotDecoder()(torch.ones(2, 3), torch.ones(4, 3)).shape
-        torch.Size([2, 4])
+    Example
+    -------
+    >>> DotDecoder()(torch.ones(2, 3), torch.ones(4, 3)).shape
+    torch.Size([2, 4])
     """
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -38,9 +39,10 @@ class CosineDecoder(nn.Module):
     Args:
         temperature: > 0; 0.1 to 0.2 is usual before a softmax loss, 1 gives plain cosines.
 
-    Example:
-        >>> CosineDecoder().pairs(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]))
-        tensor([0.6000])
+    Example
+    -------
+    >>> CosineDecoder().pairs(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([0.6000])
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
@@ -68,12 +70,15 @@ class BilinearDecoder(nn.Module):
         relations: number of relations.
         diagonal: DistMult, d parameters a relation; otherwise d x d.
 
-    Shapes: x [n, d], y [m, d], relation an int -> [n, m]; `pairs`: x, y [n, d], relation an int or
-        positions [n] -> [n].
+    Shapes
+    ------
+    x [n, d], y [m, d], relation an int -> [n, m]; `pairs`: x, y [n, d], relation an int or
+    positions [n] -> [n].
 
-    Example:
-        >>> BilinearDecoder(3, relations=2)(torch.ones(2, 3), torch.ones(4, 3), relation=1).shape
-        torch.Size([2, 4])
+    Example
+    -------
+    >>> BilinearDecoder(3, relations=2)(torch.ones(2, 3), torch.ones(4, 3), relation=1).shape
+    torch.Size([2, 4])
     """
 
     def __init__(self, dim: int, relations: int = 1, diagonal: bool = True) -> None:

@@ -20,14 +20,20 @@ class Embeddings(nn.Module):
     `forward` gives the final vectors (users, items). While training, a subclass may leave a loss of
     its own in `extra`.
 
-    Args: users [n, d], items [m, d]: the initial vectors.
+    Parameters
+    ----------
+    users, items
+        The initial vectors, [n, d] and [m, d].
 
-    Shapes: nothing -> users [n, d], items [m, d].
+    Shapes
+    ------
+    Nothing -> users [n, d], items [m, d].
 
-    Example:
-        >>> users, items = Embeddings(torch.zeros(2, 4), torch.zeros(3, 4))()
-        >>> users.shape, items.shape
-        (torch.Size([2, 4]), torch.Size([3, 4]))
+    Example
+    -------
+    >>> users, items = Embeddings(torch.zeros(2, 4), torch.zeros(3, 4))()
+    >>> users.shape, items.shape
+    (torch.Size([2, 4]), torch.Size([3, 4]))
     """
 
     own_weight = 1.0  # of a node's own vector in its final one
@@ -60,16 +66,28 @@ class PropagatedEmbeddings(Embeddings):
         items_0 = items + feature_scale * features W,    z = propagate(users, items_0),
         z <- z + smooth * near z                         for each side that has a graph `near`
 
-    Args: users [n, d], items [m, d]: the initial vectors. propagate: over the links. features [m,
-        f]: of the items, or None; W starts at 0. feature_scale: see the formula. near: similarity
-        graphs of users and of items as `SparseMatrix`, None for none. smooth: their weight.
+    Parameters
+    ----------
+    users, items
+        The initial vectors, [n, d] and [m, d].
+    propagate
+        The propagation over the links.
+    features
+        Features of the items [m, f], or None; W starts at 0.
+    feature_scale
+        The weight of the features in the formula.
+    near
+        Similarity graphs of users and of items as `SparseMatrix`, None for none.
+    smooth
+        The weight of the similarity graphs in the formula.
 
-    Example:
-        >>> from scipy.sparse import csr_array
-        >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-        >>> propagate = BipartitePropagation(likes, n_layers=1)
-        >>> PropagatedEmbeddings(torch.ones(2, 4), torch.ones(3, 4), propagate)()[1][:, 0]
-        tensor([0.8536, 1.1036, 0.5000], grad_fn=<SelectBackward0>)
+    Example
+    -------
+    >>> from scipy.sparse import csr_array
+    >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> propagate = BipartitePropagation(likes, n_layers=1)
+    >>> PropagatedEmbeddings(torch.ones(2, 4), torch.ones(3, 4), propagate)()[1][:, 0]
+    tensor([0.8536, 1.1036, 0.5000], grad_fn=<SelectBackward0>)
     """
 
     features: Tensor
@@ -115,14 +133,20 @@ class PropagatedEmbeddings(Embeddings):
 class ScaledEmbeddings(Embeddings):
     """Vectors propagated as in LightGCN++, see `ScaledPropagation`.
 
-    Args: users [n, d], items [m, d]: the initial vectors. propagate: over the links.
+    Parameters
+    ----------
+    users, items
+        The initial vectors, [n, d] and [m, d].
+    propagate
+        The propagation over the links.
 
-    Example:
-        >>> from scipy.sparse import csr_array
-        >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-        >>> propagate = ScaledPropagation(likes, n_layers=1)
-        >>> ScaledEmbeddings(torch.ones(2, 4), torch.ones(3, 4), propagate)()[0].shape
-        torch.Size([2, 4])
+    Example
+    -------
+    >>> from scipy.sparse import csr_array
+    >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> propagate = ScaledPropagation(likes, n_layers=1)
+    >>> ScaledEmbeddings(torch.ones(2, 4), torch.ones(3, 4), propagate)()[0].shape
+    torch.Size([2, 4])
     """
 
     def __init__(self, users: Tensor, items: Tensor, propagate: ScaledPropagation) -> None:
@@ -149,21 +173,32 @@ class NoisyEmbeddings(Embeddings):
     and `extra` is `contrast_weight` / 2 times the sum over both sides of the mean over a sample of
     nodes of -log softmax_v(cos(z_u, x^c_v) / tau)[u], c the layer `contrast`.
 
-    Args: users [n, d], items [m, d]: the initial vectors. propagate: over the links; its number of
-        layers counts. generator: of the noise and of the sample. contrast: a layer, from 1.
-        sample: nodes of each side in the contrast. linked: positions of the users and of the items
-        that have links; no others are contrasted.
+    Parameters
+    ----------
+    users, items
+        The initial vectors, [n, d] and [m, d].
+    propagate
+        The propagation over the links; its layers are the ones counted below.
+    generator
+        Source of the noise and of the sample.
+    contrast
+        The layer that is contrasted, counted from 1.
+    sample
+        Nodes of each side in the contrast.
+    linked
+        Positions of the users and of the items that have links; no others are contrasted.
 
-    Example:
-        >>> from scipy.sparse import csr_array
-        >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-        >>> net = NoisyEmbeddings(
-        ...     torch.ones(2, 4), torch.ones(3, 4), BipartitePropagation(likes, 2),
-        ...     torch.Generator().manual_seed(0), eps=0.1, contrast=1, contrast_weight=0.1, tau=0.2,
-        ...     sample=8, linked=(torch.arange(2), torch.arange(2)),
-        ... )
-        >>> net()[1].shape, bool(net.extra > 0)
-        (torch.Size([3, 4]), True)
+    Example
+    -------
+    >>> from scipy.sparse import csr_array
+    >>> likes = csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> net = NoisyEmbeddings(
+    ...     torch.ones(2, 4), torch.ones(3, 4), BipartitePropagation(likes, 2),
+    ...     torch.Generator().manual_seed(0), eps=0.1, contrast=1, contrast_weight=0.1, tau=0.2,
+    ...     sample=8, linked=(torch.arange(2), torch.arange(2)),
+    ... )
+    >>> net()[1].shape, bool(net.extra > 0)
+    (torch.Size([3, 4]), True)
     """
 
     def __init__(

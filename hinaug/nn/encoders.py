@@ -45,13 +45,15 @@ def gumbel_softmax(
     `hard` gives exact one-hot rows, drawn with probabilities softmax(logits), with the gradient of
     the soft ones (straight-through). A small tau is nearer to one-hot and has noisier gradients.
 
-    Shapes:
-        logits [..., k] -> [..., k].
+    Shapes
+    ------
+    logits [..., k] -> [..., k].
 
-    Example:
-        >>> g = torch.Generator().manual_seed(0)
-        >>> gumbel_softmax(torch.zeros(2, 3), 0.5, g, hard=True).sum(1)
-        tensor([1., 1.])
+    Example
+    -------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> gumbel_softmax(torch.zeros(2, 3), 0.5, g, hard=True).sum(1)
+    tensor([1., 1.])
     """
     if not tau > 0:
         raise ValueError(f"tau must be positive, got {tau}")
@@ -72,19 +74,31 @@ class MLP(nn.Module):
     """Multilayer perceptron: for each hidden width linear, norm, activation, dropout; then one
     linear layer.
 
-    Args: in_dim, out_dim: widths of input and output. hidden: widths between; none makes it one
-        linear layer. generator: source of the initial weights. activation: makes the activation
-        module, such as `nn.ReLU` or `lambda: nn.LeakyReLU(0.2)`. norm: makes a normalisation from a
-        width, such as `nn.LayerNorm`; not batch norm in a critic with gradient penalty. dropout:
-        probability; while training, `forward` then needs a generator.
+    Parameters
+    ----------
+    in_dim, out_dim
+        Widths of input and output.
+    hidden
+        Widths of the layers between; none makes it one linear layer.
+    generator
+        Source of the initial weights.
+    activation
+        Makes the activation module, such as `nn.ReLU` or `lambda: nn.LeakyReLU(0.2)`.
+    norm
+        Makes a normalisation from a width, such as `nn.LayerNorm`; not batch norm in a critic with
+        gradient penalty.
+    dropout
+        Probability of dropping a unit; while training, `forward` then needs a generator.
 
-    Shapes:
-        x [..., in_dim] -> [..., out_dim].
+    Shapes
+    ------
+    x [..., in_dim] -> [..., out_dim].
 
-    Example:
-        >>> net = MLP(8, [32, 32], 4, generator=torch.Generator().manual_seed(0))
-        >>> net(torch.zeros(5, 8)).shape
-        torch.Size([5, 4])
+    Example
+    -------
+    >>> net = MLP(8, [32, 32], 4, generator=torch.Generator().manual_seed(0))
+    >>> net(torch.zeros(5, 8)).shape
+    torch.Size([5, 4])
     """
 
     def __init__(
@@ -135,15 +149,17 @@ class MixedHead(nn.Module):
         generator: source of the initial weights.
         tau: temperature of the categorical blocks.
 
-    Shapes:
-        h [n, in_dim] -> [n, sum of widths].
+    Shapes
+    ------
+    h [n, in_dim] -> [n, sum of widths].
 
-    Example:
-        >>> g = torch.Generator().manual_seed(0)
-        >>> head = MixedHead(16, [("continuous", 2), ("categorical", 3)], generator=g)
-        >>> numbers, category = head.split(head(torch.zeros(5, 16), g, hard=True))
-        >>> category.sum(1)
-        tensor([1., 1., 1., 1., 1.], grad_fn=<SumBackward1>)
+    Example
+    -------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> head = MixedHead(16, [("continuous", 2), ("categorical", 3)], generator=g)
+    >>> numbers, category = head.split(head(torch.zeros(5, 16), g, hard=True))
+    >>> category.sum(1)
+    tensor([1., 1., 1., 1., 1.], grad_fn=<SumBackward1>)
     """
 
     def __init__(

@@ -38,24 +38,43 @@ class HeteroEncoder(nn.Module):
         w_e alpha_e / sum w alpha, times min(1, sum w_e). So a weight of 0 is as no edge, and
         weights of 1 change nothing.
 
-    Args: dims: {node type: width of its features}; 0 for none, its nodes then start alike. edges:
-        the edge types that messages go along. hidden, out: widths. n_layers: convolutions.
-        heads: of attention ("hgt", "han"). generator: source of all initial weights and of dropout;
-        the global random state stays as it is. edge_dims: {edge type: width of its attributes}.
+    Parameters
+    ----------
+    dims
+        {node type: width of its features}; 0 for none: its nodes then start alike.
+    edges
+        The edge types that messages go along.
+    hidden, out
+        Widths of the hidden layers and of the output.
+    n_layers
+        Number of convolutions.
+    conv
+        The kind of convolution: "sage", "rgcn", "hgt" or "han".
+    heads
+        Heads of attention ("hgt", "han").
+    dropout
+        Probability of dropping a unit while training.
+    generator
+        Source of all initial weights and of dropout; the global random state stays as it is.
+    edge_dims
+        {edge type: width of its attributes}.
 
-    Shapes: x {type: [n_type, dim]}, and for each layer edges {edge type: [2, e]} (source, receiver)
-        -> {type: [n_type, out]}. In a mini-batch a layer writes only the first n_out nodes of each
-        type (see `NeighborSampler`). edge_attr {edge type: [e, width]} and edge_weight {edge type:
-        [e]}, one a layer, in the order of the edges.
+    Shapes
+    ------
+    x {type: [n_type, dim]}, and for each layer edges {edge type: [2, e]} (source, receiver) ->
+    {type: [n_type, out]}. In a mini-batch a layer writes only the first n_out nodes of each type
+    (see `NeighborSampler`). edge_attr {edge type: [e, width]} and edge_weight {edge type: [e]}, one
+    a layer, in the order of the edges.
 
-    Example:
-        >>> likes, liked = ("user", "likes", "item"), ("item", "liked by", "user")
-        >>> g = torch.Generator().manual_seed(0)
-        >>> net = HeteroEncoder({"user": 0, "item": 3}, [likes, liked], 8, 4, generator=g)
-        >>> edges = {likes: torch.tensor([[0, 1], [0, 0]]), liked: torch.tensor([[0, 0], [0, 1]])}
-        >>> x = {"user": torch.zeros(2, 0), "item": torch.ones(1, 3)}
-        >>> net(x, [edges, edges])["user"].shape
-        torch.Size([2, 4])
+    Example
+    -------
+    >>> likes, liked = ("user", "likes", "item"), ("item", "liked by", "user")
+    >>> g = torch.Generator().manual_seed(0)
+    >>> net = HeteroEncoder({"user": 0, "item": 3}, [likes, liked], 8, 4, generator=g)
+    >>> edges = {likes: torch.tensor([[0, 1], [0, 0]]), liked: torch.tensor([[0, 0], [0, 1]])}
+    >>> x = {"user": torch.zeros(2, 0), "item": torch.ones(1, 3)}
+    >>> net(x, [edges, edges])["user"].shape
+    torch.Size([2, 4])
     """
 
     def __init__(
@@ -210,22 +229,29 @@ def _updated(h: Mapping[str, Tensor], sent: Mapping[str, Tensor | None]) -> dict
 class HeteroNetwork(nn.Module):
     """A `HeteroEncoder` whose nodes of some types have a learned vector beside their features.
 
-    Args: as `HeteroEncoder`, edge_dims too; n_ids: {node type: how many of its nodes have a learned
-        vector}, which is `hidden` wide.
+    Parameters
+    ----------
+    dims, edges, hidden, out, n_layers, conv, heads, dropout, generator, edge_dims
+        As of `HeteroEncoder`.
+    n_ids
+        {node type: how many of its nodes have a learned vector}, which is `hidden` wide.
 
-    Shapes: as `HeteroEncoder`; known: {type with ids: [n] rows of its table, -1 for a node that has
-        none and enters with zeros}.
+    Shapes
+    ------
+    As `HeteroEncoder`; known: {type with ids: [n] rows of its table, -1 for a node that has none
+    and enters with zeros}.
 
-    Example:
-        >>> likes = ("user", "likes", "item")
-        >>> g = torch.Generator().manual_seed(0)
-        >>> net = HeteroNetwork(
-        ...     {"user": 0, "item": 3}, [likes], 8, 4, n_ids={"user": 2}, generator=g
-        ... )
-        >>> x = {"user": torch.zeros(3, 0), "item": torch.ones(1, 3)}
-        >>> edges = {likes: torch.tensor([[0, 1], [0, 0]])}
-        >>> net(x, [edges, edges], None, {"user": torch.tensor([0, 1, -1])})["user"].shape
-        torch.Size([3, 4])
+    Example
+    -------
+    >>> likes = ("user", "likes", "item")
+    >>> g = torch.Generator().manual_seed(0)
+    >>> net = HeteroNetwork(
+    ...     {"user": 0, "item": 3}, [likes], 8, 4, n_ids={"user": 2}, generator=g
+    ... )
+    >>> x = {"user": torch.zeros(3, 0), "item": torch.ones(1, 3)}
+    >>> edges = {likes: torch.tensor([[0, 1], [0, 0]])}
+    >>> net(x, [edges, edges], None, {"user": torch.tensor([0, 1, -1])})["user"].shape
+    torch.Size([3, 4])
     """
 
     def __init__(

@@ -50,14 +50,25 @@ def sampled_softmax_loss(
     among them, so that Z is estimated without bias (Horvitz and Thompson, 1952; the logQ
     correction of Bengio and Senecal, 2008). Gradients of the table are sparse.
 
-    Args: rows [b, d]. table [m, d]. links: CSR [b, m] of weights. sampled: targets [s]. inclusion:
-        p [m].
+    Parameters
+    ----------
+    rows
+        The decoded nodes [b, d].
+    table
+        One vector a target [m, d].
+    links
+        Weights of the links, CSR [b, m].
+    sampled
+        Positions of the sampled targets [s].
+    inclusion
+        The chance of each target to be sampled, p [m].
 
-    Example:
-        >>> rows, table = torch.zeros(1, 2), torch.zeros(4, 2)
-        >>> links = sp.csr_array(np.eye(1, 4))
-        >>> sampled_softmax_loss(rows, table, links, torch.arange(4), torch.ones(4))  # log 4
-        tensor(1.3863)
+    Example
+    -------
+    >>> rows, table = torch.zeros(1, 2), torch.zeros(4, 2)
+    >>> links = sp.csr_array(np.eye(1, 4))
+    >>> sampled_softmax_loss(rows, table, links, torch.arange(4), torch.ones(4))  # log 4
+    tensor(1.3863)
     """
     device = rows.device
     columns = torch.from_numpy(links.indices.astype(np.int64)).to(device)
@@ -84,15 +95,26 @@ class JointVAENetwork(nn.Module):
     Mult-VAE (Liang et al., WWW 2018) for the first relation; later heads see the links before them
     (chained), so that relations agree. Earlier links share the rows of W_s.
 
-    Args: sizes: targets of each relation, in the order of the chain. levels: codes of each column.
-        hidden, latent: widths. generator: source of the initial weights. write_columns: whether to
-        have heads for the columns. sparse: whether tables with a row for each target have sparse
-        gradients (`tables` names them).
+    Parameters
+    ----------
+    sizes
+        Targets of each relation, in the order of the chain.
+    levels
+        Codes of each column.
+    hidden, latent
+        Widths of the hidden layers and of the latent vector.
+    generator
+        Source of the initial weights.
+    write_columns
+        Whether to have heads for the columns.
+    sparse
+        Whether tables with a row for each target have sparse gradients (`tables` names them).
 
-    Example:
-        >>> net = JointVAENetwork([5, 3], [2], 8, 2, torch.Generator().manual_seed(0))
-        >>> net.logits(0, net.decode(torch.zeros(4, 2))).shape
-        torch.Size([4, 5])
+    Example
+    -------
+    >>> net = JointVAENetwork([5, 3], [2], 8, 2, torch.Generator().manual_seed(0))
+    >>> net.logits(0, net.decode(torch.zeros(4, 2))).shape
+    torch.Size([4, 5])
     """
 
     def __init__(

@@ -63,9 +63,10 @@ def bpr_loss(pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
         neg: scores of sampled negatives, [n], or [n, m] for m negatives each (averaged).
         weight: per sample [n].
 
-    Example:
-        >>> bpr_loss(torch.zeros(3), torch.zeros(3))
-        tensor(0.6931)
+    Example
+    -------
+    >>> bpr_loss(torch.zeros(3), torch.zeros(3))
+    tensor(0.6931)
     """
     if pos.ndim != 1 or neg.ndim not in (1, 2) or len(neg) != len(pos):
         raise ValueError(
@@ -149,16 +150,29 @@ def softmax_loss(
     the value, a block of users at a time: time 3 matrix products, memory block x m logits.
         Differentiable once.
 
-    Args: users: [n, d]. items: [m, d]. positives: scipy sparse [n, m], whose values are the weights
-        of the pairs (ones for none), or pairs of positions [2, p]. temperature: > 0; smaller looks
-        harder at the strongest negatives. Tune it before anything else. weight: of the pairs [p];
-        only where positives are given as pairs. block: users a block; by default as many as keep
-        the logits at about a million numbers (on a GPU 64 million), but 64 at least.
+    Parameters
+    ----------
+    users
+        Vectors of the users [n, d].
+    items
+        Vectors of the items [m, d].
+    positives
+        A scipy sparse array [n, m], whose values are the weights of the pairs (ones for none), or
+        pairs of positions [2, p].
+    temperature
+        Above 0; a smaller one looks harder at the strongest negatives. Tune it before anything
+        else.
+    weight
+        Weights of the pairs [p]; only where positives are given as pairs.
+    block
+        Users in a block; by default as many as keep the logits at about a million numbers (on a GPU
+        64 million), but 64 at least.
 
-    Example:
-        >>> users, items = torch.zeros(2, 3), torch.zeros(4, 3)
-        >>> softmax_loss(users, items, torch.tensor([[0, 1], [2, 3]]))  # log 4
-        tensor(1.3863)
+    Example
+    -------
+    >>> users, items = torch.zeros(2, 3), torch.zeros(4, 3)
+    >>> softmax_loss(users, items, torch.tensor([[0, 1], [2, 3]]))  # log 4
+    tensor(1.3863)
     """
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
         raise ValueError(
@@ -257,9 +271,10 @@ def wasserstein_critic_loss(
     Minus its value estimates the Wasserstein distance, when the critic is 1-Lipschitz: see
     `gradient_penalty`.
 
-    Example:
-        >>> wasserstein_critic_loss(torch.tensor([2.0, 4.0]), torch.tensor([1.0]))
-        tensor(-2.)
+    Example
+    -------
+    >>> wasserstein_critic_loss(torch.tensor([2.0, 4.0]), torch.tensor([1.0]))
+    tensor(-2.)
     """
     return _weighted_mean(fake, weight_fake) - _weighted_mean(real, weight_real)
 
@@ -267,9 +282,10 @@ def wasserstein_critic_loss(
 def wasserstein_generator_loss(fake: Tensor, weight: Tensor | None = None) -> Tensor:
     """What the generator minimises: -mean(fake), for the critic's scores [n] of generated samples.
 
-    Example:
-        >>> wasserstein_generator_loss(torch.tensor([1.0, 2.0]))
-        tensor(-1.5000)
+    Example
+    -------
+    >>> wasserstein_generator_loss(torch.tensor([1.0, 2.0]))
+    tensor(-1.5000)
     """
     return -_weighted_mean(fake, weight)
 

@@ -25,14 +25,25 @@ class MultVAENetwork(nn.Module):
     as such, so that batches of links stay sparse: `encoder_items` is E; `decoder_items` is D with
     the biases d as its last column.
 
-    Args: n_items: m. n_columns: width of c, which may be 0. hidden, latent: widths. generator:
-        source of the initial weights. blocks: (kind, width) of the columns that are decoded too,
-        kind "categorical" (a softmax) or another (numbers as they are); None decodes links alone.
+    Parameters
+    ----------
+    n_items
+        Number of items m.
+    n_columns
+        Width of c, which may be 0.
+    hidden, latent
+        Widths of the hidden layer and of the latent vector.
+    generator
+        Source of the initial weights.
+    blocks
+        (kind, width) of the columns that are decoded too, kind "categorical" (a softmax) or another
+        (numbers as they are); None decodes links alone.
 
-    Example:
-        >>> net = MultVAENetwork(5, 0, 8, 2, torch.Generator().manual_seed(0))
-        >>> net.logits(net.decode(torch.zeros(3, 2))).shape
-        torch.Size([3, 5])
+    Example
+    -------
+    >>> net = MultVAENetwork(5, 0, 8, 2, torch.Generator().manual_seed(0))
+    >>> net.logits(net.decode(torch.zeros(3, 2))).shape
+    torch.Size([3, 5])
     """
 
     def __init__(

@@ -69,16 +69,26 @@ class NodePolicy(nn.Module):
     taken is Gumbel top-n (Kool et al., ICML 2019). A relation that the source has gets one link at
     least, and none more than the largest real degree.
 
-    Args: network: of a JointVAE; it is trained too. temperatures, offsets: T_r and o_r, which stay.
-        most: the largest degree in each relation. generator: source of the initial weights.
-        write_columns: whether it writes codes of the columns that the network reads.
+    Parameters
+    ----------
+    network
+        The network of a JointVAE; it is trained too.
+    temperatures, offsets
+        T_r and o_r of the formula, which stay fixed.
+    most
+        The largest degree in each relation.
+    generator
+        Source of the initial weights.
+    write_columns
+        Whether it writes codes of the columns that the network reads.
 
-    Example:
-        >>> g = torch.Generator().manual_seed(0)
-        >>> policy = NodePolicy(JointVAENetwork([5], [], 8, 2, g), [1.0], [torch.zeros(5)], [3], g)
-        >>> built = policy.build(torch.zeros(2, 2), torch.tensor([[1], [2]]), g)
-        >>> len(policy.steps(built).row) >= 3
-        True
+    Example
+    -------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> policy = NodePolicy(JointVAENetwork([5], [], 8, 2, g), [1.0], [torch.zeros(5)], [3], g)
+    >>> built = policy.build(torch.zeros(2, 2), torch.tensor([[1], [2]]), g)
+    >>> len(policy.steps(built).row) >= 3
+    True
     """
 
     def __init__(

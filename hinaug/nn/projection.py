@@ -29,17 +29,26 @@ class ProjectionNetwork(nn.Module):
     Contrastive Predictive Coding", arXiv 1807.03748). Before the first step the score is the cosine
     of the features as they are; a random start would have to learn that much first.
 
-    Args: dim: width of the features. temperature: tau. dropout: of each feature, drawn apart for
-        the histories and for the nodes that they are compared with.
+    Parameters
+    ----------
+    dim
+        Width of the features.
+    temperature
+        The temperature tau of the formula.
+    dropout
+        Probability of dropping a feature, drawn apart for the histories and for the nodes that they
+        are compared with.
 
-    Shapes:
-        features [n, dim] -> [n, dim].
+    Shapes
+    ------
+    features [n, dim] -> [n, dim].
 
-    Example:
-        >>> network = ProjectionNetwork(2)
-        >>> x = torch.eye(3, 2)
-        >>> bool(torch.equal(network(x), x))
-        True
+    Example
+    -------
+    >>> network = ProjectionNetwork(2)
+    >>> x = torch.eye(3, 2)
+    >>> bool(torch.equal(network(x), x))
+    True
     """
 
     def __init__(self, dim: int, temperature: float = 0.1, dropout: float = 0.2) -> None:

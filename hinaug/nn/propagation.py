@@ -62,23 +62,29 @@ class BipartitePropagation(torch.nn.Module):
     parameters, and no gradient for the edge weights. The backward pass is the same sparse product
     as the forward pass and is differentiable once only.
 
-    Args: matrix: scipy sparse R [users, items]; its values are edge weights (say, confidences),
-        ones for none. Not negative;
-            repeated entries are summed.
-        n_layers: L, the number of propagation steps.
-        combine: "mean" (every w_l = 1 / (L + 1), as in the paper), or the L + 1 weights w_0, ...,
-            w_L.
-        dtype: of the vectors to propagate; `.to(dtype)` changes it later, at the precision of this
-            one.
+    Parameters
+    ----------
+    matrix
+        A scipy sparse array R [users, items]; its values are edge weights (say, confidences), ones
+        for none. Not negative; repeated entries are summed.
+    n_layers
+        L, the number of propagation steps.
+    combine
+        "mean" (every w_l = 1 / (L + 1), as in the paper), or the L + 1 weights w_0, ..., w_L.
+    dtype
+        Number type of the vectors to propagate; `.to(dtype)` changes it later, at the precision of
+        this one.
 
-    Shapes:
-        users [n_users, d], items [n_items, d] -> the same two shapes.
+    Shapes
+    ------
+    users [n_users, d], items [n_items, d] -> the same two shapes.
 
-    Example:
-        >>> R = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
-        >>> users, items = BipartitePropagation(R, n_layers=2)(torch.ones(2, 8), torch.ones(3, 8))
-        >>> users.shape, items.shape
-        (torch.Size([2, 8]), torch.Size([3, 8]))
+    Example
+    -------
+    >>> R = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+    >>> users, items = BipartitePropagation(R, n_layers=2)(torch.ones(2, 8), torch.ones(3, 8))
+    >>> users.shape, items.shape
+    (torch.Size([2, 8]), torch.Size([3, 8]))
     """
 
     user_scale: Tensor
@@ -154,19 +160,31 @@ class ScaledPropagation(torch.nn.Module):
     A node without edges receives nothing: it keeps gamma times its own vector. No parameters;
         differentiable once.
 
-    Args: matrix: scipy sparse R [users, items]; its values are edge weights, ones for none; not
-        negative. n_layers: L, at least 1. alpha, beta: how far a sum is shared out by the degree of
-        the receiver and of the sender; LightGCN has 0.5 for both. gamma: the share of the vectors
-        that came in. dtype: of the vectors to propagate.
+    Parameters
+    ----------
+    matrix
+        A scipy sparse array R [users, items]; its values are edge weights, ones for none; not
+        negative.
+    n_layers
+        L, at least 1.
+    alpha, beta
+        How far a sum is shared out by the degree of the receiver and of the sender; LightGCN has
+        0.5 for both.
+    gamma
+        The share of the vectors that came in.
+    dtype
+        Number type of the vectors to propagate.
 
-    Shapes:
-        users [n_users, d], items [n_items, d] -> the same two shapes.
+    Shapes
+    ------
+    users [n_users, d], items [n_items, d] -> the same two shapes.
 
-    Example:
-        >>> R = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
-        >>> users, items = ScaledPropagation(R, n_layers=2)(torch.ones(2, 8), torch.ones(3, 8))
-        >>> users.shape, items.shape
-        (torch.Size([2, 8]), torch.Size([3, 8]))
+    Example
+    -------
+    >>> R = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+    >>> users, items = ScaledPropagation(R, n_layers=2)(torch.ones(2, 8), torch.ones(3, 8))
+    >>> users.shape, items.shape
+    (torch.Size([2, 8]), torch.Size([3, 8]))
     """
 
     user_out: Tensor

@@ -65,15 +65,18 @@ class NeighborSampler:
     for a node that stands in several; for linear layers, so is the output. With fanout None every
     neighbour is taken, and the outputs of the seeds are those of the whole graph.
 
-    Args: edges: {(source type, name, receiver type): scipy CSR [receivers, sources]}; who receives
-        is a row.
+    Parameters
+    ----------
+    edges
+        {(source type, name, receiver type): scipy CSR [receivers, sources]}; who receives is a row.
 
-    Example:
-        >>> likes = sp.csr_array(np.array([[1, 1, 0], [0, 1, 1]]))  # two items, three users
-        >>> sampler = NeighborSampler({("user", "likes", "item"): likes})
-        >>> (block,) = sampler.blocks({"item": np.array([1])}, [2], np.random.default_rng(0))
-        >>> block.nodes["user"], block.edge_index["user", "likes", "item"].shape
-        (array([1, 2]), (2, 2))
+    Example
+    -------
+    >>> likes = sp.csr_array(np.array([[1, 1, 0], [0, 1, 1]]))  # two items, three users
+    >>> sampler = NeighborSampler({("user", "likes", "item"): likes})
+    >>> (block,) = sampler.blocks({"item": np.array([1])}, [2], np.random.default_rng(0))
+    >>> block.nodes["user"], block.edge_index["user", "likes", "item"].shape
+    (array([1, 2]), (2, 2))
     """
 
     def __init__(self, edges: Mapping[EdgeType, sp.csr_array]) -> None:

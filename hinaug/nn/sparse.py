@@ -58,10 +58,11 @@ class SparseMatrix(torch.nn.Module):
         matrix: any scipy sparse matrix or array [n, m].
         dtype: of the values; the dense factor must have the same.
 
-    Example:
-        >>> A = SparseMatrix(sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])))
-        >>> spmm(A, torch.ones(2, 4)).shape
-        torch.Size([3, 4])
+    Example
+    -------
+    >>> A = SparseMatrix(sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])))
+    >>> spmm(A, torch.ones(2, 4)).shape
+    torch.Size([3, 4])
     """
 
     indptr: Tensor
@@ -137,11 +138,12 @@ def spmm(matrix: SparseMatrix, x: Tensor, transpose: bool = False) -> Tensor:
 
     transpose: A^T x [m, d] for x [n, d] instead, from the same matrix.
 
-    Example:
-        >>> x = torch.ones(2, 1, requires_grad=True)
-        >>> spmm(SparseMatrix(sp.csr_array(np.array([[0.0, 2.0], [1.0, 3.0]]))), x).sum().backward()
-        >>> x.grad.T
-        tensor([[1., 5.]])
+    Example
+    -------
+    >>> x = torch.ones(2, 1, requires_grad=True)
+    >>> spmm(SparseMatrix(sp.csr_array(np.array([[0.0, 2.0], [1.0, 3.0]]))), x).sum().backward()
+    >>> x.grad.T
+    tensor([[1., 5.]])
     """
     return _SpMM.apply(x, matrix, transpose)
 
@@ -181,10 +183,11 @@ def pair_dot(x: Tensor, y: Tensor, src: Tensor, dst: Tensor, block: int = 2048) 
     is C y, with C the sparse [a, b] matrix that holds the gradients of the scores (for y: C^T x).
     This is the inner step of pairwise losses such as BPR. Differentiable once.
 
-    Example:
-        >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-        >>> pair_dot(x, x, torch.tensor([0, 1]), torch.tensor([1, 1]))
-        tensor([0., 4.])
+    Example
+    -------
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    >>> pair_dot(x, x, torch.tensor([0, 1]), torch.tensor([1, 1]))
+    tensor([0., 4.])
     """
     if src.ndim != 1 or src.shape != dst.shape:
         raise ValueError(
