@@ -4,6 +4,8 @@ what came, what to pass.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -72,3 +74,48 @@ def _but(value: Any, of: type = Real) -> str:
 
 
 Rng = np.random.Generator | int | None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The finite numbers that a parameter can be. Ends that are None are open.
+
+    Example
+    -------
+    >>> 0.5 in Interval(above=0, below=1), 1 in Interval(above=0, below=1)
+    (True, False)
+    >>> str(Interval(least=1))
+    'at least 1'
+    """
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(
+            np.isfinite(value)
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        ends = {
+            "at least": self.least,
+            "above": self.above,
+            "at most": self.most,
+            "below": self.below,
+        }
+        return " and ".join(f"{word} {end}" for word, end in ends.items() if end is not None)
+
+
+COUNT = Interval(least=1)
+POSITIVE = Interval(above=0)
+NOT_NEGATIVE = Interval(least=0)
+INSIDE = Interval(above=0, below=1)  # a share that leaves something on both sides
+DROPOUT = Interval(least=0, below=1)
+
+Limits = Mapping[str, Interval | Collection[Any]]  # parameter: the values that it can have

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from hinaug.checks import COUNT, Limits
 from hinaug.ensembles.base import Candidates
 from hinaug.ensembles.linear import Linear, Measure, gain_of
-from hinaug.errors import ParameterError
 
 
 @dataclass(eq=False)
@@ -41,11 +42,10 @@ class AdaRank(Linear):
     any score.
     """
 
+    LIMITS: ClassVar[Limits] = {"rounds": COUNT}
     rounds: int = 30
 
     def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        if self.rounds < 1:
-            raise ParameterError(f"AdaRank: rounds={self.rounds!r}; at least 1")
         measure = Measure(found, self.k)
         alone = np.stack([measure(w) for w in np.eye(len(found.z))])
         users = np.full(alone.shape[1], 1 / alone.shape[1])

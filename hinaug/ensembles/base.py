@@ -69,6 +69,7 @@ class Ensemble(LinkPredictor):
     predictors: Sequence[LinkPredictor]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         name = type(self).__name__
         if isinstance(self.predictors, LinkPredictor) or not isinstance(self.predictors, Iterable):
             raise KindError(

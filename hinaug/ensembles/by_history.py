@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from hinaug.checks import Interval, Limits
 from hinaug.ensembles.base import Ensemble
-from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.training.validation import Validation
 
@@ -56,11 +57,10 @@ class ByHistory(Ensemble):
     """
 
     STOCHASTIC = False
+    LIMITS: ClassVar[Limits] = {"fewest": Interval(least=2)}
     fewest: int = 20
 
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.fewest < 2:
-            raise ParameterError(f"ByHistory: fewest={self.fewest!r}; at least 2")
         assert valid is not None
         measure = Validation(hin, self.relation, valid)
         band = _bands(hin, self, measure.users)

@@ -6,10 +6,12 @@ They differ in how the weights are learned.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from hinaug.checks import COUNT, Limits
 from hinaug.ensembles.base import Candidates, Ensemble, z_scores
 from hinaug.graph.hin import HIN
 
@@ -32,6 +34,11 @@ class Linear(Ensemble):
     margin: a change must gain so many standard errors over users; 0 takes every gain.
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "k": COUNT,
+        "n_candidates": COUNT,
+        "max_users": COUNT,
+    }
     k: int = 20
     n_candidates: int = 50
     max_users: int = 5000

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from hinaug.checks import NOT_NEGATIVE, Limits
 from hinaug.ensembles.base import TIED, Ensemble, z_scores
-from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 
 METHODS = ("rrf", "borda")
@@ -37,16 +37,12 @@ class RankFusion(Ensemble):
 
     STOCHASTIC = False
     supervised: ClassVar[bool] = False
+    LIMITS: ClassVar[Limits] = {"method": METHODS, "constant": NOT_NEGATIVE}
     method: str = "rrf"
     constant: float = 60.0
 
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.method not in METHODS:
-            raise ParameterError(
-                f"RankFusion: method={self.method!r}; expected one of {list(METHODS)}"
-            )
-        if self.constant < 0:
-            raise ParameterError(f"RankFusion: constant={self.constant!r}; at least 0")
+        """Nothing is learned: every member has the same say."""
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         out = np.empty((len(src), hin.n(self.relation[2])), np.float32)

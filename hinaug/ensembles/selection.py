@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 
+from hinaug.checks import COUNT, Limits
 from hinaug.ensembles.base import Candidates
 from hinaug.ensembles.linear import Linear, Measure, gain_of
-from hinaug.errors import ParameterError
 
 
 @dataclass(eq=False)
@@ -41,14 +42,11 @@ class EnsembleSelection(Linear):
     any score.
     """
 
+    LIMITS: ClassVar[Limits] = {"rounds": COUNT, "bags": COUNT}
     rounds: int = 30
     bags: int = 15
 
     def _search(self, found: Candidates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        if self.rounds < 1 or self.bags < 1:
-            raise ParameterError(
-                f"EnsembleSelection: rounds={self.rounds!r} and bags={self.bags!r}; both at least 1"
-            )
         measure, n = Measure(found, self.k), len(found.users)
 
         @cache  # bags often go the same way

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from hinaug.checks import COUNT, Interval, Limits
 from hinaug.ensembles.base import Candidates, Ensemble, union
 from hinaug.ensembles.linear import Measure, gain_of
 from hinaug.ensembles.weighted import search
@@ -71,6 +72,12 @@ class Stacking(Ensemble):
     NDCG@k of each member, of b, and of the whole out of fold.
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "k": COUNT,
+        "n_candidates": COUNT,
+        "max_users": COUNT,
+        "folds": Interval(least=2),
+    }
     meta: str | ClassifierMixin = "logistic"
     k: int = 20
     n_candidates: int = 50
@@ -80,11 +87,6 @@ class Stacking(Ensemble):
 
     def _learn(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         assert valid is not None
-        if self.folds < 2:
-            raise ParameterError(
-                f"Stacking: folds={self.folds!r}; at least 2, so that each user is scored by the "
-                "others"
-            )
         learners = self._learners(int(rng.integers(2**31)))
         found = self._candidates(hin, valid, max(self.n_candidates, self.k), self.max_users, rng)
         self.weights_, self.valid_ = search(found, self.k, self.margin)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
-from hinaug.checks import Rng
+from hinaug.checks import Limits, Rng
 from hinaug.errors import FoldInError, KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
@@ -50,6 +50,7 @@ class LinkPredictor(Estimator):
 
     # where generated edges count: "both", or in methods with a field of that name "loss" or "graph"
     generated = "both"
+    LIMITS: ClassVar[Limits] = {"generated": ("both", "loss", "graph")}
 
     relation: EdgeType
 
@@ -216,13 +217,6 @@ class LinkPredictor(Estimator):
         """The links of `hin`, with generated ones where they count in this part: CSR [sources,
         targets]. part: "loss", what is learned from; "graph", what is read or sent along.
         """
-        if self.generated not in ("both", "loss", "graph"):
-            raise ParameterError(
-                f"{type(self).__name__}: generated={self.generated!r}; expected 'both', 'loss' or "
-                "'graph'",
-                asked=self.generated,
-                there=("both", "loss", "graph"),
-            )
         return interactions(hin, self.relation, weight, self.generated in ("both", part))
 
     def _history(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn
@@ -18,7 +18,6 @@ from hinaug.predictors.gfcf import (
     BLOCK,
     FIXED_BASIS,
     HOLDS_GRAPH,
-    check_low_pass,
     columns,
     low_pass,
     normalised,
@@ -93,6 +92,15 @@ class BSPM(FoldsIn):
     HOLDS_DATA: ClassVar[str | None] = HOLDS_GRAPH
     NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
+    LIMITS: ClassVar[Limits] = {
+        "dim": COUNT,
+        "beta": NOT_NEGATIVE,
+        "blur": NOT_NEGATIVE,
+        "blur_steps": COUNT,
+        "sharpen": NOT_NEGATIVE,
+        "sharpen_steps": COUNT,
+        "solver": ORDERS,
+    }
     dim: int | None = None
     beta: float | None = None
     blur: float = 1.0
@@ -103,11 +111,6 @@ class BSPM(FoldsIn):
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.solver not in ORDERS:
-            raise ParameterError(f"BSPM: solver={self.solver!r}; expected one of {list(ORDERS)}")
-        check_low_pass(self, self.dim, "beta", self.beta)
-        if min(self.blur_steps, self.sharpen_steps) < 1 or min(self.blur, self.sharpen) < 0:
-            raise ParameterError(f"BSPM: steps are at least 1 and times at least 0; got {self!r}")
         x = interactions(hin, self.relation, self.weight)
         self.graph_, self.degree_ = normalised(x)
         self.basis_ = low_pass(self.graph_, self.dim, noise_edge(x), MOST_DIM, rng)

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
@@ -80,6 +81,20 @@ class EmbeddingPredictor(LinkPredictor):
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {}
 
+    LIMITS: ClassVar[Limits] = {
+        "loss": ("bpr", "softmax", "sampled"),
+        "mean_over": ("links", "sources"),
+        "prior": ("nodes", "draws"),
+        "embedding_dim": COUNT,
+        "check_every": COUNT,
+        "patience": COUNT,
+        "epochs": COUNT,
+        "negatives": COUNT,
+        "power": NOT_NEGATIVE,
+        "temperature": POSITIVE,
+        "lr": POSITIVE,
+        "l2": NOT_NEGATIVE,
+    }
     loss: str = "bpr"
     embedding_dim: int = 128
     lr: float | None = None
@@ -113,32 +128,6 @@ class EmbeddingPredictor(LinkPredictor):
         self._train(hin, rng, self._setting("epochs"), measure)
 
     def _check_settings(self) -> None:
-        who = type(self).__name__
-        for name, allowed in (
-            ("loss", list(self.DEFAULTS)),
-            ("mean_over", ["links", "sources"]),
-            ("prior", ["nodes", "draws"]),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ParameterError(
-                    f"{who}: {name}={value!r}; expected one of {allowed}",
-                    asked=value,
-                    there=allowed,
-                )
-        for name in ("embedding_dim", "check_every", "patience", "epochs", "negatives"):
-            value = self._setting(name)
-            if value < 1:
-                raise ParameterError(f"{who}: {name}={value!r}; at least 1", asked=value)
-        if not 0 <= self.power < np.inf:
-            raise ParameterError(f"{who}: power={self.power!r}; at least 0", asked=self.power)
-        if self.temperature is not None and not self.temperature > 0:
-            raise ParameterError(
-                f"{who}: temperature={self.temperature!r}; above 0", asked=self.temperature
-            )
-        self._check_loss_has_them()
-
-    def _check_loss_has_them(self) -> None:
         """ParameterError for a setting that belongs to another loss."""
         for name, is_set, losses in (
             ("cosine", self.cosine, ("softmax", "sampled")),

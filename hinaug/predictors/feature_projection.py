@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 import torch
 
+from hinaug.checks import COUNT, DROPOUT, INSIDE, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.errors import FoldInError, ParameterError
 from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.graph.hin import HIN
@@ -91,6 +93,18 @@ class FeatureProjection(FoldsIn, FoldsInItems):
     (1, 40)
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "end": ENDS,
+        "dim": COUNT,
+        "epochs": COUNT,
+        "batch_size": COUNT,
+        "patience": COUNT,
+        "dropout": DROPOUT,
+        "holdout": INSIDE,
+        "temperature": POSITIVE,
+        "lr": POSITIVE,
+        "weight_decay": NOT_NEGATIVE,
+    }
     features: Source | Sequence[Source] = "x"
     end: str = "target"
     dim: int = 128
@@ -106,26 +120,10 @@ class FeatureProjection(FoldsIn, FoldsInItems):
     device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        self._check_parameters()
         self._train(hin, rng, self.epochs, self.holdout)
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._train(hin, rng, self.epochs_, 0.0)
-
-    def _check_parameters(self) -> None:
-        for name in ("dim", "epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise ParameterError(
-                    f"FeatureProjection: {name}={getattr(self, name)!r}; at least 1"
-                )
-        within = 0 <= self.dropout < 1 and 0 < self.holdout < 1
-        if self.end not in ENDS or not (within and self.temperature > 0 and self.lr > 0):
-            raise ParameterError(
-                f"FeatureProjection: end is one of {ENDS}, temperature and lr are above 0, dropout "
-                f"is in [0, 1), holdout in (0, 1); got {self!r}",
-                asked=self.end,
-                there=ENDS,
-            )
 
     # ---- training --------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
@@ -81,12 +82,12 @@ class GFCF(FoldsIn):
     HOLDS_DATA: ClassVar[str | None] = HOLDS_GRAPH
     NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
+    LIMITS: ClassVar[Limits] = {"dim": COUNT, "alpha": NOT_NEGATIVE}
     dim: int | None = None
     alpha: float | None = None
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        check_low_pass(self, self.dim, "alpha", self.alpha)
         x = interactions(hin, self.relation, self.weight)
         self.graph_, self.degree_ = normalised(x)
         self.basis_ = low_pass(self.graph_, self.dim, noise_edge(x), MOST_DIM, rng)
@@ -140,16 +141,6 @@ def spreading(graph: sp.csr_array) -> Callable[[np.ndarray], np.ndarray]:
 def columns(history: sp.csr_array) -> np.ndarray:
     """Rows as dense columns [items, len(history)]."""
     return np.ascontiguousarray(history.toarray().T, np.float32)
-
-
-def check_low_pass(model: FoldsIn, dim: int | None, name: str, weight: float | None) -> None:
-    """ParameterError for a width or a weight of the low-pass filter that is out of range."""
-    if (dim is not None and dim < 1) or (weight is not None and not weight >= 0):
-        raise ParameterError(
-            f"{type(model).__name__}: dim is at least 1 and {name} at least 0, or None; got "
-            f"dim={dim}, {name}={weight}",
-            asked=(dim, weight),
-        )
 
 
 def low_pass(

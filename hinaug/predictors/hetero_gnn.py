@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from hinaug.checks import COUNT, DROPOUT, INSIDE, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.errors import ParameterError
 from hinaug.features.columns import MOST_CATEGORIES, Features
 from hinaug.graph import arrow as tb
@@ -85,6 +86,24 @@ class HeteroGNN(LinkPredictor):
     )
     NO_FOLD_IN_ITEMS: ClassVar[str] = NO_FOLD_IN
 
+    LIMITS: ClassVar[Limits] = {
+        "conv": CONVS,
+        "loss": ("softmax", "bpr"),
+        "edge_holdout": INSIDE,
+        "node_dropout": DROPOUT,
+        "dropout": DROPOUT,
+        "hidden": COUNT,
+        "embedding_dim": COUNT,
+        "n_layers": COUNT,
+        "heads": COUNT,
+        "batch_size": COUNT,
+        "fanout": COUNT,
+        "epochs": COUNT,
+        "check_every": COUNT,
+        "patience": COUNT,
+        "lr": POSITIVE,
+        "l2": NOT_NEGATIVE,
+    }
     conv: str = "sage"
     columns: Mapping[str, Sequence[Any]] | None = None
     edge_columns: Mapping[EdgeType, Sequence[str]] | None = None
@@ -110,12 +129,6 @@ class HeteroGNN(LinkPredictor):
     device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        within = 0 < self.edge_holdout < 1 and 0 <= self.node_dropout < 1
-        if self.conv not in CONVS or self.loss not in ("softmax", "bpr") or not within:
-            raise ParameterError(
-                f"HeteroGNN: conv is one of {CONVS}, loss 'softmax' or 'bpr', "
-                f"edge_holdout above 0 and node_dropout from 0, both below 1; got {self!r}"
-            )
         if hin.n(self.relation) == 0:
             raise ParameterError(f"HeteroGNN: there are no {self.relation} links to learn from")
         measure = (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
 from hinaug.features.similarity import best_of_rows, lengths, most_similar, shrunken
 from hinaug.graph.hin import HIN
 from hinaug.predictors.base import FoldsIn, FoldsInItems
@@ -69,17 +70,13 @@ class ItemKNN(FoldsIn, FoldsInItems):
     """
 
     STOCHASTIC = False
+    LIMITS: ClassVar[Limits] = {"k": COUNT, "shrinkage": NOT_NEGATIVE}
     k: int = 100
     shrinkage: float | None = None
     weight: str | None = None
     generated: str = "both"
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.k < 1 or (self.shrinkage is not None and self.shrinkage < 0):
-            raise ParameterError(
-                f"ItemKNN: k is at least 1 and shrinkage at least 0, or None; got k={self.k}, "
-                f"shrinkage={self.shrinkage}"
-            )
         links = self._counted_links(hin, self.weight)
         by_item = links.T.tocsr()
         by_noise = 150 * noise_edge(links) ** 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.linalg import eigh, solve
 from threadpoolctl import threadpool_limits
 
-from hinaug.errors import ParameterError
+from hinaug.checks import POSITIVE, Limits
 from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.features.columns import Column, Features
 from hinaug.graph.hin import HIN
@@ -99,6 +99,7 @@ class KernelRidge(FoldsIn, FoldsInItems):
     """
 
     STOCHASTIC = False
+    LIMITS: ClassVar[Limits] = {"kernel": KERNELS, "width": POSITIVE, "l2": POSITIVE}
     columns: Column | Source | list[Any] = "x"
     kernel: str = "rbf"
     width: float = 1.0
@@ -112,14 +113,6 @@ class KernelRidge(FoldsIn, FoldsInItems):
         self._learn(hin, self.l2_)
 
     def _learn(self, hin: HIN, l2: float | None) -> None:
-        if self.kernel not in KERNELS:
-            raise ParameterError(
-                f"KernelRidge: kernel={self.kernel!r}; expected one of {list(KERNELS)}"
-            )
-        if not (self.width > 0 and (l2 is None or l2 > 0)):
-            raise ParameterError(
-                f"KernelRidge: l2 and width are above 0; got l2={self.l2}, width={self.width}"
-            )
         x = interactions(hin, self.relation, self.weight)
         self._fit_encoders(hin)
         self.rows_, self.described_ = self._encoded(hin)

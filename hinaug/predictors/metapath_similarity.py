@@ -11,6 +11,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from scipy.optimize import nnls
 
+from hinaug.checks import COUNT, INSIDE, Limits
 from hinaug.errors import ParameterError
 from hinaug.features.similarity import most_similar
 from hinaug.graph.evidence import without_pairs
@@ -95,6 +96,7 @@ class MetapathSimilarity(FoldsInItems):
         "with the new source is enough"
     )
 
+    LIMITS: ClassVar[Limits] = {"max_steps": COUNT, "k": COUNT, "holdout": INSIDE}
     paths: Sequence[Sequence[Any]] | None = None
     max_steps: int = 2
     k: int = 50
@@ -103,11 +105,6 @@ class MetapathSimilarity(FoldsInItems):
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if not (self.max_steps >= 1 and self.k >= 1 and 0 < self.holdout < 1):
-            raise ParameterError(
-                "MetapathSimilarity: max_steps and k are at least 1, holdout is in (0, 1); got "
-                f"{self!r}"
-            )
         source, _, target = self.relation
         self.from_targets_, self.from_sources_ = (
             self._halves(hin, target),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 import torch
 
+from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.errors import ParameterError
 from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.graph.hin import HIN
@@ -56,6 +58,17 @@ class MultVAE(FoldsIn):
     features; `epochs_`, `curve_`.
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "latent": COUNT,
+        "hidden": COUNT,
+        "epochs": COUNT,
+        "batch_size": COUNT,
+        "check_every": COUNT,
+        "patience": COUNT,
+        "dropout": DROPOUT,
+        "kl": NOT_NEGATIVE,
+        "lr": POSITIVE,
+    }
     latent: int = 64
     hidden: int = 300
     kl: float = 0.2
@@ -70,13 +83,6 @@ class MultVAE(FoldsIn):
     device: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        for name in ("latent", "hidden", "epochs", "batch_size", "check_every", "patience"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"MultVAE: {name}={getattr(self, name)!r}; at least 1")
-        if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
-            raise ParameterError(
-                f"MultVAE: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}"
-            )
         if hin.n(self.relation) == 0:
             raise ParameterError(f"MultVAE: there are no {self.relation} links to learn from")
         measure = (

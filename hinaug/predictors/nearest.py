@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.checks import COUNT, Limits
 from hinaug.errors import ParameterError
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
@@ -78,6 +79,7 @@ class NearestNeighbors(FoldsInItems):
     )
 
     STOCHASTIC = False
+    LIMITS: ClassVar[Limits] = {"k": COUNT}
     column: str = "x"
     through: str | None = None
     k: int | None = None
@@ -85,10 +87,6 @@ class NearestNeighbors(FoldsInItems):
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.k is not None and self.k < 1:
-            raise ParameterError(
-                f"NearestNeighbors: k={self.k!r}; at least 1, or None", asked=self.k
-            )
         vectors, there = self._vectors(hin)
         self.mean_ = np.zeros(vectors.shape[1], np.float32)
         if self.centre and there.any():

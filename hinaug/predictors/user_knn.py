@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
 from hinaug.features.similarity import most_similar
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
@@ -67,16 +67,12 @@ class UserKNN(FoldsIn, FoldsInItems):
     HOLDS_DATA: ClassVar[str | None] = "the links of the nearest users are what it scores by"
 
     STOCHASTIC = False
+    LIMITS: ClassVar[Limits] = {"k": COUNT, "shrinkage": NOT_NEGATIVE}
     k: int = 100
     shrinkage: float = 10.0
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        if self.k < 1 or self.shrinkage < 0:
-            raise ParameterError(
-                f"UserKNN: k is at least 1 and shrinkage at least 0; got k={self.k}, "
-                f"shrinkage={self.shrinkage}"
-            )
         self.links_ = interactions(hin, self.relation, self.weight).copy()
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:

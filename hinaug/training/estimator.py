@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from hinaug import checks
-from hinaug.errors import KindError, NotFittedError, nearest
+from hinaug.errors import KindError, NotFittedError, ParameterError, nearest
 from hinaug.graph import expect
 from hinaug.graph.hin import HIN
 from hinaug.training.run import Callback, Run
@@ -35,13 +35,18 @@ class Estimator:
     """A method with hyperparameters (the dataclass fields) and learned attributes (their names end
     in "_").
 
-    A field that is annotated as int or float (or None beside it) takes numbers alone; KindError
-    when the estimator is made and in `fit`. Pickling and copying keep fields and learned
-    attributes. Caches are not kept: they have names that start with "_".
+    Fields are checked when the estimator is made and again in `fit`. One that is annotated as int
+    or float (or None beside it) takes numbers alone, else KindError. One that stands in `LIMITS`
+    takes the values named there (or None, where the annotation allows it), else ParameterError.
+    Pickling and copying keep fields and learned attributes. Caches are not kept: they have names
+    that start with "_".
     """
 
     # why a saved model holds the links it was fitted on; None: it does not hold them
     HOLDS_DATA: ClassVar[str | None] = None
+
+    # values that fields can have; a subclass adds to those of its bases
+    LIMITS: ClassVar[checks.Limits] = {}
 
     # how `tune` found the hyperparameters; fits, clones, copies and pickles keep it
     searched: ClassVar[Searched | None] = None
@@ -49,7 +54,7 @@ class Estimator:
     _run = Run()  # how `fit` runs inside a block of `training`; copies and pickles have the default
 
     def __post_init__(self) -> None:
-        self._check_numbers()
+        self._check_fields()
 
     def get_params(self) -> dict[str, Any]:
         """{name: value} of the hyperparameters; nested estimators as they are."""
@@ -116,12 +121,30 @@ class Estimator:
             if before is not None:
                 self._run = before
 
-    def _check_numbers(self) -> None:
-        """Fields that are annotated as numbers hold numbers."""
+    def _check_fields(self) -> None:
+        """Fields that are annotated as numbers hold numbers, and fields with limits keep them."""
         for field in _fields(self):
             kinds = _annotated(field)
             if field.init and kinds & {"int", "float"} and kinds <= {"int", "float", "None"}:
                 self._check_number(field, kinds)
+        limits: dict[str, Any] = {}
+        for base in reversed(type(self).__mro__):
+            limits.update(vars(base).get("LIMITS", {}))
+        for field in _fields(self):
+            if field.name in limits:
+                self._check_limit(field, limits[field.name])
+
+    def _check_limit(self, field: dataclasses.Field, limit: Any) -> None:
+        value, may_be_none = getattr(self, field.name), "None" in _annotated(field)
+        if (value is None and may_be_none) or value in limit:
+            return
+        words = str(limit) if isinstance(limit, checks.Interval) else f"one of {list(limit)}"
+        raise ParameterError(
+            f"{type(self).__name__}: {field.name}={value!r}; it must be {words}"
+            f"{', or None' if may_be_none else ''}",
+            asked=value,
+            there=limit,
+        )
 
     def _check_number(self, field: dataclasses.Field, kinds: set[str]) -> None:
         value, of = getattr(self, field.name), Real if "float" in kinds else Integral
@@ -140,7 +163,7 @@ class Estimator:
     def _ready(self, verb: str, hin: Any, valid: Any, rng: Any) -> np.random.Generator:
         """Check the arguments before anything is learned or made; gives the generator of `rng`."""
         who = f"{type(self).__name__}.{verb}"
-        self._check_numbers()
+        self._check_fields()
         expect.graph(hin, who)
         expect.pairs(valid, who)
         return checks.generator(rng, who)

@@ -106,7 +106,7 @@ def test_the_loss_of_lightgcn_sees_real_links_alone():
 
 def test_other_words_are_refused():
     hin = HIN.from_tables({}, {RATES: {"src": ["a"], "dst": ["x"]}}, missing="add")
-    for model in (EASE(RATES, generated="fit"), LightGCN(RATES, generated="fit")):
+    for make in (EASE, LightGCN):
         with pytest.raises(ParameterError) as error:
-            model.fit(hin, rng=0)
+            make(RATES, generated="fit").fit(hin, rng=0)
         assert error.value.asked == "fit"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from hinaug.checks import INSIDE, Limits
 from hinaug.errors import ParameterError, SchemaError, UnknownNameError, nearest
 from hinaug.generators.base import Generator, resolve_size
 from hinaug.generators.relations.budget import Room, limits, shares, standing_for, within
@@ -139,6 +140,7 @@ class RelationGenerator(Generator):
     Delta(140 user rates item edges by RelationGenerator(EASE))
     """
 
+    LIMITS: ClassVar[Limits] = {"holdout": INSIDE, "degrees": ("observed",)}
     predictor: LinkPredictor
     _: KW_ONLY
     per_source: int | float | None = None
@@ -165,15 +167,6 @@ class RelationGenerator(Generator):
             value = getattr(self, name)
             if value is not None and (value <= 0 or (isinstance(value, int) and value < 1)):
                 raise ParameterError(f"{name}={value!r}: a whole number of at least 1", asked=value)
-        if not 0 < self.holdout < 1:
-            raise ParameterError(
-                f"holdout={self.holdout!r}: a share of the links, between 0 and 1",
-                asked=self.holdout,
-            )
-        if self.degrees not in (None, "observed"):
-            raise ParameterError(
-                f"degrees={self.degrees!r}: expected 'observed' or None", asked=self.degrees
-            )
 
     @property
     def origin(self) -> str:

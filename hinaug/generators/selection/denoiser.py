@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.checks import Interval, Limits
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.generators.base import Generator, resolve_size
 from hinaug.generators.pairs import rows_at_once
@@ -74,6 +75,7 @@ class Denoiser(Generator):
     Delta(30 user rates item masks by Denoiser(EASE))
     """
 
+    LIMITS: ClassVar[Limits] = {"folds": Interval(least=2)}
     predictor: LinkPredictor
     _: KW_ONLY
     folds: int = 5
@@ -86,8 +88,6 @@ class Denoiser(Generator):
                 f"predictor={self.predictor!r}: expected a LinkPredictor, such as ALS(relation)",
                 asked=self.predictor,
             )
-        if self.folds < 2:
-            raise ParameterError(f"folds={self.folds}: at least 2", asked=self.folds)
 
     @property
     def origin(self) -> str:
