@@ -25,6 +25,7 @@ VERBS = {  # in the order in which one meets them
     "datasets": "List public data sets and their terms, or read one into a store.",
     "build": "Make a store from files of any shape and a short schema.",
     "info": "Show what a saved store holds.",
+    "embed": "Turn the text of nodes into a vector column that models and generators can use.",
     "split": "Hold out pairs together with their evidence, and audit what could still leak them.",
     "advise": "Say on one page whether augmentation is worth it here, which, and how much.",
     "augment": "Generate edges, users and items from what the split lets a method see.",
