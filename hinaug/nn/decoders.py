@@ -36,8 +36,10 @@ class CosineDecoder(nn.Module):
     """<x, y> / (|x| |y| temperature): blind to length, hence to most of popularity. A zero vector
     scores 0.
 
-    Args:
-        temperature: > 0; 0.1 to 0.2 is usual before a softmax loss, 1 gives plain cosines.
+    Parameters
+    ----------
+    temperature
+        Above 0; 0.1 to 0.2 is usual before a softmax loss, 1 gives plain cosines.
 
     Example
     -------
@@ -65,10 +67,14 @@ class BilinearDecoder(nn.Module):
     symmetric in x and y; a full one is RESCAL (Nickel et al., ICML 2011). Every W_r starts as the
     identity, that is, as the inner product.
 
-    Args:
-        dim: d, the width of x and y.
-        relations: number of relations.
-        diagonal: DistMult, d parameters a relation; otherwise d x d.
+    Parameters
+    ----------
+    dim
+        The width d of x and y.
+    relations
+        Number of relations.
+    diagonal
+        DistMult, d parameters a relation; otherwise d x d.
 
     Shapes
     ------

@@ -143,11 +143,16 @@ class MixedHead(nn.Module):
     they are: a tanh could not reach values outside (-1, 1). A "categorical" block is a (nearly)
     one-hot sample through `gumbel_softmax`.
 
-    Args:
-        in_dim: width of the hidden vector.
-        blocks: (kind, width) of each block in order, kind in "continuous", "categorical", "vector".
-        generator: source of the initial weights.
-        tau: temperature of the categorical blocks.
+    Parameters
+    ----------
+    in_dim
+        Width of the hidden vector.
+    blocks
+        (kind, width) of each block in order, kind in "continuous", "categorical", "vector".
+    generator
+        Source of the initial weights.
+    tau
+        Temperature of the categorical blocks.
 
     Shapes
     ------

@@ -58,10 +58,14 @@ def _total(weight: Tensor) -> Tensor:
 def bpr_loss(pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
     """Bayesian personalised ranking (Rendle et al., UAI 2009): the mean of -log sigmoid(pos - neg).
 
-    Args:
-        pos: scores of positive pairs [n].
-        neg: scores of sampled negatives, [n], or [n, m] for m negatives each (averaged).
-        weight: per sample [n].
+    Parameters
+    ----------
+    pos
+        Scores of positive pairs [n].
+    neg
+        Scores of sampled negatives, [n], or [n, m] for m negatives each (averaged).
+    weight
+        Weight of each sample [n].
 
     Example
     -------
@@ -304,16 +308,22 @@ def gradient_penalty(
     (no batch norm) and be twice differentiable, so it may hold none of the once-differentiable
     products of this package.
 
-    Args:
-        critic: [n, ...] -> [n] or [n, 1].
-        real, fake: [n, ...], the same shape; both are detached.
-        generator: source of a.
-        weight: per row [n].
+    Parameters
+    ----------
+    critic
+        A function of [n, ...] -> [n] or [n, 1].
+    real, fake
+        Rows [n, ...] of the same shape; both are detached.
+    generator
+        Source of a.
+    weight
+        Weight of each row [n].
 
-    Example, a critic of slope 3 everywhere:
-        >>> real, fake = torch.ones(4, 2), torch.zeros(4, 2)
-        >>> gradient_penalty(lambda x: 3 * x[:, 0], real, fake, torch.Generator())
-        tensor(4.)
+    Example
+    -------
+    >>> real, fake = torch.ones(4, 2), torch.zeros(4, 2)
+    >>> gradient_penalty(lambda x: 3 * x[:, 0], real, fake, torch.Generator())  # of slope 3
+    tensor(4.)
     """
     if real.shape != fake.shape:
         raise ValueError(

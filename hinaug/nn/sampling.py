@@ -38,11 +38,12 @@ def sample_rows(
     """(place in `rows`, number of the entry) of at most k entries of each CSR row, drawn without
     replacement; None: all.
 
-    Example, the first of two rows has three entries:
-        >>> indptr, rows = np.array([0, 3, 4]), np.array([1, 0])
-        >>> place, entry = sample_rows(indptr, rows, None, np.random.default_rng(0))
-        >>> place.tolist(), entry.tolist()
-        ([0, 1, 1, 1], [3, 0, 1, 2])
+    Example
+    -------
+    >>> indptr, rows = np.array([0, 3, 4]), np.array([1, 0])  # the first row has three entries
+    >>> place, entry = sample_rows(indptr, rows, None, np.random.default_rng(0))
+    >>> place.tolist(), entry.tolist()
+    ([0, 1, 1, 1], [3, 0, 1, 2])
     """
     start, degree = indptr[rows].astype(np.int64), np.diff(indptr)[rows].astype(np.int64)
     place = np.repeat(np.arange(len(rows)), degree)

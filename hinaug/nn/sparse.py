@@ -54,9 +54,12 @@ class SparseMatrix(torch.nn.Module):
     `.to(dtype)`, follows the module that holds it, and leaves nothing in a state dict. Repeated
     entries are summed.
 
-    Args:
-        matrix: any scipy sparse matrix or array [n, m].
-        dtype: of the values; the dense factor must have the same.
+    Parameters
+    ----------
+    matrix
+        Any scipy sparse matrix or array [n, m].
+    dtype
+        Number type of the values; the dense factor must have the same.
 
     Example
     -------
