@@ -11,11 +11,13 @@
     ├── LeakError        ValueError      held-out pairs are where a model could have seen them
     ├── DivergenceError  ArithmeticError  training left the numbers
     ├── StoreError       ValueError      a folder cannot be saved to or loaded from
-    └── ReportError      ValueError      no report can be made of a folder
+    ├── ReportError      ValueError      no report can be made of a folder
+    └── WriterError      RuntimeError    a writer of texts gave no answer that can be used
     EdgeWarning          UserWarning     a best value lies on the edge of its search space
     EmptyListWarning     UserWarning     users got fewer items than were asked for, or none
     TrainingDataWarning  UserWarning     a saved model holds the data it was fitted on
     SelectionWarning     UserWarning     rows were chosen by the pairs that judge them
+    TextLeavesWarning    UserWarning     texts are sent to another machine
 
 Each is also the built-in exception beside it, so `except ValueError` works without importing
 hinaug. A message says what was asked, what there is, and what to do.
@@ -87,6 +89,10 @@ class ReportError(HinaugError, ValueError):
     """A folder of which no report can be made."""
 
 
+class WriterError(HinaugError, RuntimeError):
+    """A writer of texts gave no answer, or none that can be used."""
+
+
 class EdgeWarning(UserWarning):
     """A best value lies on the edge of its space: the true best may lie beyond."""
 
@@ -110,6 +116,10 @@ class TrainingDataWarning(UserWarning):
 
 class SelectionWarning(UserWarning):
     """Rows were chosen by the very pairs that judge them: what these say is worthless."""
+
+
+class TextLeavesWarning(UserWarning):
+    """Texts of the graph are sent to another machine."""
 
 
 class NarrowedWarning(UserWarning):

@@ -1,0 +1,13 @@
+from .base import Weighs as Weighs
+from .base import Writer as Writer
+from .base import ask as ask
+from .base import centred as centred
+from .base import choose as choose
+from .local import TransformersWriter as TransformersWriter
+from .local import from_gguf as from_gguf
+from .records import Record as Record
+from .records import read_records as read_records
+from .remote import HTTPWriter as HTTPWriter
+from .replay import Logged as Logged
+from .replay import ReplayWriter as ReplayWriter
+from .replay import logged as logged
