@@ -141,3 +141,8 @@ def test_prose_below_parameters_gets_a_heading():
         *["Examples", "-------", ">>> 1", "1"],
     ]
     assert headed("Text.\n\n    a = b\n\nMore.") == "Text.\n\n    a = b\n\nMore."
+
+
+def test_the_page_of_benchmarks_is_what_its_script_writes():
+    page = module_of(ROOT / "benchmarks" / "page.py")
+    assert page.page() == page.PAGE.read_text(encoding="utf-8"), "run python benchmarks/page.py"

@@ -1,0 +1,233 @@
+"""Writes benchmarks/README.md from benchmarks/results: goal, protocol, tables, misses.
+
+    python benchmarks/page.py [--check]
+
+A row of a table is a line of a .jsonl file there; nothing is typed by hand on the page. --check
+ends with 1 where the page differs from what this would write.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE / "README.md"
+RESULTS = HERE / "results"
+Row = dict[str, Any]
+
+HEAD = """# What was measured
+
+The goal: say honestly whether augmentation helps a recommender system, and keep every model of the
+package at or above its published figures. This page is written by `benchmarks/page.py` from
+the files in `results/`. Edit those, not this.
+
+## Protocol
+
+- Every item that a user has not seen is ranked. Hyperparameters are chosen on validation pairs
+  alone, and test is looked at once.
+- Augmentation is compared with the plain model *and* with a random delta of the same size. All arms
+  have equal budgets of tuning.
+- We call a difference real only if p < 0.005 over users and fits (or splits). A table of the first
+  experiments has p of a paired t-test over users; its note says so.
+- Machine: two shared x86 cores, 24 GB, one thread, PyTorch on the CPU, unless a row says H100. CPU
+  seconds are of such a machine; compare their ratios.
+- `HINAUG_DATA` names a folder with the published files; `hinaug datasets` lists addresses and terms.
+"""
+
+CASES = {
+    "tuned": "tuned LightGCN, all data",
+    "teacher": "a fifth of the links, edges of an ensemble",
+    "pupil": "a fifth of the links, LightGCN on edges of an ensemble",
+    "users": "users without and with three links",
+    "moonshot": "item - item edges from features in a tuned LightGCN",
+}
+PUBLISHED = """Hyperparameters stand in `chosen.json`; `published.py` has the protocol at its head.
+*published* is the figure of the method's authors. *refit* is fitted on train and valid. CPU seconds
+are of both fits. Means of three seeds have their standard deviation in brackets; other rows have one
+seed. Rows of ensembles are of an earlier form, in which members saw the pairs that the weights were
+learned from. *Eight* is an ensemble of SLIM, EASE, GFCF, BSPM, ALS, two LightGCN and XSimGCL. More in
+the [note](notes/2026-11-29-published-splits.md).
+"""
+
+
+def rows(name: str) -> list[Row]:
+    """The lines of a file of results."""
+    path = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def table(head: list[str], body: Iterable[list[str]]) -> str:
+    """A markdown table, without the columns in which nothing stands."""
+    body = list(body)
+    kept = [i for i in range(len(head)) if any(line[i] for line in body)]
+    lines = [[line[i] for i in kept] for line in [head, ["---"] * len(head), *body]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def figure(value: float | None) -> str:
+    """.1849"""
+    return "" if value is None else f"{value:.4f}".removeprefix("0")
+
+
+def pair(values: list[float] | None, sd: list[float] | None = None) -> str:
+    """.1787 / .1467 (.0012 / .0018)"""
+    if values is None:
+        return ""
+    spread = f" ({' / '.join(map(figure, sd))})" if sd else ""
+    return " / ".join(map(figure, values)) + spread
+
+
+def seconds(value: float | str | None) -> str:
+    """1,765"""
+    return f"{value:,}" if isinstance(value, int | float) else value or ""
+
+
+def groups(found: list[Row]) -> dict[str, list[Row]]:
+    """{data: its rows} in the order of the file."""
+    made: dict[str, list[Row]] = {}
+    for row in found:
+        made.setdefault(row["data"], []).append(row)
+    return made
+
+
+def published() -> Iterator[str]:
+    """One table a data set of single models and ensembles."""
+    for data, found in groups(rows("published")).items():
+        head = [f"{data}: {found[0]['measure']}", "test", "published", "refit", "valid", "CPU s"]
+        body = [
+            [
+                row["model"],
+                pair(row.get("test"), row.get("sd")),
+                pair(row.get("published")),
+                pair(row.get("refit"), row.get("refit_sd")),
+                figure(row.get("valid")),
+                seconds(row.get("cpu_s")),
+                row.get("note", ""),
+            ]
+            for row in found
+        ]
+        yield f"### {data}\n\n" + table([*head, ""], body)
+
+
+def comparisons(row: Row, case: str) -> Iterator[list[str]]:
+    """The lines of one row of relations.jsonl: every "a - b" in it, nested ones too."""
+    for name, value in row.items():
+        if not isinstance(value, dict):
+            continue
+        if "outcome" not in value:
+            yield from comparisons(value, f"{case}, {name}")
+            continue
+        arm, _, base = name.partition(" - ")
+        change = f"{value['%']:+.1f} % [{value['low']:+.1f}, {value['high']:+.1f}]"
+        figures = [figure(row[base]), figure(row[arm])]
+        yield [case, arm, base, *figures, change, f"{value['p']:.2g}", value["outcome"]]
+
+
+def places(data: str) -> Iterator[list[str]]:
+    """New items: Recall@20 of them, and what it costs the others; means over splits."""
+    found = [row for row in rows("places") if row["data"] == data]
+    arms = list(dict.fromkeys(row["arm"] for row in found))
+
+    def average(arm: str, measure: str) -> float:
+        return mean(row[measure] for row in found if row["arm"] == arm)
+
+    for arm in arms[1:]:
+        new, warm = average(arm, "new Recall@20"), average(arm, "warm NDCG@20")
+        cost = f"others' NDCG@20 {100 * (warm / average('plain', 'warm NDCG@20') - 1):+.1f} %"
+        splits = sum(row["arm"] == arm for row in found)
+        case = f"new items, Recall@20 of them, {splits} split{'s' * (splits > 1)}"
+        yield [
+            case,
+            arm,
+            "plain",
+            figure(average("plain", "new Recall@20")),
+            figure(new),
+            cost,
+            "",
+            "",
+        ]
+
+
+def demo(data: str) -> Iterator[list[str]]:
+    """What `make demo` prints."""
+    for row in rows("demo"):
+        if row["data"] == data:
+            for base in ("plain", "control"):
+                change = f"{100 * (row['augmented'] / row[base] - 1):+.1f} %"
+                figures = [figure(row[base]), figure(row["augmented"])]
+                name = row["control_is"] if base == "control" else base
+                yield [row["case"], "augmented", name, *figures, change, "", ""]
+
+
+def side(data: str) -> Iterator[list[str]]:
+    """Features of items in tuned models."""
+    for row in rows("side_information"):
+        if row["data"] == data:
+            p = f"{row['p']:.2g}" if "p" in row else ""
+            start = ["side information", row["arm"], row.get("against", "")]
+            yield [*start, "", figure(row["NDCG@20"]), row.get("change", ""), p, ""]
+
+
+def augmentation() -> Iterator[str]:
+    """One table a data set of what augmentation and side information changed."""
+    names = [
+        row["data"] for name in ("relations", "places", "side_information") for row in rows(name)
+    ]
+    head = [
+        "NDCG@20 unless a row says otherwise",
+        "arm",
+        "against",
+        "base has",
+        "arm has",
+        "change",
+    ]
+    for data in dict.fromkeys(names):
+        lines = list(demo(data))
+        for row in rows("relations"):
+            if row["data"] == data:
+                lines += comparisons(row, CASES.get(row["part"], row["part"]))
+        lines += [*places(data), *side(data)]
+        yield f"### {data}\n\n" + table([*head, "p", "verdict"], lines)
+
+
+def misses() -> str:
+    """Goals that were not reached."""
+    body = [[row["goal"], row["measured"], row["why"]] for row in rows("misses")]
+    return table(["goal", "measured", "why"], body)
+
+
+def others() -> Iterator[str]:
+    """Links to results and notes that no table above shows."""
+    for folder in ("results", "notes"):
+        for path in sorted((HERE / folder).glob("*.md")):
+            title = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+            date = f" ({path.stem[:10]})" if folder == "notes" else ""
+            yield f"- [{title}]({folder}/{path.name}){date}"
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Does augmentation help?\n", *augmentation()]
+    parts += ["## Models on published splits\n", PUBLISHED, *published()]
+    parts += [
+        "## What was missed\n",
+        misses(),
+        "## Other measurements\n",
+        "\n".join(others()) + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    if "--check" in sys.argv:
+        sys.exit(page() != PAGE.read_text(encoding="utf-8"))
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
