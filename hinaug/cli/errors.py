@@ -9,7 +9,7 @@ import typer
 
 from hinaug.cli.evaluate import On
 from hinaug.cli.folders import opened
-from hinaug.cli.options import Json, Seed
+from hinaug.cli.options import Json, OwnClass, Seed
 from hinaug.cli.output import answer, tell
 from hinaug.cli.recommend import opened_model
 from hinaug.evaluation import analyse_errors
@@ -30,6 +30,7 @@ def errors(
     run: Annotated[
         Path | None, typer.Option(help="The folder of a run; its report shows this as well.")
     ] = None,
+    own: OwnClass = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +42,7 @@ def errors(
     Example, after that of evaluate:
       hinaug errors model --split split --delta delta --run run
     """
-    predictor, made = opened_model(model), opened(split, "split")
+    predictor, made = opened_model(model, own), opened(split, "split")
     graph = made.train if on is On.valid else made.train_valid
     if delta is not None:
         graph = graph + opened(delta, "delta")

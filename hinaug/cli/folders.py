@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ HOW_TO_MAKE = {
 }
 
 
-def opened(path: Path, *kinds: str) -> Any:
+def opened(path: Path, *kinds: str, own: Sequence[type] = ()) -> Any:
     """What the store at `path` holds.
 
     kinds: what it may hold, some of "hin", "delta", "split" and "estimator".
+    own: classes of the user that it may hold.
 
     Raises ParameterError for a store of another kind, StoreError for a folder that is no store.
     """
@@ -38,7 +39,7 @@ def opened(path: Path, *kinds: str) -> Any:
             asked=kinds,
             there=kind,
         )
-    return load(path)
+    return load(path, classes=own)
 
 
 def kind_of(folder: Path) -> str | None:

@@ -12,8 +12,10 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from hinaug.cli.own import own_class
 from hinaug.errors import ParameterError, UnknownNameError, nearest
 from hinaug.graph import EdgeType
 
@@ -32,7 +34,12 @@ def edge_type(text: str, there: Mapping[EdgeType, Any]) -> EdgeType:
 
 
 def method(package: str, name: str, base: type) -> type:
-    """The public class `name` of `hinaug.<package>` that is a `base`, in upper or lower case."""
+    """The public class `name` of `hinaug.<package>` that is a `base`, in upper or lower case.
+
+    "module:Class" and "file.py:Class" name a class of the user's own.
+    """
+    if ":" in name:
+        return own_class(name, base)
     module = importlib.import_module(f"hinaug.{package}")
 
     def is_method(thing: Any) -> bool:
@@ -51,7 +58,8 @@ def method(package: str, name: str, base: type) -> type:
     hint = f"; did you mean {there[near[0]]!r}?" if near else ""
     methods = list(there.values())
     raise UnknownNameError(
-        f"no method {name!r} in hinaug.{package}; there are {methods}{hint}",
+        f"no method {name!r} in hinaug.{package}; there are {methods}{hint}; a class of your own "
+        "is named module:Class or file.py:Class",
         asked=name,
         there=methods,
     )
@@ -67,6 +75,22 @@ def sized(text: str) -> tuple[str, int | float]:
             asked=text,
         )
     return name, number(size, text)
+
+
+def listed(text: str, option: str) -> list[str]:
+    """The ids that "u1,u2" names, or a file with one a line as "@FILE"; each once, in order."""
+    try:
+        given = (
+            Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+            if text.startswith("@")
+            else text.split(",")
+        )
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{option} {text}: the file is no UTF-8 text ({error})") from error
+    names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
+    if not names:
+        raise ParameterError(f"{option} {text!r} names nobody", asked=text)
+    return names
 
 
 def number(text: str, where: str) -> int | float:

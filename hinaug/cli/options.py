@@ -41,6 +41,10 @@ Setting = Annotated[
         help="A hyperparameter: l2=300, or EASE.l2=300. A wrong name lists what there is.",
     ),
 ]
+OwnClass = Annotated[
+    list[str] | None,
+    typer.Option("--class", help="Your own class that the model is of: file.py:Class."),
+]
 GraphStore = Annotated[Path, typer.Argument(help="The store of a graph.")]
 SplitStore = Annotated[Path, typer.Argument(help="The store of a split.")]
 
@@ -51,8 +55,9 @@ def method_names(package: Any) -> list[str]:
     return sorted(named, key=str.casefold)
 
 
-PREDICTORS = f"There are {', '.join(method_names(predictors))}."
-GENERATORS = f"There are {', '.join(method_names(generators))}."
+OWN = "A class of your own: module:Class or file.py:Class."
+PREDICTORS = f"There are {', '.join(method_names(predictors))}. {OWN}"
+GENERATORS = f"There are {', '.join(method_names(generators))}. {OWN}"
 ENSEMBLES = f"There are {', '.join(method_names(ensembles))}."
 
 
@@ -69,6 +74,7 @@ def _completing(package: Any, size: str = "") -> Callable[[str], list[str]]:
 complete_predictor = _completing(predictors)
 complete_ensemble = _completing(ensembles)
 complete_edges = _completing(predictors, ":0.1")
+complete_generator = _completing(generators)
 complete_entities = _completing(generators, ":0.1")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,14 @@ import typer
 
 from hinaug import serving
 from hinaug.cli.folders import opened
-from hinaug.cli.options import Json
+from hinaug.cli.names import listed
+from hinaug.cli.options import Json, OwnClass
 from hinaug.cli.output import answer, counted, note, table, words
-from hinaug.errors import EmptyListWarning, KindError, ParameterError, SchemaError
+from hinaug.cli.own import own_class
+from hinaug.errors import EmptyListWarning, KindError, ParameterError, SchemaError, StoreError
 from hinaug.graph import HIN
 from hinaug.predictors.base import LinkPredictor
+from hinaug.training.estimator import Estimator
 
 
 def recommend(
@@ -29,6 +33,7 @@ def recommend(
     column: Annotated[
         str | None, typer.Option("--show", help="A column of the items to print, such as title.")
     ] = None,
+    own: OwnClass = None,
     as_json: Json = False,
 ) -> None:
     """List the k best items of each user that the user has not met.
@@ -39,9 +44,9 @@ def recommend(
     Example, after that of evaluate:
       hinaug recommend model --store split --users u000,u001 --k 5 --show title
     """
-    predictor = opened_model(model)
+    predictor = opened_model(model, own)
     hin = _opened_graph(store, predictor)
-    names = _ids(users)
+    names = listed(users, "--users")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EmptyListWarning)  # `note` below names the users
@@ -69,8 +74,22 @@ def recommend(
     answer(as_json, rows, lambda console: _show(rows, title, column, console))
 
 
-def opened_model(path: Path) -> LinkPredictor:
-    model = opened(path, "estimator")
+def opened_model(path: Path, own: Sequence[str] | None = None) -> LinkPredictor:
+    """The fitted model of a store. own: names of the user's classes that it may be made of.
+
+    Raises KindError for an estimator that does not rank, StoreError for a class that is not named.
+    """
+    classes = [own_class(name, Estimator) for name in own or []]
+    try:
+        model = opened(path, "estimator", own=classes)
+    except StoreError as error:
+        if own or not _is_own(error.asked):
+            raise
+        raise StoreError(
+            f"{path} holds a {error.asked}, a class of your own; name it with --class "
+            f"{error.asked}, or --class path/to/file.py:CLASS",
+            asked=error.asked,
+        ) from error
     if not isinstance(model, LinkPredictor):
         kind = type(model).__name__
         raise KindError(
@@ -78,6 +97,11 @@ def opened_model(path: Path) -> LinkPredictor:
             asked=kind,
         )
     return model
+
+
+def _is_own(asked: Any) -> bool:
+    """Whether a store was refused for a class that is none of hinaug."""
+    return isinstance(asked, str) and ":" in asked and not asked.startswith("hinaug")
 
 
 def _opened_graph(path: Path, model: LinkPredictor) -> HIN:
@@ -92,22 +116,6 @@ def _opened_graph(path: Path, model: LinkPredictor) -> HIN:
             there=list(hin.edges),
         )
     return hin
-
-
-def _ids(text: str) -> list[str]:
-    """The ids that --users names, each once, in order."""
-    try:
-        given = (
-            Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
-            if text.startswith("@")
-            else text.split(",")
-        )
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"--users {text}: the file is no UTF-8 text ({error})") from error
-    names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
-    if not names:
-        raise ParameterError(f"--users {text!r} names nobody", asked=text)
-    return names
 
 
 def _plain_ids(row: dict[str, Any]) -> dict[str, Any]:
