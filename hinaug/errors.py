@@ -12,7 +12,8 @@
     ├── DivergenceError  ArithmeticError  training left the numbers
     ├── StoreError       ValueError      a folder cannot be saved to or loaded from
     ├── ReportError      ValueError      no report can be made of a folder
-    └── WriterError      RuntimeError    a writer of texts gave no answer that can be used
+    ├── WriterError      RuntimeError    a writer of texts gave no answer that can be used
+    └── RankError        RuntimeError    a process of several that train together is lost
     EdgeWarning          UserWarning     a best value lies on the edge of its search space
     EmptyListWarning     UserWarning     users got fewer items than were asked for, or none
     TrainingDataWarning  UserWarning     a saved model holds the data it was fitted on
@@ -91,6 +92,10 @@ class ReportError(HinaugError, ValueError):
 
 class WriterError(HinaugError, RuntimeError):
     """A writer of texts gave no answer, or none that can be used."""
+
+
+class RankError(HinaugError, RuntimeError):
+    """A process of several that work together failed; `there` has the numbers of those that did."""
 
 
 class EdgeWarning(UserWarning):
