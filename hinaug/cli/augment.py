@@ -22,8 +22,10 @@ from hinaug.cli.options import (
     SplitStore,
     complete_edges,
     complete_entities,
+    complete_generator,
 )
 from hinaug.cli.output import answer, tell
+from hinaug.cli.whom import FEW, Whom, whom
 from hinaug.errors import ParameterError
 from hinaug.generators import RelationGenerator
 from hinaug.generators.base import EntityGenerator
@@ -31,6 +33,8 @@ from hinaug.graph import Delta, EdgeType, merge
 from hinaug.io import save
 from hinaug.predictors.base import LinkPredictor
 from hinaug.split import Split
+
+DEFAULT = "JointVAE"  # generator of new users and items
 
 
 def augment(
@@ -54,14 +58,39 @@ def augment(
     users: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"New users by a generator: JointVAE:0.1. {GENERATORS}",
+            help="New users: 500 (a count) or 0.1 (a share), or by which generator, such as "
+            f"SecondMoment:0.1. {GENERATORS}",
             autocompletion=complete_entities,
         ),
     ] = None,
     items: Annotated[
         list[str] | None,
         typer.Option(
-            help="New items by a generator: JointVAE:0.1.", autocompletion=complete_entities
+            help="New items, in the same way: 500, 0.1, JointVAE:0.1.",
+            autocompletion=complete_entities,
+        ),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What new users or items are like: region=B, age=60.. or age=18..25. Repeated "
+            "for one column, any of the values; for several columns, all of them."
+        ),
+    ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="Users or items that get neighbours: new ones that share their links and have "
+            "more of the kind. Ids with commas between them, @FILE with one a line, or thin: those "
+            f"with one to {FEW} links. --users 5 then makes five for each.",
+        ),
+    ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --users 500 and --items 500; JointVAE unless given.",
+            autocompletion=complete_generator,
         ),
     ] = None,
     setting: Setting = None,
@@ -73,16 +102,25 @@ def augment(
 
     All of them become one delta. It is marked, reversible, and no more than a
     guess: `hinaug evaluate` says whether it helps. For items that nobody had:
-    --edges KernelRidge:20000 --set targets=cold.
+    --edges KernelRidge:20000 --set targets=cold. New users are not anonymous:
+    they tell of those that they were made after.
 
     Example, after that of split:
       hinaug augment split --edges EASE:0.1 --users Synthesis:0.1 --out delta
+      hinaug augment split --users 20 --like job=baker --out bakers
+      hinaug augment split --users 5 --for u000,u001 --out near
     """
     made = opened(split, "split")
     check_out(out, "delta", force)
-    wanted = {"edges": edges or [], "users": users or [], "items": items or []}
+    wanted = {
+        "edges": edges or [],
+        "users": _by(generator, users or []),
+        "items": _by(generator, items or []),
+    }
+    _check_generator(generator, [*(users or []), *(items or [])])
     joined = made.target if relation is None else _relation(relation, made)
-    delta = _generated(wanted, made, joined, Settings(setting or []), seed)
+    nodes = _whom(wanted, made, like or [], given, seed)
+    delta = _generated(wanted, made, joined, nodes, Settings(setting or []), seed)
     save(delta, out)
 
     def show(console: Any) -> None:
@@ -96,8 +134,43 @@ def augment(
     answer(as_json, {"store": out, **facts_of(delta)}, show)
 
 
-# a generator, how much it is to make (a share or a count), and held-out pairs to choose by
-Job = tuple[Any, int | float, pa.Table | None]
+# a generator, how much it makes (a share or a count), for whom, and held-out pairs to choose by
+Job = tuple[Any, int | float, Whom, pa.Table | None]
+
+
+def _by(generator: str | None, wanted: list[str]) -> list[str]:
+    """Each with its generator: "500" as "JointVAE:500"."""
+    return [f"{generator or DEFAULT}:{text}" if _is_size(text) else text for text in wanted]
+
+
+def _is_size(text: str) -> bool:
+    return text.strip()[:1] in tuple("0123456789.")
+
+
+def _check_generator(generator: str | None, wanted: list[str]) -> None:
+    """Raises ParameterError where --generator is given for nothing."""
+    if generator is not None and not any(map(_is_size, wanted)):
+        raise ParameterError(
+            f"--generator {generator}: say how many it makes: --users 500 or --items 0.1",
+            asked=generator,
+        )
+
+
+def _whom(
+    wanted: dict[str, list[str]], split: Split, like: list[str], given: str | None, seed: int
+) -> Whom:
+    """For whom the new users, or the new items, are made."""
+    if not like and given is None:
+        return Whom()
+    source, _, target = split.target
+    asked = [n for n, texts in ((source, wanted["users"]), (target, wanted["items"])) if texts]
+    if len(asked) != 1:
+        option = "--like" if like else "--for"
+        raise ParameterError(
+            f"{option} speaks of new users or of new items; say one of --users and --items",
+            asked=option,
+        )
+    return whom(like, given, split.train, split.target, asked[0], seed)
 
 
 def _relation(text: str, split: Split) -> EdgeType:
@@ -112,30 +185,34 @@ def _relation(text: str, split: Split) -> EdgeType:
 
 
 def _generated(
-    wanted: dict[str, list[str]], split: Split, joined: EdgeType, settings: Settings, seed: int
+    wanted: dict[str, list[str]],
+    split: Split,
+    joined: EdgeType,
+    nodes: Whom,
+    settings: Settings,
+    seed: int,
 ) -> Delta:
     """One delta of everything that is wanted.
 
     wanted: {"edges", "users" and "items": texts such as "JointVAE:0.1"}. joined: the relation of
-    the edges.
+    the edges. nodes: for whom new nodes are made.
     """
     source, _, target = split.target
     jobs = [
         *_edge_jobs(wanted["edges"], split, joined, settings),
-        *_entity_jobs(source, wanted["users"], split, settings),
-        *_entity_jobs(target, wanted["items"], split, settings),
+        *_entity_jobs(source, wanted["users"], split, nodes, settings),
+        *_entity_jobs(target, wanted["items"], split, nodes, settings),
     ]
     if not jobs:
         raise ParameterError(
-            "nothing to generate; say --edges LightGCN:0.1, --users JointVAE:0.1 or "
-            "--items JointVAE:0.1"
+            "nothing to generate; say --edges LightGCN:0.1, --users 500 or --items JointVAE:0.1"
         )
     settings.check()
     train = split.train
     delta = merge(
         [
-            generator.fit(train, valid=held, rng=seed).generate(train, size, rng=seed)
-            for generator, size, held in jobs
+            made_for.make(generator.fit(train, valid=held, rng=seed), train, size, seed)
+            for generator, size, made_for, held in jobs
         ]
     )
     if not len(delta):
@@ -151,23 +228,26 @@ def _valid(split: Split) -> pa.Table | None:
 
 
 def _edge_jobs(wanted: list[str], split: Split, joined: EdgeType, settings: Settings) -> list[Job]:
-    jobs = []
+    jobs: list[Job] = []
     is_target = joined == split.target
     evidence, valid = (split.evidence, _valid(split)) if is_target else ((), None)
     for text in wanted:
         name, size = sized(text)
         predictor = settings.make(method("predictors", name, LinkPredictor), joined)
         generator = settings.make(RelationGenerator, predictor, evidence=evidence)
-        jobs.append((generator, size, valid))
+        jobs.append((generator, size, Whom(), valid))
     return jobs
 
 
-def _entity_jobs(node: str, wanted: list[str], split: Split, settings: Settings) -> list[Job]:
-    jobs = []
+def _entity_jobs(
+    node: str, wanted: list[str], split: Split, nodes: Whom, settings: Settings
+) -> list[Job]:
+    jobs: list[Job] = []
     for text in wanted:
         name, size = sized(text)
         cls = method("generators", name, EntityGenerator)
+        nodes.check(cls, size)
         has_one = any(field.name == "relation" for field in dataclasses.fields(cls))
         one = {"relation": split.target} if has_one else {}  # the others link in every relation
-        jobs.append((settings.make(cls, node, **one), size, _valid(split)))
+        jobs.append((settings.make(cls, node, **one), size, nodes, _valid(split)))
     return jobs

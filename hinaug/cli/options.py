@@ -45,6 +45,13 @@ OwnClass = Annotated[
     list[str] | None,
     typer.Option("--class", help="Your own class that the model is of: file.py:Class."),
 ]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop",
+        help="A node type, or an edge type such as item,has,genre, to leave out; may be repeated.",
+    ),
+]
 GraphStore = Annotated[Path, typer.Argument(help="The store of a graph.")]
 SplitStore = Annotated[Path, typer.Argument(help="The store of a split.")]
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from hinaug import serving
+from hinaug.cli.drop import graph_without
 from hinaug.cli.folders import opened
 from hinaug.cli.names import listed
-from hinaug.cli.options import Json, OwnClass
+from hinaug.cli.options import Drop, Json, OwnClass
 from hinaug.cli.output import answer, counted, note, table, words
 from hinaug.cli.own import own_class
 from hinaug.errors import EmptyListWarning, KindError, ParameterError, SchemaError, StoreError
@@ -34,6 +35,7 @@ def recommend(
         str | None, typer.Option("--show", help="A column of the items to print, such as title.")
     ] = None,
     own: OwnClass = None,
+    drop: Drop = None,
     as_json: Json = False,
 ) -> None:
     """List the k best items of each user that the user has not met.
@@ -45,7 +47,7 @@ def recommend(
       hinaug recommend model --store split --users u000,u001 --k 5 --show title
     """
     predictor = opened_model(model, own)
-    hin = _opened_graph(store, predictor)
+    hin = graph_without(_opened_graph(store, predictor), drop)
     names = listed(users, "--users")
     try:
         with warnings.catch_warnings():
