@@ -125,7 +125,8 @@ def _asked(text: str, there: Sequence[str], node: str) -> tuple[str, str]:
         )
     if name not in there:
         raise UnknownNameError(
-            f"--like: {node} nodes have no column {name!r}; there are {there}{nearest(name, there)}",
+            f"--like: {node} nodes have no column {name!r}; there are {there}"
+            f"{nearest(name, there)}",
             asked=name,
             there=there,
         )
@@ -134,14 +135,15 @@ def _asked(text: str, there: Sequence[str], node: str) -> tuple[str, str]:
 
 def _has(column: pa.Array, value: str, who: str, node: str) -> np.ndarray:
     """Which rows have the value, or one in the range; at least one has."""
-    if tb.is_number(column.type) or pa.types.is_temporal(column.type):
+    boolean = pa.types.is_boolean(column.type)
+    if boolean or tb.is_text(column.type):
+        words = column.cast(pa.string())
+        found = pc.equal(words, value.lower() if boolean else value)
+        there = f"there are {some(words.drop_null().unique().to_pylist(), 10)}"
+    elif tb.is_number(column.type) or pa.types.is_temporal(column.type):
         found = _within(column, value, who)
         ends = pc.min_max(column)
         there = f"values run from {ends['min']} to {ends['max']}"
-    elif tb.is_text(column.type) or pa.types.is_boolean(column.type):
-        words = column.cast(pa.string())
-        found = pc.equal(words, value.lower() if pa.types.is_boolean(column.type) else value)
-        there = f"there are {some(words.drop_null().unique().to_pylist(), 10)}"
     else:
         raise ParameterError(
             f"{who}: the column holds {column.type}; --like takes words, numbers, times, true and "
