@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.nn import Embeddings
 from hinaug.predictors.base import LinkPredictor, check_positive
+from hinaug.training.distributed import Columns, Ranks
 from hinaug.training.loop import train
 from hinaug.training.objectives import (
     BPR,
@@ -71,6 +72,8 @@ class EmbeddingPredictor(LinkPredictor):
         what they say.
     generated: where edges of deltas count: "loss", in what is learned from; "graph", in what
         vectors are sent along; or "both". Without a graph, "loss" and "both" are one.
+    batch_size: links of a step, drawn with replacement; an epoch is one such step. None: all links
+        at every step. For MF and LightGCN with "bpr" or "softmax", also on several processes.
     threads: of torch. None takes one where the graph is small, since a second would spin for
         nothing, and else all.
     device: where to train; None takes a GPU when there is one. What was learned is kept on the CPU
@@ -89,6 +92,7 @@ class EmbeddingPredictor(LinkPredictor):
         "check_every": COUNT,
         "patience": COUNT,
         "epochs": COUNT,
+        "batch_size": COUNT,
         "negatives": COUNT,
         "power": NOT_NEGATIVE,
         "temperature": POSITIVE,
@@ -110,6 +114,7 @@ class EmbeddingPredictor(LinkPredictor):
     patience: int = 4
     weight: str | None = None
     generated: str = "both"
+    batch_size: int | None = None
     threads: int | None = None
     device: str | None = None
 
@@ -142,6 +147,20 @@ class EmbeddingPredictor(LinkPredictor):
                     asked=self.loss,
                     there=losses,
                 )
+        if self._is_by_column() and not (
+            self.ON_RANKS and self.loss in ("bpr", "softmax") and not self.cosine
+        ):
+            raise ParameterError(
+                f"{type(self).__name__} with loss={self.loss!r}, cosine={self.cosine}: several "
+                'processes and batch_size are for MF and LightGCN with "bpr", or with "softmax" '
+                "without cosine",
+                asked=self.loss,
+                there=("bpr", "softmax"),
+            )
+
+    def _is_by_column(self) -> bool:
+        """Whether parameters are drawn by column, and links by step."""
+        return self._run.ranks is not None or self.batch_size is not None
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._train(hin, rng, self.epochs_, None)
@@ -153,6 +172,10 @@ class EmbeddingPredictor(LinkPredictor):
         if given is None and name == "l2" and self.prior == "draws":
             return 1e-4
         return self.DEFAULTS[self.loss][name] if given is None else given
+
+    def _l2(self, links: sp.csr_array) -> float:
+        """The precision of the prior; a subclass may take another default for these links."""
+        return float(self._setting("l2"))
 
     def _objective(self, links: sp.csr_array, rng: np.random.Generator) -> Objective:
         if self.loss == "bpr":
@@ -170,24 +193,27 @@ class EmbeddingPredictor(LinkPredictor):
     ) -> None:
         links = interactions(hin, self.relation, self.weight)
         check_positive(links, type(self).__name__)
-        network = self._network(hin, self._counted_links(hin, self.weight, "graph"), rng)
-        learned_from = self._counted_links(hin, self.weight)
-        counted = rows_alike(learned_from) if self.mean_over == "sources" else learned_from
-        objective = self._objective(counted, rng)
-        prior = self._prior(network, learned_from, counted)
+        columns, identity = None, [] if measure is None else [measure.digest()]
+        if self._is_by_column():
+            seed = int(rng.integers(2**62))
+            columns = Columns(self._run.ranks or Ranks(), self.embedding_dim, seed)
+            identity += [f"seed {columns.seed}"]
+        draws = rng if columns is None else cast(np.random.Generator, columns)
+        network = self._network(hin, self._counted_links(hin, self.weight, "graph"), draws)
+        loss_of = self._loss_of(network, self._counted_links(hin, self.weight), rng, columns)
         adam = torch.optim.Adam(network.parameters(), lr=self._setting("lr"), fused=True)
 
         def epoch(number: int) -> dict[str, Tensor]:
             adam.zero_grad()
-            loss = objective(*network()) + network.extra
-            loss = prior(loss)
+            loss = loss_of(number)
             loss.backward()
             adam.step()
             return {"loss": loss}
 
         def value() -> float:
             assert measure is not None
-            return measure(partial(_products, *_final(network)))
+            vectors = [self._whole(x) for x in _final(network)]
+            return (self._run.ranks or Ranks()).once(lambda: measure(partial(_products, *vectors)))
 
         trained = train(
             self,
@@ -199,29 +225,59 @@ class EmbeddingPredictor(LinkPredictor):
             measure=value if measure is not None else None,
             check_every=self.check_every,
             patience=self.patience,
-            identity=[] if measure is None else [measure.digest()],
+            identity=identity,
             threads=self.threads or (1 if links.nnz * self.embedding_dim < SMALL else None),
             device=self.device,
         )
         self.epochs_, self.curve_ = trained.epochs, trained.curve
-        self.users_, self.items_ = _final(network)
+        self.users_, self.items_ = (self._whole(x) for x in _final(network))
         self.known_src_ = np.diff(links.indptr) > 0
         self.known_dst_ = np.bincount(links.indices, minlength=links.shape[1]) > 0
         self._keep(network, links)
 
+    def _loss_of(
+        self,
+        network: Embeddings,
+        links: sp.csr_array,
+        rng: np.random.Generator,
+        columns: Columns | None,
+    ) -> Callable[[int], Tensor]:
+        """What is minimised, for the number of the step."""
+        counted = rows_alike(links) if self.mean_over == "sources" else links
+        if columns is None:
+            objective, prior = self._objective(counted, rng), self._prior(network, links, counted)
+            return lambda number: prior(objective(*network()) + network.extra)
+        prior = self._prior(network, links, counted, torch.float64)
+        scale = 1 / (self.temperature or 1.0)
+        by_step = columns.objective(self.loss, counted, self.batch_size, scale)
+        nothing = torch.zeros((), dtype=torch.float64)
+        return lambda number: by_step(*network(), prior(nothing), number)
+
+    def _whole(self, x: np.ndarray) -> np.ndarray:
+        """All columns of vectors [n, d] of which each rank has some."""
+        ranks = self._run.ranks
+        return x if ranks is None else ranks.columns_together(x, self.embedding_dim)
+
     def _prior(
-        self, network: Embeddings, links: sp.csr_array, counted: sp.csr_array
+        self,
+        network: Embeddings,
+        links: sp.csr_array,
+        counted: sp.csr_array,
+        dtype: torch.dtype | None = None,
     ) -> Callable[[Tensor], Tensor]:
-        """Adds the normal prior on all parameters to a loss."""
+        """Adds the normal prior on all parameters to a loss, summed in `dtype`."""
         parameters = list(network.parameters())
-        decay = self._setting("l2") / float(links.sum())
+        l2 = self._l2(links)
+        decay = l2 / float(links.sum())
         if self.prior == "nodes":
-            return lambda loss: loss + decay / 2 * sum(p.square().sum() for p in parameters)
+            return lambda loss: (
+                loss + decay / 2 * sum(p.square().sum(dtype=dtype) for p in parameters)
+            )
         others = [p for p in parameters if p is not network.users and p is not network.items]
-        by_draw = DrawPrior(counted, self._setting("l2"))
+        by_draw = DrawPrior(counted, l2, dtype)
         return lambda loss: (
             loss
-            + decay / 2 * sum(p.square().sum() for p in others)
+            + decay / 2 * sum(p.square().sum(dtype=dtype) for p in others)
             + by_draw(network.users, network.items)
         )
 

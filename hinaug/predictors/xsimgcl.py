@@ -15,6 +15,9 @@ from hinaug.nn import BipartitePropagation, Embeddings, NoisyEmbeddings
 from hinaug.predictors.embedding import EmbeddingPredictor
 
 
+PRIOR_LINKS = 2000  # default l2: so many links of prior, shared out over those there are
+
+
 @dataclass(eq=False)
 class XSimGCL(EmbeddingPredictor):
     """XSimGCL (Yu et al., "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for
@@ -40,12 +43,13 @@ class XSimGCL(EmbeddingPredictor):
         links, with "bpr", mean_over="sources", prior="draws", lr 0.03 and 1,000 epochs.
     sample: nodes of each side that are contrasted in a step, drawn anew; all of them would cost
         O(nodes^2 x d). The authors contrast those of a batch of 2,048 links.
-    Other fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.014, 0.2, 300 for "bpr"
-    and 0.05, 2.0, 150 for the softmaxes. Transductive: NaN for what had no link at fit time.
+    Other fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.03, min(0.2, 2000 / links),
+    300 for "bpr" and 0.05, 2.0, 150 for the softmaxes. Transductive: NaN for what had no link at
+    fit time.
     """
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "bpr": {"lr": 0.014, "l2": 0.2, "epochs": 300},
+        "bpr": {"lr": 0.03, "l2": 0.2, "epochs": 300},
         "softmax": {"lr": 0.05, "l2": 2.0, "epochs": 150},
         "sampled": {"lr": 0.05, "l2": 2.0, "epochs": 150},
     }
@@ -61,6 +65,11 @@ class XSimGCL(EmbeddingPredictor):
     cl: float = 0.03
     tau: float = 0.15
     sample: int = 2048
+
+    def _l2(self, links: sp.csr_array) -> float:
+        if self.l2 is None and self.loss == "bpr" and self.prior == "nodes":
+            return min(self._setting("l2"), PRIOR_LINKS / max(links.nnz, 1))
+        return super()._l2(links)
 
     def _network(self, hin: HIN, links: sp.csr_array, rng: np.random.Generator) -> Embeddings:
         if not 1 <= self.contrast <= self.n_layers:
