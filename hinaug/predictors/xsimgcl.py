@@ -14,7 +14,6 @@ from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, Embeddings, NoisyEmbeddings
 from hinaug.predictors.embedding import EmbeddingPredictor
 
-
 PRIOR_LINKS = 2000  # default l2: so many links of prior, shared out over those there are
 
 
@@ -43,7 +42,7 @@ class XSimGCL(EmbeddingPredictor):
         links, with "bpr", mean_over="sources", prior="draws", lr 0.03 and 1,000 epochs.
     sample: nodes of each side that are contrasted in a step, drawn anew; all of them would cost
         O(nodes^2 x d). The authors contrast those of a batch of 2,048 links.
-    Other fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.03, min(0.2, 2000 / links),
+    Other fields as in `EmbeddingPredictor`; lr, l2, epochs: None takes 0.03, min(0.2, 2000/links),
     300 for "bpr" and 0.05, 2.0, 150 for the softmaxes. Transductive: NaN for what had no link at
     fit time.
     """
