@@ -23,6 +23,7 @@ from hinaug.graph import arrow as tb
 LINEAGE = b"hinaug.lineage"
 ID_TYPE = b"hinaug.id_type"
 LINEAGES = ("row", "aggregate")
+TEXT_LIMIT = 2**31 - 2**16  # bytes that a column of plain strings holds; larger ones are large
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
@@ -182,7 +183,7 @@ def normalise(column: pa.Array, where: str) -> pa.Array:
     """The house's form of a column; raises SchemaError for nested records and uneven vectors."""
     kind = column.type
     if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.large_string() if column.nbytes > 2**31 - 2**16 else pa.string())
+        return column.cast(pa.large_string() if column.nbytes > TEXT_LIMIT else pa.string())
     if pa.types.is_binary_view(kind):
         return column.cast(pa.binary())
     if pa.types.is_floating(kind):

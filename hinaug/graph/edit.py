@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from hinaug.errors import ParameterError, SchemaError, UnknownNameError, nearest, some
 from hinaug.graph import arrow as tb
-from hinaug.graph import overlay, validate
+from hinaug.graph import overlay, spill, validate
 from hinaug.graph.delta import Delta
 from hinaug.graph.schema import PROVENANCE, EdgeType, Type
 
@@ -183,7 +183,7 @@ def filter_edges(state: State, type: EdgeType, mask: Any) -> State:
     """Only the observed edges of a type where `mask` is true."""
     table = observed_table(state, type)
     mask = _mask(mask, table.num_rows, f"filter_edges takes one bool per observed row of {type}")
-    return state if mask.all() else replaced(state, type, table.filter(pa.array(mask)))
+    return state if mask.all() else replaced(state, type, spill.filtered(table, mask))
 
 
 def filter_nodes(state: State, type: str, mask: Any) -> State:

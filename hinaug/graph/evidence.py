@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from hinaug.errors import KindError, SchemaError
 from hinaug.graph import arrow as tb
+from hinaug.graph import spill
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
@@ -23,18 +24,20 @@ def without_pairs(
     pairs: PairIndex,
     evidence: Sequence[str] = (),
     keep: Iterable[EdgeType] = (),
+    rows: np.ndarray | None = None,
 ) -> HIN:
     """The graph without these pairs, their twin rows and their witnesses.
 
     target: the relation of the pairs.
     evidence: node types that witness a pair, such as "review".
     keep: relations whose rows stay.
+    rows: which rows of the target itself do not join these pairs, bool [rows], if that is known.
     """
     evidence, keep = as_types("evidence", evidence), as_types("keep", keep)
     hin = _without_witnesses(hin, target, pairs, evidence)
     for edge in list(hin.observed().edges):
         if edge not in keep:
-            hin = _without_rows(hin, target, edge, pairs)
+            hin = _without_rows(hin, target, edge, pairs, rows if edge == target else None)
     return hin
 
 
@@ -66,17 +69,23 @@ def _without_witnesses(
     return hin
 
 
-def _without_rows(hin: HIN, target: EdgeType, edge: EdgeType, pairs: PairIndex) -> HIN:
-    """Without the rows of an edge type that join one of the pairs, in either direction."""
+def _without_rows(
+    hin: HIN, target: EdgeType, edge: EdgeType, pairs: PairIndex, rows: np.ndarray | None
+) -> HIN:
+    """Without the rows of an edge type that join one of the pairs, in either direction.
+
+    rows: which of them do not join one in the direction of the target, bool, if that is known.
+    """
     ends, wanted = (edge[0], edge[2]), (target[0], target[2])
     if ends not in (wanted, wanted[::-1]):
         return hin
     src, dst = hin.observed().links(edge)
-    stays = np.ones(len(src), bool)
-    if ends == wanted:
-        stays &= ~pairs.contains(src, dst)
-    if ends[::-1] == wanted:
-        stays &= ~pairs.contains(dst, src)
+    stays = np.ones(len(src), bool) if rows is None else rows.copy()
+    for block in spill.blocks(len(src)):
+        if ends == wanted and rows is None:
+            stays[block] &= ~pairs.contains(src[block], dst[block])
+        if ends[::-1] == wanted:
+            stays[block] &= ~pairs.contains(dst[block], src[block])
     return hin.filter_edges(edge, stays)
 
 
@@ -128,12 +137,20 @@ def before_cut(hin: HIN, time: str, cut: float, ends: tuple[str, str]) -> HIN:
     """
     for type in list(hin.observed().edges):
         if time in hin.observed().edges[type].column_names:
-            hin = hin.filter_edges(type, ~(times_of(hin.observed(), type, time) > cut))
+            hin = hin.filter_edges(type, ~_later_than(hin.observed(), type, time, cut))
     for node in list(hin.nodes):
         if time in hin.observed().nodes[node].column_names:
-            late = times_of(hin.observed(), node, time) > cut
+            late = _later_than(hin.observed(), node, time, cut)
             hin = _blank(hin, node, late) if node in ends else hin.filter_nodes(node, ~late)
     return hin
+
+
+def _later_than(hin: HIN, type: Any, time: str, cut: float) -> np.ndarray:
+    """Which rows of a table have a time later than `cut`, bool [rows]."""
+    late = np.zeros(hin.n(type), bool)
+    for block in spill.blocks(len(late)):
+        late[block] = times_of(hin, type, time, block) > cut
+    return late
 
 
 def _blank(hin: HIN, node: str, rows: np.ndarray) -> HIN:
@@ -187,19 +204,24 @@ def late_rows(
         if type[2 * side] != user:
             continue
         other = type[2 - 2 * side]
-        if time in hin.edges[type].column_names:
-            when = times_of(hin, type, time)
-        elif other not in ends and time in hin.nodes[other].column_names:
-            when = times_of(hin, other, time)[links[1 - side]]
-        else:
-            continue
-        late |= when > limit[links[side]]
+        of_nodes = None
+        if time not in hin.edges[type].column_names:
+            if other in ends or time not in hin.nodes[other].column_names:
+                continue
+            of_nodes = times_of(hin, other, time)
+        for block in spill.blocks(len(late)):
+            if of_nodes is None:
+                when = times_of(hin, type, time, block)
+            else:
+                when = of_nodes[links[1 - side][block]]
+            late[block] |= when > limit[links[side][block]]
     return late
 
 
-def times_of(hin: HIN, type: Any, time: str) -> np.ndarray:
+def times_of(hin: HIN, type: Any, time: str, rows: slice = slice(None)) -> np.ndarray:
     """A time column as float64 in its own unit (time stamps: seconds), NaN for null."""
     column = hin.column(type, time)
+    column = column[rows]
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         ticks, a_second = _ticks(column)
         seconds = pc.divide(ticks.cast(pa.float64(), safe=False), float(a_second))
@@ -212,16 +234,17 @@ def times_of(hin: HIN, type: Any, time: str) -> np.ndarray:
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def order_of_times(hin: HIN, type: Any, time: str) -> np.ndarray:
-    """Numbers in the order of a time column without nulls: moments that float64 cannot tell apart,
-    such as nanoseconds, stay apart.
+def order_of_times(hin: HIN, type: Any, time: str) -> tuple[np.ndarray, int]:
+    """Numbers in the order of a time column without nulls, and how many of them make its unit.
+
+    Moments that float64 cannot tell apart, such as nanoseconds, stay apart.
     """
-    column = hin.column(type, time)
+    column, a_second = hin.column(type, time), 1
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column, _ = _ticks(column)
+        column, a_second = _ticks(column)
     if pa.types.is_integer(column.type) and not column.null_count:
-        return column.to_numpy(zero_copy_only=False)
-    return times_of(hin, type, time)
+        return column.to_numpy(zero_copy_only=False), a_second
+    return times_of(hin, type, time), 1
 
 
 def _ticks(column: pa.Array) -> tuple[pa.Array, int]:

@@ -25,7 +25,7 @@ class PairIndex:
     Build one with `of`, `from_positions` or `from_ids`. Row r of the index is the pair
     `(src[r], dst[r])`. Memory is O(pairs), never sources x targets.
 
-    src, dst: positions, int64 [n].
+    src, dst: positions, int64 [n]; int32 where they are so many that they lie in a file.
     shape: (number of sources, number of targets).
     """
 
@@ -59,12 +59,10 @@ class PairIndex:
         cls, src: np.ndarray, dst: np.ndarray, shape: tuple[int, int]
     ) -> tuple[Self, np.ndarray]:
         """The distinct pairs, and for each pair the first row [n] at which it stands."""
-        order = sort_order(dst, src)
-        src, dst = np.asarray(src)[order], np.asarray(dst)[order]
-        is_first = np.ones(len(order), bool)
-        is_first[1:] = (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
-        src, dst = (end[is_first].astype(np.int64) for end in (src, dst))
-        return cls(src, dst, shape), order[is_first]
+        order, is_first = order_of_pairs(src, dst, shape)
+        first = order[is_first]
+        src, dst = (np.asarray(end)[first].astype(np.int64) for end in (src, dst))
+        return cls(src, dst, shape), first
 
     def __len__(self) -> int:
         return len(self.src)
@@ -82,7 +80,9 @@ class PairIndex:
     @cached_property
     def code(self) -> np.ndarray:
         """The codes of these pairs, ascending, int64 [n]."""
-        return self.src * self.shape[1] + self.dst
+        code = np.multiply(self.src, self.shape[1], dtype=np.int64)
+        code += self.dst
+        return code
 
     def ends(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sources and targets of pairs given by their codes, two int64 arrays [n]."""
@@ -170,6 +170,29 @@ def _by_rank(ids: pa.ChunkedArray, positions: np.ndarray) -> tuple[pa.Array, np.
     rank = np.empty(len(ids), np.int64)
     rank[in_use[order.to_numpy()]] = np.arange(len(in_use))
     return names.take(order), rank[positions]
+
+
+def order_of_pairs(
+    src: np.ndarray, dst: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The order of rows by (src, dst), int64 [n], and which of them are the first of their pair.
+
+    Parallel rows keep their order. Two counting sorts, by target and then by source, carry the
+    numbers of the rows; where the shape is much larger than the rows are many, a radix sort.
+    """
+    src, dst = np.asarray(src), np.asarray(dst)
+    n = len(src)
+    is_small = n < 1024 or sum(shape) > 8 * n or n > np.iinfo(np.int32).max
+    if is_small or src.max() >= shape[0] or dst.max() >= shape[1]:
+        order = sort_order(dst, src)
+    else:
+        rows = sp.coo_array((np.arange(n, dtype=np.int32), (src, dst)), shape=shape)
+        rows.has_canonical_format = True  # else scipy would sum parallel rows on the way
+        order = rows.tocsc().tocsr().data.astype(np.int64)
+    src, dst = src[order], dst[order]
+    is_first = np.ones(n, bool)
+    is_first[1:] = (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
+    return order, is_first
 
 
 def sort_order(*keys: np.ndarray) -> np.ndarray:

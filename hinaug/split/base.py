@@ -15,8 +15,10 @@ that itself carries a time after the cut keeps its id alone; its attributes beco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ import pyarrow as pa
 
 from hinaug.errors import KindError, ParameterError, SchemaError, some
 from hinaug.graph import arrow as tb
-from hinaug.graph import expect
+from hinaug.graph import expect, spill
 from hinaug.graph.evidence import (
     as_types,
     before_cut,
@@ -34,7 +36,7 @@ from hinaug.graph.evidence import (
     without_pairs,
 )
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import PairIndex, relation_shape
+from hinaug.graph.pairs import PairIndex, order_of_pairs, relation_shape, sort_order
 from hinaug.graph.schema import EdgeType, Type
 
 TRAIN, VALID, TEST, DROPPED = range(4)
@@ -94,14 +96,17 @@ class Split:
 class RelationPairs:
     """The distinct observed pairs of a relation, and the row and time at which each is first seen.
 
-    index: the pairs, a PairIndex; src, dst: their positions, int64 [n].
-    first_row: the row of the edge table at which each pair is first seen, int64 [n].
-    time: when that was, float64 [n]; only where a column of times is named.
-    order: numbers in the order of these times, which tell nanoseconds apart, [n].
+    Rows of more than BLOCK are sorted by ranges of users: each range goes to its own place in a
+    file, is sorted there in memory, and gives its pairs back to the file. The pairs and their order
+    are the same however many ranges there are.
+
+    index: the pairs, a PairIndex; src, dst: their positions [n].
+    first_row: the row of the edge table at which each pair is first seen, whole numbers [n].
+    order: numbers in the order of the times, which tell nanoseconds apart, [n]; only where a column
+        of times is named.
     """
 
-    time: np.ndarray
-    order: np.ndarray
+    order: np.ndarray | None = None
 
     def __init__(self, who: str, hin: HIN, target: EdgeType, time: str | None = None) -> None:
         expect.graph(hin, who)
@@ -110,19 +115,73 @@ class RelationPairs:
         observed = hin.observed()
         src, dst = observed.links(target)
         shape = relation_shape(observed, target)
-        if time is None:
-            self.index, self.first_row = PairIndex.with_first_rows(src, dst, shape)
+        order = None
+        if time is not None:
+            _check_times_known(observed, target, time)
+            order, self._a_second = order_of_times(observed, target, time)
+        self.n_rows = len(src)
+        if len(src) <= spill.BLOCK:
+            ranges = [src.astype(np.int64), dst.astype(np.int64), np.arange(len(src))]
+            ranges += [] if order is None else [order.copy()]
+            ends = np.array([0, len(src)])
         else:
-            when = _known_times(observed, target, time)
-            order = order_of_times(observed, target, time)
-            by_time = np.argsort(order, kind="stable")
-            self.index, first = PairIndex.with_first_rows(src[by_time], dst[by_time], shape)
-            self.first_row = by_time[first]
-            self.time, self.order = when[self.first_row], order[self.first_row]
-        self.src, self.dst = self.index.src, self.index.dst
+            ranges, ends = _by_range(src, dst, order, shape[0])
+        self._sort_ranges(ranges, ends, shape)
+
+    def _sort_ranges(
+        self, columns: list[np.ndarray], ends: np.ndarray, shape: tuple[int, int]
+    ) -> None:
+        """Sorts each range of rows in its place; its pairs move up to those before them.
+
+        columns: source, target, row number and, where there are times, their order.
+        """
+        n, cuts = 0, [0]
+        later_rows, later_pairs = [], []
+        for start, stop in pairwise(ends.tolist()):
+            src, dst, rows, *times = (column[start:stop] for column in columns)
+            order, is_first = _sorted(src, dst, times[0] if times else None, shape)
+            later_rows.append(rows[order[~is_first]])
+            later_pairs.append(n - 1 + np.cumsum(is_first)[~is_first])
+            first = order[is_first]
+            for column in columns:
+                column[n : n + len(first)] = column[start:stop][first]
+            n += len(first)
+            cuts.append(n)
+        src, dst, self.first_row, *times = (column[:n] for column in columns)
+        self.index, self.order = PairIndex(src, dst, shape), times[0] if times else None
+        self.src, self.dst = src, dst
+        self._later = np.concatenate(later_rows), np.concatenate(later_pairs)
+        self._cuts = cuts
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @cached_property
+    def time(self) -> np.ndarray:
+        """When each pair is first seen, float64 [n]; of time stamps in seconds."""
+        time = spill.empty(len(self), np.float64)
+        for block in self.blocks():
+            time[block] = self.time_of(block)
+        return time
+
+    def time_of(self, chosen: Any) -> np.ndarray:
+        """As `time`, for some of the pairs."""
+        assert self.order is not None
+        return self.order[chosen].astype(np.float64) / self._a_second
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of the pairs, with all pairs of a source in one of them."""
+        for start, stop in pairwise(self._cuts):
+            yield slice(start, stop)
+
+    def rows_of(self, chosen: np.ndarray) -> np.ndarray:
+        """Which rows of the edge table are of the chosen pairs, bool [rows]; chosen: bool [n]."""
+        rows = np.empty(self.n_rows, bool)
+        for block in self.blocks():
+            rows[self.first_row[block]] = chosen[block]
+        later_rows, later_pairs = self._later
+        rows[later_rows] = chosen[later_pairs]
+        return rows
 
     def in_graph(self, hin: HIN) -> np.ndarray:
         """Which of these pairs are observed in another graph of the same users and items, bool."""
@@ -133,19 +192,74 @@ class RelationPairs:
         return PairIndex.from_ids(self.hin, self.target, pairs).contains(self.src, self.dst)
 
 
-def _known_times(hin: HIN, target: EdgeType, time: str) -> np.ndarray:
-    """The time of each row, float64; SchemaError where one is null."""
-    when = times_of(hin, target, time)
-    missing = np.flatnonzero(np.isnan(when))
-    if missing.size:
-        raise SchemaError(
-            f"edges {target}: {time!r} is null in {missing.size} rows (first "
-            f"{some(missing[:5].tolist())}); leave them out with filter_edges, or fill them, "
-            "before",
-            asked=time,
-            there=missing.tolist(),
-        )
-    return when
+def _sorted(
+    src: np.ndarray, dst: np.ndarray, order: np.ndarray | None, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows by pair, then by time, then as they stand; and which are the first of their pair."""
+    if not len(src):
+        return np.zeros(0, np.int64), np.zeros(0, bool)
+    low, high = int(src.min()), int(src.max()) + 1  # only this range of sources is counted
+    shape = (high - low, shape[1])
+    if order is None:
+        return order_of_pairs(src - low, dst, shape)
+    by_time = np.argsort(order, kind="stable")
+    rows, is_first = order_of_pairs(src[by_time] - low, dst[by_time], shape)
+    return by_time[rows], is_first
+
+
+def _by_range(
+    src: np.ndarray, dst: np.ndarray, order: np.ndarray | None, n_sources: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Source, target, row number and order of time of the rows by ranges of sources, each range in
+    the order of the table; and the ends of the ranges. A range has about BLOCK rows.
+    """
+    n = len(src)
+    range_of, ends = _ranges(src, n_sources)
+    number = np.dtype(np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+    given = [src, dst, *([] if order is None else [order])]
+    filed = [spill.empty(n, dtype) for dtype in (*(c.dtype for c in given), number)]
+    free = ends[:-1].copy()
+    for block in spill.blocks(n):
+        of = range_of[src[block]]
+        by_range = sort_order(of)
+        size = np.bincount(of, minlength=len(free))
+        values = [c[block][by_range] for c in given] + [by_range + block.start]
+        start = np.cumsum(size) - size
+        for r in np.flatnonzero(size).tolist():
+            to = slice(free[r], free[r] + size[r])
+            for column, part in zip(filed, values, strict=True):
+                column[to] = part[start[r] : start[r] + size[r]]
+        free += size
+    return [filed[0], filed[1], filed[-1], *filed[2:-1]], ends
+
+
+def _ranges(src: np.ndarray, n_sources: int) -> tuple[np.ndarray, np.ndarray]:
+    """The range of each source, so that a range has about BLOCK rows; and the ends of the ranges
+    among the rows.
+    """
+    count = np.zeros(n_sources, np.int64)
+    for block in spill.blocks(len(src)):
+        count += np.bincount(src[block], minlength=n_sources)
+    of = np.maximum(np.cumsum(count) - 1, 0) // spill.BLOCK
+    of = np.cumsum(np.append(0, of[1:] != of[:-1]))
+    size = np.bincount(of, weights=count).astype(np.int64)
+    return of, np.append(0, np.cumsum(size))
+
+
+def _check_times_known(hin: HIN, target: EdgeType, time: str) -> None:
+    """SchemaError where the column of times is of another kind, or null in some row."""
+    column = hin.column(target, time)
+    times_of(hin, target, time, slice(0, 0))
+    if not column.null_count:
+        return
+    missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+    raise SchemaError(
+        f"edges {target}: {time!r} is null in {missing.size} rows (first "
+        f"{some(missing[:5].tolist())}); leave them out with filter_edges, or fill them, "
+        "before",
+        asked=time,
+        there=missing.tolist(),
+    )
 
 
 def build_split(
@@ -175,7 +289,8 @@ def build_split(
     for parts, cut in (((TRAIN,), 0), ((TRAIN, VALID), 1)):
         inside = np.isin(part, parts)
         stays = inside if left is None else inside & left
-        graph = without_pairs(hin, target, pairs.index.take(~stays), evidence, keep)
+        rows = pairs.rows_of(stays)
+        graph = without_pairs(hin, target, pairs.index.take(~stays), evidence, keep, rows)
         if time is not None and cuts is not None:
             graph = before_cut(graph, time, cuts[cut], (target[0], target[2]))
         elif time is not None:
@@ -209,7 +324,7 @@ def _check_types(
 def _first_held_out(pairs: RelationPairs, held_out: np.ndarray) -> np.ndarray:
     """When each source's first held-out pair was seen, float64 [sources]; inf where none is."""
     limit = np.full(pairs.index.shape[0], np.inf)
-    np.minimum.at(limit, pairs.src[held_out], pairs.time[held_out])
+    np.minimum.at(limit, pairs.src[held_out], pairs.time_of(held_out))
     return limit
 
 

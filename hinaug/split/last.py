@@ -37,12 +37,16 @@ def leave_last(
     """
     check_time_name(time, "leave_last")
     pairs = RelationPairs("leave_last", hin, target, time)
-    order = np.lexsort((pairs.first_row, pairs.order, pairs.src))
-    src, when = pairs.src[order], pairs.order[order]
     part = np.empty(len(pairs), np.int8)
-    part[order] = sorted_part = last_of_each(src, valid, test, min_train, None)
-    cut = (sorted_part[1:] != sorted_part[:-1]) & (src[1:] == src[:-1])
-    ties = int((cut & (when[1:] == when[:-1])).sum())
+    ties = 0
+    for block in pairs.blocks():
+        assert pairs.order is not None
+        src, when = pairs.src[block], pairs.order[block]
+        order = np.lexsort((pairs.first_row[block], when, src))
+        part[block][order] = in_order = last_of_each(src, valid, test, min_train, None)
+        when = when[order]
+        cut = (in_order[1:] != in_order[:-1]) & (src[1:] == src[:-1])
+        ties += int((cut & (when[1:] == when[:-1])).sum())
     how = {"split": "leave_last", "valid": valid, "test": test, "time": time, "ties": ties}
     return build_split(pairs, part, evidence, keep, how, time=time)
 
@@ -55,19 +59,42 @@ def last_of_each(
     rng: np.random.Generator | None,
 ) -> np.ndarray:
     """TRAIN, VALID or TEST for pairs sorted by user: the last ones of each user are held out."""
+    from_end, size = rank_from_end(src)
+    counts = held_out_counts(size, valid, test, min_train, rng)
+    return parts_of_last(from_end, *(np.repeat(count, size) for count in counts))
+
+
+def rank_from_end(sorted_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """..., 2, 1, 0 within runs of equal values, and the size of each run."""
+    group, size = runs(sorted_values)
+    return size[group] - 1 - rank_in_run(sorted_values), size
+
+
+def held_out_counts(
+    size: np.ndarray,
+    valid: float | int,
+    test: float | int,
+    min_train: int,
+    rng: np.random.Generator | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many pairs of each user go to valid and to test, of `size` [users] pairs."""
     checks.whole(min_train, "min_train")
-    group, size = runs(src)
     wanted_valid, wanted_test = (
         _wanted_of_each(name, share, size, rng)
         for name, share in (("valid", valid), ("test", test))
     )
     spare = np.maximum(size - min_train, 0)
     n_test = np.minimum(wanted_test, spare)
-    n_valid = np.minimum(wanted_valid, spare - n_test)
-    from_end = size[group] - 1 - rank_in_run(src)
-    part = np.full(len(src), TRAIN, np.int8)
-    part[from_end < (n_test + n_valid)[group]] = VALID
-    part[from_end < n_test[group]] = TEST
+    return np.minimum(wanted_valid, spare - n_test), n_test
+
+
+def parts_of_last(from_end: np.ndarray, n_valid: np.ndarray, n_test: np.ndarray) -> np.ndarray:
+    """TRAIN, VALID or TEST of each pair, by its place from the end of its user's and the user's
+    counts.
+    """
+    part = np.full(len(from_end), TRAIN, np.int8)
+    part[from_end < n_test + n_valid] = VALID
+    part[from_end < n_test] = TEST
     return part
 
 

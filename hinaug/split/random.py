@@ -8,11 +8,12 @@ import numpy as np
 
 from hinaug import checks
 from hinaug.checks import Rng
+from hinaug.graph import spill
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import random_order_within
 from hinaug.graph.schema import EdgeType
 from hinaug.split.base import RelationPairs, Split, build_split
-from hinaug.split.last import last_of_each
+from hinaug.split.last import held_out_counts, parts_of_last, rank_from_end
 
 
 def random_split(
@@ -35,8 +36,19 @@ def random_split(
     """
     rng = checks.generator(rng, "random_split")
     pairs = RelationPairs("random_split", hin, target)
-    order = random_order_within(pairs.src, rng)
+    from_end = spill.empty(len(pairs), np.int32)  # the place of each pair in its user's order
+    sizes = []
+    for block in pairs.blocks():
+        src = pairs.src[block]
+        order = random_order_within(src, rng)
+        from_end[block][order], size = rank_from_end(src)
+        sizes.append(size)
+    held = held_out_counts(np.concatenate(sizes), valid, test, min_train, rng)
     part = np.empty(len(pairs), np.int8)
-    part[order] = last_of_each(pairs.src[order], valid, test, min_train, rng)
+    n = 0
+    for block, size in zip(pairs.blocks(), sizes, strict=True):
+        counts = (np.repeat(count[n : n + len(size)], size) for count in held)
+        part[block] = parts_of_last(from_end[block], *counts)
+        n += len(size)
     how = {"split": "random_split", "valid": valid, "test": test}
     return build_split(pairs, part, evidence, keep, how)
