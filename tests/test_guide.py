@@ -1,9 +1,11 @@
 """The code in README.md and docs/guide runs, block after block, and prints what stands below it."""
 
 import re
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -18,13 +20,14 @@ def without_figures(text):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs_and_prints_what_it_says(page):
+def test_the_code_of_a_page_runs_and_prints_what_it_says(page, monkeypatch):
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     assert blocks
-    names = {"__name__": page.stem}
+    module = ModuleType(page.stem)
+    monkeypatch.setitem(sys.modules, page.stem, module)  # so that its classes can be pickled
     for code, told in blocks:
         printed = StringIO()
         with redirect_stdout(printed):
-            exec(compile(code, page.name, "exec"), names)
+            exec(compile(code, page.name, "exec"), module.__dict__)
         if told:
             assert without_figures(printed.getvalue()) == without_figures(told)
