@@ -3,6 +3,7 @@ from .base import Writer as Writer
 from .base import ask as ask
 from .base import centred as centred
 from .base import choose as choose
+from .facts import facts as facts
 from .local import TransformersWriter as TransformersWriter
 from .local import from_gguf as from_gguf
 from .records import Record as Record
@@ -11,3 +12,4 @@ from .remote import HTTPWriter as HTTPWriter
 from .replay import Logged as Logged
 from .replay import ReplayWriter as ReplayWriter
 from .replay import logged as logged
+from .tally import Tally as Tally

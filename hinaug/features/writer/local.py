@@ -162,7 +162,8 @@ class TransformersWriter:
                 logging.enable_progress_bar()
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer, model.to(device).eval()
+        placed: Any = model  # `to` of a decorated class says otherwise
+        return tokenizer, placed.to(device).eval()
 
     def _said(self, prompt: str) -> str:
         """The prompt in the model's own form."""

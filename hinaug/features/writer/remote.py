@@ -318,9 +318,8 @@ def _read(data: bytes) -> tuple[str, tuple[int, int] | None]:
         ) from None
     used = said.get("usage") if isinstance(said.get("usage"), dict) else {}
     counts = [used.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    if all(isinstance(count, int) and count >= 0 for count in counts):
-        return text, (counts[0], counts[1])
-    return text, None
+    known = [count for count in counts if isinstance(count, int) and count >= 0]
+    return text, (known[0], known[1]) if len(known) == 2 else None
 
 
 def _seconds(value: str | None) -> float | None:

@@ -8,3 +8,4 @@ from .moments import PopularNodes as PopularNodes
 from .moments import SecondMoment as SecondMoment
 from .rl_gan import RLGAN as RLGAN
 from .synthesis import Synthesis as Synthesis
+from .written import WrittenNodes as WrittenNodes

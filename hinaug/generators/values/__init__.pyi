@@ -1,0 +1,2 @@
+from .written import WrittenCategory as WrittenCategory
+from .written import WrittenText as WrittenText
