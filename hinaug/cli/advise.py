@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from hinaug import evaluation
+from hinaug.cli.drop import split_without
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import (
     PREDICTORS,
+    Drop,
     Force,
     Json,
     Seed,
@@ -46,6 +48,7 @@ def advise(
     out: Annotated[
         Path | None, typer.Option(help="Write the advised edges for train here, a delta.")
     ] = None,
+    drop: Drop = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -58,7 +61,7 @@ def advise(
     Example, after that of split:
       hinaug advise split --minutes 2
     """
-    made = opened(split, "split")
+    made = split_without(opened(split, "split"), drop)
     if out is not None:
         check_out(out, "delta", force)
     settings = Settings(setting or [])

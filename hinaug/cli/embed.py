@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
+from hinaug.cli.drop import graph_without
 from hinaug.cli.folders import check_out, opened
-from hinaug.cli.options import Force, GraphStore, Json
+from hinaug.cli.options import Drop, Force, GraphStore, Json
 from hinaug.cli.output import answer, tell, words
 from hinaug.errors import SchemaError
 from hinaug.features.text import TextEncoder, embed_text
@@ -53,6 +54,7 @@ def embed(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; a GPU if there is one unless given.")
     ] = None,
+    drop: Drop = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +67,7 @@ def embed(
     Example, after that of datasets:
       hinaug embed store --type item --columns title --model minilm --out vectors
     """
-    hin = opened(store, "hin")
+    hin = graph_without(opened(store, "hin"), drop)
     check_out(out, "hin", force)
     encoder = TextEncoder(
         model,

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from hinaug.cli.drop import split_without
 from hinaug.cli.evaluate import On
 from hinaug.cli.folders import opened
-from hinaug.cli.options import Json, OwnClass, Seed
+from hinaug.cli.options import Drop, Json, OwnClass, Seed
 from hinaug.cli.output import answer, tell
 from hinaug.cli.recommend import opened_model
 from hinaug.evaluation import analyse_errors
@@ -31,6 +32,7 @@ def errors(
         Path | None, typer.Option(help="The folder of a run; its report shows this as well.")
     ] = None,
     own: OwnClass = None,
+    drop: Drop = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +44,7 @@ def errors(
     Example, after that of evaluate:
       hinaug errors model --split split --delta delta --run run
     """
-    predictor, made = opened_model(model, own), opened(split, "split")
+    predictor, made = opened_model(model, own), split_without(opened(split, "split"), drop)
     graph = made.train if on is On.valid else made.train_valid
     if delta is not None:
         graph = graph + opened(delta, "delta")

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from hinaug.cli.arms import compared, deltas_by_name, document, learned, newcomers, show
+from hinaug.cli.drop import split_without
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import (
     ENSEMBLES,
     PREDICTORS,
+    Drop,
     Force,
     Json,
     Seed,
@@ -74,6 +76,7 @@ def evaluate(
     run: Annotated[
         Path | None, typer.Option(help="Folder for figures and graphs, for hinaug report.")
     ] = None,
+    drop: Drop = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -88,7 +91,7 @@ def evaluate(
         --on test --out model --run run
     """
     started = time.monotonic()
-    made = opened(split, "split")
+    made = split_without(opened(split, "split"), drop)
     deltas = deltas_by_name(delta or [], made)
     predictor = _predictor(model, ensemble, made.target, Settings(setting or []))
     cuts = sorted({10, 20, *_cuts(k)})
@@ -120,6 +123,7 @@ def evaluate(
             "model": model,
             "delta": delta,
             "set": setting,
+            "drop": drop,
             "ensemble": ensemble,
             "seeds": seeds,
             "seed": seed,

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import typer
 from pyarrow import csv
 
+from hinaug.cli.drop import graph_without
 from hinaug.cli.folders import check_place, drafted, is_free, opened
-from hinaug.cli.options import GraphStore, Json
+from hinaug.cli.options import Drop, GraphStore, Json
 from hinaug.cli.output import answer, counted, tell
 from hinaug.errors import ParameterError
 from hinaug.graph import HIN
@@ -42,6 +43,7 @@ def export(
     form: Annotated[
         Format, typer.Option("--format", help="parquet, csv or graphml.")
     ] = Format.parquet,
+    drop: Drop = None,
     as_json: Json = False,
 ) -> None:
     """Write a graph as files for other programs.
@@ -54,7 +56,7 @@ def export(
     Example, after that of datasets:
       hinaug export store --to tables --format csv
     """
-    hin = opened(store, "hin")
+    hin = graph_without(opened(store, "hin"), drop)
     if not is_free(to):
         raise ParameterError(f"--to {to} is not an empty folder; name a new one", asked=to)
     check_place(to, "--to")

@@ -71,8 +71,9 @@ def facts_of_run(
     options: those of `hinaug evaluate` that shape the result, by name.
     """
     models = options["model"]
+    hidden = ("split", "audit")
     made = ", ".join(
-        f"{k}={v}" for k, v in split.how.items() if k != "split" and v not in (None, [])
+        f"{k}={v}" for k, v in split.how.items() if k not in hidden and v not in (None, [])
     )
     seeds = range(options["seed"], options["seed"] + options["seeds"])
     return {
@@ -83,9 +84,15 @@ def facts_of_run(
             "Split": f"{split}; {split.how.get('split', 'split')}: {made}",
             "Links": " ".join(split.target),
             "Model": brief(repr(predictor)),
+            **audit_of(split),
             "Seeds": ", ".join(map(str, seeds)),
         },
     }
+
+
+def audit_of(split: Split) -> dict[str, str]:
+    """What the page says of an audit that was left out; nothing where it was made."""
+    return {"Audit": str(split.how["audit"])} if "audit" in split.how else {}
 
 
 def _command(split: Path, options: Mapping[str, Any]) -> str:

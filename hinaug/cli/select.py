@@ -9,15 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from hinaug.cli.drop import split_without
 from hinaug.cli.facts import describe, facts_of
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.names import edge_type, number
-from hinaug.cli.options import Force, Json, Seed
+from hinaug.cli.options import Drop, Force, Json, Seed
 from hinaug.cli.output import answer, tell
 from hinaug.errors import ParameterError
 from hinaug.features.columns import Column
 from hinaug.generators import selection
-from hinaug.graph import HIN, Delta, EdgeType
+from hinaug.graph import Delta, EdgeType
 from hinaug.io import save
 
 
@@ -45,6 +46,7 @@ def select(
     relation: Annotated[
         str | None, typer.Option(help="Whose edges: user,rates,item; the first unless given.")
     ] = None,
+    drop: Drop = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -68,7 +70,8 @@ def select(
         )
     edge = None if relation is None else edge_type(relation, given[0].edges)
     n = number(size, "--size")
-    kept = _kept(given, by, n, edge, split, [*(column or ["x"])], seed)
+    train = _train(split, by, drop)
+    kept = _kept(given, by, n, edge, train, [*(column or ["x"])], seed)
     save(kept, out)
 
     def show(console: Any) -> None:
@@ -78,11 +81,16 @@ def select(
     answer(as_json, {"store": out, "by": by.value, **facts_of(kept)}, show)
 
 
-def _train(split: Path | None, by: By) -> HIN:
-    """The train graph of the split; ParameterError where it is not given."""
+def _train(split: Path | None, by: By, drop: list[str] | None) -> Any:
+    """The train graph of the split for the rules that read it, else None.
+
+    Raises ParameterError where such a rule is asked for, and no split is given.
+    """
+    if by not in (By.diversity, By.influence):
+        return None
     if split is None:
         raise ParameterError(f"--by {by.value} needs --split, the split of the delta")
-    return opened(split, "split").train
+    return split_without(opened(split, "split"), drop).train
 
 
 def _kept(
@@ -90,7 +98,7 @@ def _kept(
     by: By,
     size: int | float,
     relation: EdgeType | None,
-    split: Path | None,
+    train: Any,
     columns: list[Column],
     seed: int,
 ) -> Delta:
@@ -98,11 +106,9 @@ def _kept(
     rules: dict[By, Callable[[], Delta]] = {
         By.confidence: lambda: selection.most_confident(delta, size, relation=relation),
         By.agreement: lambda: selection.agreed(deltas, size, relation=relation),
-        By.diversity: lambda: selection.diverse(
-            delta, _train(split, by), size, by=columns, relation=relation
-        ),
+        By.diversity: lambda: selection.diverse(delta, train, size, by=columns, relation=relation),
         By.influence: lambda: selection.influential(
-            delta, _train(split, by), size, relation=relation, rng=seed
+            delta, train, size, relation=relation, rng=seed
         ),
         By.random: lambda: selection.at_random(delta, size, relation=relation, rng=seed),
     }

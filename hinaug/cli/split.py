@@ -12,10 +12,11 @@ import numpy as np
 import typer
 
 from hinaug import split as splits
+from hinaug.cli.drop import graph_without
 from hinaug.cli.facts import facts_of
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.names import edge_type, number
-from hinaug.cli.options import Force, GraphStore, Json, Seed
+from hinaug.cli.options import Drop, Force, GraphStore, Json, Seed
 from hinaug.cli.output import answer, tell
 from hinaug.errors import KindError, ParameterError
 from hinaug.graph import HIN, EdgeType
@@ -39,6 +40,7 @@ STRATEGIES: dict[How, Callable[..., splits.Split]] = {
     How.cold_items: splits.cold_items,
 }
 BY_TIME = (How.temporal, How.leave_last)  # these draw nothing, so they take no seed
+NO_AUDIT = "none was made (--no-audit)"
 COLD = (How.cold_users, How.cold_items)
 
 
@@ -78,6 +80,10 @@ def split(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 1 when the audit finds a leak.")
     ] = False,
+    no_audit: Annotated[
+        bool, typer.Option("--no-audit", help="Do not look for leaks: quick, and at your own risk.")
+    ] = False,
+    drop: Drop = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -90,7 +96,9 @@ def split(
       hinaug datasets planted --out store
       hinaug split store --target user,rates,item --evidence review --out split
     """
-    hin = opened(store, "hin")
+    if strict and no_audit:
+        raise ParameterError("--strict asks what the audit found, and --no-audit makes none")
+    hin = graph_without(opened(store, "hin"), drop)
     relation = edge_type(target, hin.edges)
     check_out(out, "split", force)
     options = {
@@ -105,13 +113,21 @@ def split(
     if thin is not None:
         made = splits.thin(made, thin, rng=seed)
     used_seed = seed if "rng" in options or thin is not None else None
-    made = _with_choices(made, seed=used_seed, min_rating=min_rating, thin=thin)
+    choices = {
+        "seed": used_seed,
+        "min_rating": min_rating,
+        "thin": thin,
+        "dropped": drop,
+        "audit": NO_AUDIT if no_audit else None,
+    }
+    made = _with_choices(made, **choices)
     _check_not_empty(made, hin.n(relation), min_rating)
     save(made, out)
-    found = splits.audit(made)
-    document = {"store": out, **facts_of(made), "audit": _facts_of_audit(found)}
+    found = None if no_audit else splits.audit(made)
+    audited = None if found is None else _facts_of_audit(found)
+    document = {"store": out, **facts_of(made), "audit": audited}
     answer(as_json, document, lambda console: _show(made, found, out, console))
-    if strict and found.leaks:
+    if strict and found is not None and found.leaks:
         raise typer.Exit(1)
 
 
@@ -186,8 +202,10 @@ def _facts_of_audit(found: splits.Audit) -> dict[str, Any]:
     }
 
 
-def _show(made: splits.Split, found: splits.Audit, out: Path, console: Any) -> None:
-    tell(console, f"{made!r}\naudit: {found}\nsaved to {out}")
+def _show(made: splits.Split, found: splits.Audit | None, out: Path, console: Any) -> None:
+    tell(console, f"{made!r}\naudit: {NO_AUDIT if found is None else found}\nsaved to {out}")
+    if found is None:
+        return
     if any("lineage" in finding.why for finding in found.unknown):
         tell(
             console,

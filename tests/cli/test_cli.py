@@ -883,7 +883,7 @@ def test_outputs_replace_only_their_own_kind(made, tmp_path):
 
 def test_interrupted_is_130_and_our_own_faults_keep_their_traceback(made, monkeypatch):
     def raising(error):
-        def load(*_):
+        def load(*_, **__):
             raise error
 
         return load
