@@ -5,6 +5,7 @@ work here as they do there; a page for each public module; the command line's he
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from functools import cache
@@ -132,10 +133,14 @@ def top_page() -> str:
 
     homes = {id(getattr(importlib.import_module(m), n)): m for m in shown() for n in shown()[m]}
     names = sorted(n for n in hinaug.__all__ if callable(getattr(hinaug, n)))
-    rows = [f"| [`hinaug.{n}`][{path_of(homes[id(getattr(hinaug, n))], n)}] |" for n in names]
+    rows = []
+    for name in names:
+        thing = getattr(hinaug, name)
+        first = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+        rows.append(f"| [`{name}`][{path_of(homes[id(thing)], name)}] | {first} |")
     head = "# hinaug\n\n::: hinaug\n    options:\n      members: false\n"
     head += "      show_root_heading: false\n      show_root_toc_entry: false\n"
-    return "\n".join([head, "| name |", "|---|", *rows]) + "\n"
+    return "\n".join([head, "| name | what it is |", "|---|---|", *rows]) + "\n"
 
 
 def command_line() -> str:
