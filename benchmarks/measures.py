@@ -1,13 +1,15 @@
-"""Measures of the code itself: `make measure` prints them beside the goals.
+"""Measures of the code and its documentation: `make measure` prints them beside the goals.
 
 Complexity is cyclomatic complexity as radon counts it, comprehensions and boolean operators
 included; closures count as functions. A circle is a group of files that import each other, nested
-imports counted.
+imports counted. A sentence ends at ".", "?" or "!" before white space, or with its paragraph or list
+item. Code, tables and headings are left out.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -22,7 +24,9 @@ from radon.complexity import cc_visit
 from rich.console import Console
 from rich.table import Table
 
-PACKAGE = Path(__file__).parents[1] / "hinaug"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "hinaug"
+DOCS = ["README.md", "CONTRIBUTING.md", "docs/**/*.md"]
 MOST = 10  # complexity of a function
 WIDTH = 100  # columns
 RUNS = 7  # imports that are timed
@@ -83,6 +87,33 @@ def seconds(code: str) -> float:
     return statistics.median(times)
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a markdown page, without code, tables and headings."""
+    text = re.sub(r"^(```|~~~).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [re.sub(r"^\s*(?:[-*]|\d+\.) ", "\n\n", line) for line in text.splitlines()]
+    prose = "\n".join(line for line in lines if not re.match(r"\s*[|#!<]|={3,}|-{3,}", line))
+    prose = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", prose)
+    prose = re.sub(r"`[^`]*`", "code", prose)
+    parts = [part for block in re.split(r"\n\s*\n", prose) for part in split_sentences(block)]
+    return [part for part in parts if re.search("[A-Za-z]", part)]
+
+
+def split_sentences(block: str) -> list[str]:
+    """The sentences of one paragraph."""
+    return re.split(r"(?<=[.?!])\**\s+(?=[\w\"'*(`])", " ".join(block.split()))
+
+
+def sentence_lengths() -> dict[str, float]:
+    """{page: mean number of words of its sentences}."""
+    pages = sorted(path for pattern in DOCS for path in ROOT.glob(pattern))
+    return {
+        path.relative_to(ROOT).as_posix(): statistics.mean(
+            len(part.split()) for part in sentences(path.read_text(encoding="utf-8"))
+        )
+        for path in pages
+    }
+
+
 def measures() -> list[tuple[str, str, str]]:
     """(what, today, goal) of each measure."""
     paths = sorted(PACKAGE.rglob("*.py"))
@@ -92,6 +123,8 @@ def measures() -> list[tuple[str, str, str]]:
     over = sum(complexity > MOST for complexity, _ in found)
     wide = sum(len(line) > WIDTH for line in lines)
     root = len(list(PACKAGE.glob("*.py")))
+    lengths = sentence_lengths()
+    worst = max(lengths, key=lengths.__getitem__)
     light = seconds("import hinaug") - seconds("pass")
     return [
         ("functions over complexity 10", f"{100 * over / len(found):.1f} % ({over})", "< 3 %"),
@@ -100,6 +133,8 @@ def measures() -> list[tuple[str, str, str]]:
         ("imports inside functions", str(nested_imports(sources)), "< 40"),
         ("modules at the root", str(root), "<= 5"),
         ("`import hinaug` over bare Python", f"{light:.3f} s", "< .1 s"),
+        ("words a sentence, README", f"{lengths['README.md']:.1f}", "<= 20"),
+        ("words a sentence, longest of docs", f"{lengths[worst]:.1f} ({worst})", "<= 20"),
         ("lines of the package", f"{len(lines) / 1000:.1f} k", "reported"),
     ]
 

@@ -146,3 +146,14 @@ def test_prose_below_parameters_gets_a_heading():
 def test_the_page_of_benchmarks_is_what_its_script_writes():
     page = module_of(ROOT / "benchmarks" / "page.py")
     assert page.page() == page.PAGE.read_text(encoding="utf-8"), "run python benchmarks/page.py"
+
+
+def test_sentences_are_short():
+    lengths = module_of(ROOT / "benchmarks" / "measures.py").sentence_lengths()
+    assert {page: words for page, words in lengths.items() if words > 20} == {}
+
+
+def test_code_and_tables_are_no_sentences():
+    sentences = module_of(ROOT / "benchmarks" / "measures.py").sentences
+    text = "# Head\n\nOne `a. b` [two](x.md). Three\nfour?\n\n```python\nx = 1.\n```\n\n- five\n- six\n\n| a. |\n"
+    assert sentences(text) == ["One code two.", "Three four?", "five", "six"]
