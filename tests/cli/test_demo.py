@@ -43,6 +43,8 @@ def test_prints_every_part_of_the_story(ran):
         "by features of other items",
         "by predicted popularity",
         "later liked",
+        "Trained on generated users alone",
+        "not anonymous",
         "Where augmentation wins, and where not",
     ):
         assert part in text
@@ -68,6 +70,20 @@ def test_results_are_lines_of_json(ran):
         assert c["p"] <= c["p_holm"] <= 1
     lines = next(row for row in rows if row["kind"] == "Lines" and "places" in row["title"])
     assert len(lines["series"]["by the items' features"][0]) == 4
+
+
+def test_users_generated_alone_have_their_use_and_their_leak_beside_it(ran):
+    out, _, _ = ran
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    table = next(r for r in rows if r["kind"] == "Table" and "alone" in r["caption"])
+    named = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+    assert [row["users by"] for row in named] == ["SecondMoment", "JointVAE"]
+    best = named[0]  # in so small a world a control may do as well
+    assert 0.5 < best["share of real"] <= 1
+    for row in named:
+        assert row["generated"] == 3 * 100
+        assert 0 <= row["membership AUC"] <= 1
+        assert row["±"] > 0
 
 
 def test_the_augmented_store_is_loadable_and_reversible(ran):

@@ -46,8 +46,9 @@ def demo(
     """Where augmentation wins, and where it does not, on public data.
 
     From raw files to a page: edges from a better teacher for a simple model on
-    thin data, places for items that nobody has seen yet, and the cases without
-    a gain. Minutes on MovieLens 100K.
+    thin data, places for items that nobody has seen yet, a model trained on
+    generated users alone and what these give away, and the cases without a
+    gain. Minutes on MovieLens 100K.
 
     Example:
       hinaug demo ml-100k --out hinaug-demo

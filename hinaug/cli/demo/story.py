@@ -1,4 +1,4 @@
-"""The demo from beginning to end: data, two steps that are run here, two that were run before."""
+"""The demo from beginning to end: data, three steps that are run here, two that were run before."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from hinaug.cli.demo.alone import alone
 from hinaug.cli.demo.jobs import JOBS, Job
 from hinaug.cli.demo.new_items import new_items
 from hinaug.cli.demo.shop import shop
@@ -80,6 +81,7 @@ def tell(
     findings += shop(job, seeds, log, out / "shop", quick)
     if job.features:
         findings += new_items(job, seeds, log, out / "new-items")
+    alone(job, seeds[0], log, quick)
     findings += _told(log, "Where it does not help", earlier, "no help")
     log.section("")
     log.add(Findings("Where augmentation wins, and where not", findings))
