@@ -30,6 +30,7 @@ VERBS = {  # in the order in which one meets them
     "advise": "Say on one page whether augmentation is worth it here, which, and how much.",
     "augment": "Generate edges, users and items from what the split lets a method see.",
     "select": "Keep some of a delta's edges: the surest, agreed on, far apart, useful or random.",
+    "tune": "Search the hyperparameters of a model, judged by validation pairs alone.",
     "evaluate": "Compare a model with a delta, without it, and with a random one of the same size.",
     "fidelity": "Show how real and how useful generated nodes are, and what they give away.",
     "errors": "Show which held-out items a model misses, in what way, and for whom most.",

@@ -12,6 +12,7 @@ import typer
 from hinaug.cli.arms import compared, deltas_by_name, document, learned, newcomers, show
 from hinaug.cli.drop import split_without
 from hinaug.cli.folders import check_out, opened
+from hinaug.cli.models import named
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import (
     ENSEMBLES,
@@ -45,7 +46,8 @@ def evaluate(
     model: Annotated[
         list[str],
         typer.Option(
-            help=f"A predictor by name; several become an ensemble. {PREDICTORS}",
+            help="A predictor by name, or the file of hinaug tune; several become an ensemble. "
+            f"{PREDICTORS}",
             autocompletion=complete_predictor,
         ),
     ],
@@ -146,7 +148,7 @@ def _predictor(
     names: list[str], ensemble: str, relation: EdgeType, settings: Settings
 ) -> LinkPredictor:
     """The model of that name, or an ensemble of several, with its settings."""
-    members = [settings.make(method("predictors", name, LinkPredictor), relation) for name in names]
+    members = [named(name, relation, settings).predictor for name in names]
     whole = (
         settings.make(method("ensembles", ensemble, Ensemble), members)
         if len(members) > 1

@@ -1,0 +1,136 @@
+"""Models by name, by class of one's own, or by the file that `hinaug tune` wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hinaug.cli.names import Settings, method
+from hinaug.errors import ParameterError
+from hinaug.graph import EdgeType
+from hinaug.predictors.base import LinkPredictor
+from hinaug.training.estimator import Searched
+
+Space = Mapping[str, Sequence[Any]]
+
+_EMBEDDING: Space = {"lr": (0.005, 0.2, "log"), "l2": (0.01, 15.0, "log")}
+_NEIGHBOURS: Space = {"k": (10, 500, "log"), "shrinkage": (0.1, 500.0, "log")}
+_RIDGE: Space = {"l2": (1.0, 5000.0, "log")}
+
+# What `hinaug tune` tries where --search names nothing. A subclass has what its base has; a class
+# of one's own may say its own in a class attribute SPACE.
+SPACES: dict[str, Space] = {
+    "ALS": {"l2": (1e-4, 0.3, "log"), "unobserved_weight": (0.003, 1.0, "log")},
+    "BSPM": {"dim": (4, 448, "log"), "beta": (0.05, 5.0, "log"), "sharpen": (0.5, 3.0)},
+    "EASE": _RIDGE,
+    "EmbeddingPredictor": _EMBEDDING,
+    "FeatureProjection": {
+        "lr": (1e-4, 1e-2, "log"),
+        "temperature": (0.03, 0.3, "log"),
+        "dropout": (0.0, 0.5),
+    },
+    "GFCF": {"dim": (4, 256, "log"), "alpha": (0.05, 5.0, "log")},
+    "HeteroGNN": {"lr": (1e-3, 0.05, "log"), "l2": (0.1, 10.0, "log")},
+    "ItemKNN": _NEIGHBOURS,
+    "KernelRidge": {"width": (0.3, 3.0, "log"), "l2": (0.01, 100.0, "log")},
+    "LightGCN": {"n_layers": [1, 2, 3], **_EMBEDDING},
+    "MetapathSimilarity": {"max_steps": [2, 3, 4], "k": (10, 200, "log")},
+    "MultVAE": {"kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.8)},
+    "NearestNeighbors": {"k": (5, 500, "log")},
+    "SLIM": {**_RIDGE, "k": (20, 200, "log")},
+    "UserKNN": _NEIGHBOURS,
+    "XSimGCL": {**_EMBEDDING, "cl": (0.003, 1.0, "log")},
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model as it was asked for.
+
+    text: the name of its class, as it was typed. name: how tables call it. predictor: unfitted.
+    """
+
+    text: str
+    name: str
+    predictor: LinkPredictor
+
+
+def named(text: str, relation: EdgeType, settings: Settings) -> Named:
+    """The model that a text names: EASE, file.py:Class, or best.json, which `hinaug tune` wrote.
+
+    Values of --set go before those of the file.
+    """
+    if not text.endswith(".json"):
+        predictor = settings.make(method("predictors", text, LinkPredictor), relation)
+        return Named(text, type(predictor).__name__, predictor)
+    found = read_tuned(Path(text))
+    cls = method("predictors", found["model"], LinkPredictor)
+    predictor = settings.make(cls, relation)
+    typed = {setting.name for setting in settings.given if setting.is_for(cls)}
+    own = {n: v for n, v in found["set"].items() if n not in typed}
+    predictor = predictor.clone(**own)
+    predictor._mark(Searched(tuple(found["edges"]), int(found["trials"])))
+    return Named(found["model"], Path(text).stem, predictor)
+
+
+def settings_of(predictor: LinkPredictor) -> dict[str, Any]:
+    """The hyperparameters that differ from what the class has of itself."""
+    usual = {f.name: f.default for f in dataclasses.fields(predictor)}  # type: ignore[arg-type]
+    params = predictor.get_params()
+    return {n: v for n, v in params.items() if n != "relation" and v != usual[n]}
+
+
+def read_tuned(path: Path) -> dict[str, Any]:
+    """What `hinaug tune --out` wrote; ParameterError for another file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if {"model", "set", "edges", "trials"} <= set(found):
+            return dict(found)
+    except (ValueError, TypeError):
+        pass
+    raise ParameterError(f"{path} is no file that hinaug tune --out wrote", asked=str(path))
+
+
+def space_of(predictor: LinkPredictor, search: Sequence[str]) -> dict[str, Any]:
+    """What a search tries: --search, else what the class is usually tuned by."""
+    if search:
+        return dict(_searched(text) for text in search)
+    for cls in type(predictor).__mro__:
+        space = vars(cls).get("SPACE", SPACES.get(cls.__name__))
+        if space:
+            return dict(space)
+    names = [n for n, v in predictor.get_params().items() if n != "relation"]
+    raise ParameterError(
+        f"{type(predictor).__name__} has no usual values to search; name some with --search "
+        f"NAME=1..100:log or NAME=[1,2,3]; it has {names}",
+        there=names,
+    )
+
+
+def _searched(text: str) -> tuple[str, Any]:
+    """ "l2=1..3000:log" as ("l2", (1, 3000, "log")), "k=[10,20]" as ("k", [10, 20])."""
+    name, equals, values = (part.strip() for part in text.partition("="))
+    body, colon, scale = values.partition(":")
+    low, dots, high = body.partition("..")
+    try:
+        if not (name and equals) or (colon and scale != "log"):
+            raise ValueError
+        if dots:
+            return name, (_number(low), _number(high), *(["log"] if colon else []))
+        found = json.loads(values)
+        if not isinstance(found, list):
+            raise ValueError
+        return name, found
+    except ValueError:
+        raise ParameterError(
+            f"--search {text!r}: written NAME=LOW..HIGH, NAME=LOW..HIGH:log or NAME=[1,2,3]",
+            asked=text,
+        ) from None
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
