@@ -143,6 +143,18 @@ def test_prose_below_parameters_gets_a_heading():
     assert headed("Text.\n\n    a = b\n\nMore.") == "Text.\n\n    a = b\n\nMore."
 
 
+def test_names_with_what_they_are_become_parameters_or_a_list():
+    headed = module_of(ROOT / "docs" / "sections.py").headed
+    doc = "it: a sentence.\n\nk: many,\n    or more.\nl, m: few.\n\nProse."
+    assert headed(doc, ["k", "l", "m"]).splitlines() == [
+        *["it: a sentence.", "", "Parameters", "-" * 10, "k", "    many,", "    or more."],
+        *["l, m", "    few.", "", "Notes", "-----", "Prose."],
+    ]
+    assert headed(doc, ["k"]).splitlines() == [
+        *["it: a sentence.", "", "- `k`: many,", "    or more.", "- `l, m`: few.", "", "Prose."],
+    ]
+
+
 def test_the_page_of_benchmarks_is_what_its_script_writes():
     page = module_of(ROOT / "benchmarks" / "page.py")
     assert page.page() == page.PAGE.read_text(encoding="utf-8"), "run python benchmarks/page.py"
