@@ -34,25 +34,34 @@ def csr(
     """
     if duplicates is not None and duplicates not in DUPLICATES:
         raise ParameterError(f"duplicates={duplicates!r}: expected one of {DUPLICATES}")
-    data = np.ones(len(src), np.float32) if weight is None or duplicates == "binary" else weight
-    coo = sp.coo_array((data, (src, dst)), shape=shape)
-    coo.has_canonical_format = True  # else scipy would sum parallel rows on the way
-    matrix = coo.tocsc().tocsr()
+    is_pattern = weight is None or duplicates == "binary"
+    data = np.ones(len(src), np.int8) if is_pattern else weight  # a byte until the sorting is done
+    matrix = _sorted_rows(src, dst, data, shape)
     new = np.ones(matrix.nnz, bool)  # whether an entry is the first of its pair
     np.not_equal(matrix.indices[1:], matrix.indices[:-1], out=new[1:])
     rows = matrix.indptr[:-1]
     new[rows[rows < matrix.nnz]] = True
+    if new.all():
+        values = np.ones(len(new), np.float32) if is_pattern else matrix.data
+        return _canonical(values, matrix.indices, matrix.indptr, shape)
     starts = np.flatnonzero(new)
-    if len(starts) == len(src):
-        return _canonical(matrix.data, matrix.indices, matrix.indptr, shape)
     if duplicates is None:
         raise ParameterError(
             f"edges {type}: {len(src) - len(starts)} parallel rows; say duplicates='sum', 'mean', "
             "'max' or 'last'"
         )
-    merged = _merged(matrix.data, starts, duplicates)
+    merged = _merged(matrix.data.astype(np.float32, copy=False), starts, duplicates)
     indptr = np.searchsorted(starts, matrix.indptr).astype(matrix.indptr.dtype)
     return _canonical(merged, matrix.indices[starts], indptr, shape)
+
+
+def _sorted_rows(
+    src: np.ndarray, dst: np.ndarray, data: Any, shape: tuple[int, int]
+) -> sp.csr_array:
+    """Rows as CSR in which parallel rows stand side by side, in their order."""
+    coo = sp.coo_array((data, (src, dst)), shape=shape)
+    coo.has_canonical_format = True  # else scipy would sum parallel rows on the way
+    return coo.tocsc().tocsr()
 
 
 def _merged(data: np.ndarray, starts: np.ndarray, duplicates: str) -> np.ndarray:

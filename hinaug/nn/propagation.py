@@ -14,9 +14,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from hinaug.nn.sparse import SparseMatrix, spmm
+from hinaug.nn.sparse import SparseMatrix, canonical, is_pattern, spmm
 
 __all__ = ["BipartitePropagation", "ScaledPropagation"]
+
+
+_COLUMNS = 32  # of the vectors that are propagated at once
 
 
 class _Propagate(torch.autograd.Function):
@@ -26,27 +29,19 @@ class _Propagate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, users: Tensor, items: Tensor, matrix: SparseMatrix, weights: tuple[float, ...]
+        ctx: Any,
+        users: Tensor,
+        items: Tensor,
+        propagation: BipartitePropagation,
+        weights: tuple[float, ...],
     ) -> tuple[Tensor, Tensor]:
-        ctx.matrix, ctx.weights = matrix, weights
-        return _polynomial(users, items, matrix, weights)
+        ctx.propagation, ctx.weights = propagation, weights
+        return propagation._polynomial(users, items, weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        return *_polynomial(users, items, ctx.matrix, ctx.weights), None, None
-
-
-def _polynomial(
-    users: Tensor, items: Tensor, matrix: SparseMatrix, weights: tuple[float, ...]
-) -> tuple[Tensor, Tensor]:
-    out_users, out_items = weights[0] * users, weights[0] * items
-    for weight in weights[1:]:
-        users, items = matrix.multiply(items), matrix.multiply_transposed(users)
-        if weight != 0:
-            out_users.add_(users, alpha=weight)
-            out_items.add_(items, alpha=weight)
-    return out_users, out_items
+        return *ctx.propagation._polynomial(users, items, ctx.weights), None, None
 
 
 class BipartitePropagation(torch.nn.Module):
@@ -57,6 +52,10 @@ class BipartitePropagation(torch.nn.Module):
     (weighted degrees),
 
         out = sum_{l=0..L} w_l A^l x.
+
+    Where all weights are 1, only the pattern of R is kept: with z_l = D^{-1/2} x_l each layer is
+    z_{l+1} = D^{-1} [[0, R], [R^T, 0]] z_l, and vectors are scaled by degrees before and after. The
+    columns of the vectors go through all layers 32 at a time.
 
     A node without edges receives nothing: it keeps w_0 times its own vector. There are no
     parameters, and no gradient for the edge weights. The backward pass is the same sparse product
@@ -88,7 +87,9 @@ class BipartitePropagation(torch.nn.Module):
     """
 
     user_scale: Tensor
+    user_inverse: Tensor
     item_scale: Tensor
+    item_inverse: Tensor
 
     def __init__(
         self,
@@ -112,18 +113,52 @@ class BipartitePropagation(torch.nn.Module):
         self.n_layers = n_layers
         self.weights = tuple(float(w) for w in combine)
         r = _weights(matrix)
-        self.matrix = SparseMatrix(_normalise(r), dtype)
+        self.matrix = SparseMatrix(r, dtype)
         for side, axis in (("user", 1), ("item", 0)):
-            scale = torch.from_numpy(_power(r.sum(axis=axis), -0.5)).to(dtype)
-            self.register_buffer(f"{side}_scale", scale, persistent=False)
+            degree = _degrees(r, axis)
+            for name, exponent in (("scale", -0.5), ("inverse", -1.0)):
+                scale = torch.from_numpy(_power(degree, exponent)).to(dtype)
+                self.register_buffer(f"{side}_{name}", scale, persistent=False)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Users [n, d] and items [m, d] -> the same shapes, after all layers."""
-        return _Propagate.apply(users, items, self.matrix, self.weights)
+        return _Propagate.apply(users, items, self, self.weights)
+
+    def _polynomial(
+        self, users: Tensor, items: Tensor, weights: tuple[float, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """sum_l w_l A^l x, a block of columns after the other, outside autograd."""
+        self.matrix.check(items, self.matrix.shape[1])
+        self.matrix.check(users, self.matrix.shape[0])
+        out = weights[0] * users, weights[0] * items
+        if len(weights) == 1:
+            return out
+        for start in range(0, users.shape[1], _COLUMNS):
+            block = slice(start, start + _COLUMNS)
+            sums = out[0][:, block], out[1][:, block]
+            self._add_layers(users[:, block], items[:, block], weights, sums)
+        return out
+
+    def _add_layers(
+        self,
+        users: Tensor,
+        items: Tensor,
+        weights: tuple[float, ...],
+        sums: tuple[Tensor, Tensor],
+    ) -> None:
+        """Adds w_l A^l x for l >= 1 to the sums."""
+        users, items = users * self.user_scale, items * self.item_scale
+        for weight in weights[1:]:
+            users, items = self.matrix.multiply(items), self.matrix.multiply_transposed(users)
+            if weight != 0:
+                sums[0].addcmul_(users, self.user_scale, value=weight)
+                sums[1].addcmul_(items, self.item_scale, value=weight)
+            users.mul_(self.user_inverse)
+            items.mul_(self.item_inverse)
 
     def step(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """One multiplication by A, for models that do something between the layers."""
-        return _Propagate.apply(users, items, self.matrix, (0.0, 1.0))
+        return _Propagate.apply(users, items, self, (0.0, 1.0))
 
     def messages(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """What each node sends to a new neighbour over all layers: [n, d] and [m, d].
@@ -209,7 +244,7 @@ class ScaledPropagation(torch.nn.Module):
         self.matrix = SparseMatrix(r, dtype)
         for side, axis in (("user", 1), ("item", 0)):
             for name, exponent in (("out", alpha), ("in", beta)):
-                scale = torch.from_numpy(_power(r.sum(axis=axis), -exponent)).to(dtype)
+                scale = torch.from_numpy(_power(_degrees(r, axis), -exponent)).to(dtype)
                 self.register_buffer(f"{side}_{name}", scale, persistent=False)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,28 +291,21 @@ class ScaledPropagation(torch.nn.Module):
 
 
 def _weights(matrix: Any) -> sp.csr_array:
-    """R as CSR of float64, repeated entries summed."""
-    r = sp.csr_array(matrix, dtype=np.float64, copy=True)
-    r.sum_duplicates()
+    """R as CSR, repeated entries summed."""
+    r = canonical(matrix)
     if not np.isfinite(r.data).all() or (r.data < 0).any():
         raise ValueError("edge weights must be finite and not negative")
     return r
+
+
+def _degrees(r: sp.csr_array, axis: int) -> np.ndarray:
+    """The sums of R over an axis, float64."""
+    if is_pattern(r):
+        return np.diff(r.indptr) if axis == 1 else np.bincount(r.indices, minlength=r.shape[1])
+    return r.sum(axis=axis, dtype=np.float64)
 
 
 def _power(degree: Any, exponent: float) -> np.ndarray:
     """degree^exponent as a column [n, 1], float64; 0 for a degree of 0."""
     column = np.asarray(degree, np.float64).reshape(-1, 1)
     return np.power(column, exponent, out=np.zeros_like(column), where=column > 0)
-
-
-def _normalise(weights: sp.csr_array) -> sp.csr_array:
-    """R [users, items] -> the off-diagonal block of D^-1/2 A D^-1/2, in float64."""
-    r = weights.copy()
-    scale = []
-    for axis in (1, 0):
-        degree = np.asarray(r.sum(axis=axis), dtype=np.float64).reshape(-1)
-        scale.append(np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0))
-    # by entry: a product of three sparse matrices would drop the explicit zeros and cost more
-    rows = np.repeat(np.arange(r.shape[0]), np.diff(r.indptr))
-    r.data *= scale[0][rows] * scale[1][r.indices]
-    return r

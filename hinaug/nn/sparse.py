@@ -10,6 +10,7 @@ gradient penalty through one of these, say) raises.
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,11 @@ from torch.nn.functional import embedding_bag
 __all__ = ["SparseMatrix", "pair_dot", "spmm"]
 
 
-def _product(indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor) -> Tensor:
-    """CSR [n, m] times dense [m, d], without a gradient."""
+_LARGE = 2**28  # bytes above which the transpose lies in a file
+
+
+def _product(indptr: Tensor, indices: Tensor, values: Tensor | None, x: Tensor) -> Tensor:
+    """CSR [n, m] times dense [m, d], without a gradient; values: None where all are 1."""
     if indices.numel() == 0 or x.shape[1] == 0:
         return x.new_zeros(indptr.numel() - 1, x.shape[1])
     return embedding_bag(
@@ -52,14 +56,13 @@ class SparseMatrix(torch.nn.Module):
 
     Being a module without parameters, it moves with `.to(device)`, changes its values with
     `.to(dtype)`, follows the module that holds it, and leaves nothing in a state dict. Repeated
-    entries are summed.
+    entries are summed. Where all values are 1, only the pattern is kept: 8 bytes an entry for A and
+    its transpose. Arrays that nothing can write to, such as those of `HIN.adjacency`, are shared,
+    and a large transpose lies in a temporary file.
 
-    Parameters
-    ----------
-    matrix
-        Any scipy sparse matrix or array [n, m].
-    dtype
-        Number type of the values; the dense factor must have the same.
+    Args:
+        matrix: any scipy sparse matrix or array [n, m].
+        dtype: of the values; the dense factor must have the same.
 
     Example
     -------
@@ -77,34 +80,35 @@ class SparseMatrix(torch.nn.Module):
 
     def __init__(self, matrix: Any, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        a = sp.csr_array(matrix, dtype=np.float64, copy=True)
-        a.sum_duplicates()
+        a = canonical(matrix)
         self.shape = (int(a.shape[0]), int(a.shape[1]))
-        for csr, suffix in ((a, ""), (a.T.tocsr(), "_t")):
-            # half the memory traffic; both arrays must have one integer type
-            small = max(csr.nnz, *csr.shape) < 2**31
-            integer = torch.int32 if small else torch.int64
+        self.is_pattern = is_pattern(a)
+        # half the memory traffic; both arrays must have one integer type
+        integer = np.dtype(np.int32 if max(a.nnz, *a.shape) < 2**31 else np.int64)
+        ones = np.ones(a.nnz, np.int8) if self.is_pattern else a.data
+        transposed = sp.csr_array((ones, a.indices, a.indptr), shape=a.shape).tocsc()
+        for csr, suffix, share in ((a, "", _tensor), (transposed, "_t", _own_tensor)):
+            values = csr.data[:0] if self.is_pattern else csr.data
+            self.register_buffer("indptr" + suffix, share(csr.indptr, integer), persistent=False)
+            self.register_buffer("indices" + suffix, share(csr.indices, integer), persistent=False)
             self.register_buffer(
-                "indptr" + suffix, torch.from_numpy(csr.indptr).to(integer), persistent=False
-            )
-            self.register_buffer(
-                "indices" + suffix, torch.from_numpy(csr.indices).to(integer), persistent=False
-            )
-            self.register_buffer(
-                "values" + suffix, torch.from_numpy(csr.data).to(dtype), persistent=False
+                "values" + suffix, torch.tensor(values).to(dtype), persistent=False
             )
 
     def multiply(self, x: Tensor) -> Tensor:
         """A x [n, d] for x [m, d], outside autograd."""
-        self._check(x, self.shape[1])
-        return _product(self.indptr, self.indices, self.values, x.detach())
+        self.check(x, self.shape[1])
+        values = None if self.is_pattern else self.values
+        return _product(self.indptr, self.indices, values, x.detach())
 
     def multiply_transposed(self, x: Tensor) -> Tensor:
         """A^T x [m, d] for x [n, d], outside autograd."""
-        self._check(x, self.shape[0])
-        return _product(self.indptr_t, self.indices_t, self.values_t, x.detach())
+        self.check(x, self.shape[0])
+        values = None if self.is_pattern else self.values_t
+        return _product(self.indptr_t, self.indices_t, values, x.detach())
 
-    def _check(self, x: Tensor, rows: int) -> None:
+    def check(self, x: Tensor, rows: int) -> None:
+        """ValueError unless x is a dense factor [rows, d] of the number type of the values."""
         if x.ndim != 2 or x.shape[0] != rows:
             raise ValueError(
                 f"a matrix of shape {self.shape} needs x of shape [{rows}, d], got {list(x.shape)}"
@@ -117,6 +121,49 @@ class SparseMatrix(torch.nn.Module):
     def extra_repr(self) -> str:
         """What torch writes between the brackets of the repr."""
         return f"shape={self.shape}, entries={self.indices.numel()}"
+
+
+def canonical(matrix: Any) -> sp.csr_array:
+    """A sparse matrix as CSR with repeated entries summed in float64; one that is so already is
+    not copied.
+    """
+    a = sp.csr_array(matrix)
+    if a.has_canonical_format:
+        return a
+    a = sp.csr_array(a, dtype=np.float64, copy=True)
+    a.sum_duplicates()
+    return a
+
+
+def is_pattern(matrix: sp.csr_array) -> bool:
+    """Whether all stored values are 1."""
+    return bool((matrix.data == 1).all())
+
+
+class _View:
+    """What numpy takes for an array that may be written to; torch warns of others."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        place = (array.ctypes.data, False)
+        self.__array_interface__ = {**array.__array_interface__, "data": place}
+
+
+def _tensor(array: np.ndarray, dtype: np.dtype) -> Tensor:
+    """A tensor that shares the array where nothing can write to it, else holds a copy."""
+    if array.dtype != dtype or array.flags.writeable or not len(array):
+        return torch.from_numpy(array.astype(dtype))
+    return torch.from_numpy(np.asarray(_View(array)))
+
+
+def _own_tensor(array: np.ndarray, dtype: np.dtype) -> Tensor:
+    """A tensor of an array that nobody else has; a large one moves into a file without a name."""
+    tensor = torch.from_numpy(array.astype(dtype, copy=False))
+    if array.nbytes <= _LARGE:
+        return tensor
+    with tempfile.NamedTemporaryFile() as file:
+        filed = torch.from_file(file.name, shared=True, size=len(array), dtype=tensor.dtype)
+        return filed.copy_(tensor)
 
 
 class _SpMM(torch.autograd.Function):

@@ -247,3 +247,13 @@ def test_scaled_gradcheck_and_errors():
         ScaledPropagation(bipartite(False), 0)
     with pytest.raises(ValueError, match="not negative"):
         ScaledPropagation(-bipartite(False))
+
+
+def test_blocks_of_columns_change_nothing(monkeypatch):
+    users, items = inputs(d=7)
+    for propagate in (BipartitePropagation(bipartite(w), 3, dtype=torch.float64) for w in (0, 1)):
+        whole = propagate(users, items)
+        monkeypatch.setattr("hinaug.nn.propagation._COLUMNS", 3)
+        for a, b in zip(propagate(users, items), whole, strict=True):
+            np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-12)
+        monkeypatch.undo()

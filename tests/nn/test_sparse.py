@@ -119,3 +119,33 @@ def test_pair_dot_gradcheck_and_partial_gradients():
     assert pair_dot(x, y, src[:0], dst[:0]).shape == (0,)
     pair_dot(x, y, src[:0], dst[:0]).sum().backward()
     assert not y.grad.any()
+
+
+def test_a_pattern_keeps_no_values_and_shares_what_nothing_writes_to():
+    a = random_csr(40, 30, 0.3).astype(np.float32)
+    a.data[:] = 1
+    a.indices, a.indptr = a.indices.astype(np.int32), a.indptr.astype(np.int32)
+    a.sum_duplicates()
+    own = SparseMatrix(a)
+    assert not np.shares_memory(own.indices.numpy(), a.indices)  # it may be written to
+    for part in (a.data, a.indices, a.indptr):
+        part.flags.writeable = False
+    matrix = SparseMatrix(a)
+    assert np.shares_memory(matrix.indices.numpy(), a.indices)
+    size = sum(buffer.nbytes for buffer in matrix.buffers())
+    assert size == 8 * a.nnz + 4 * (40 + 1 + 30 + 1)
+    x = torch.randn(30, 5)
+    np.testing.assert_allclose(matrix.multiply(x), a @ x.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(own.multiply(x), matrix.multiply(x))
+    y = torch.randn(40, 5)
+    np.testing.assert_allclose(matrix.multiply_transposed(y), a.T @ y.numpy(), atol=1e-5)
+
+
+def test_a_large_transpose_lies_in_a_file(monkeypatch):
+    monkeypatch.setattr("hinaug.nn.sparse._LARGE", 0)
+    a = random_csr(40, 30, 0.3)
+    y = torch.randn(40, 5, dtype=torch.float64)
+    for values in (a.data, np.ones(a.nnz)):
+        a = sp.csr_array((values, a.indices, a.indptr), shape=a.shape)
+        out = SparseMatrix(a, torch.float64).multiply_transposed(y)
+        np.testing.assert_allclose(out, a.T @ y.numpy(), atol=1e-12)
