@@ -1,2 +1,6 @@
+from .guards import Guards as Guards
+from .paraphrase import MaskedParaphrase as MaskedParaphrase
+from .paraphrase import Paraphrase as Paraphrase
+from .paraphrase import ParaphrasedText as ParaphrasedText
 from .written import WrittenCategory as WrittenCategory
 from .written import WrittenText as WrittenText
