@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from hinaug.cli.folders import opened
+from hinaug.cli.models import is_fitted
 from hinaug.cli.output import note, table, tell
 from hinaug.errors import ParameterError
 from hinaug.evaluation import Comparison, Result, compare, evaluate, holm
 from hinaug.generators import random_delta
-from hinaug.graph import Delta
+from hinaug.graph import HIN, Delta
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
 from hinaug.report import METRICS, RULE, brief, shown, verdict
@@ -105,22 +106,27 @@ def learned(
     An arm is fitted on train; on test it is then refitted on train and valid.
     """
     out = Learned({}, {})
-    valid = split.valid if split.valid.num_rows else None
     for seed in seeds:
         arms: dict[str, Delta | None] = {"plain": None}
         for name, delta in deltas.items():
             arms |= {name: delta, control(name): random_delta(split.train, delta, rng=seed)}
         for arm, extra in track(list(arms.items()), f"arms of seed {seed}"):
-            train, full = (
-                g if extra is None else g + extra for g in (split.train, split.train_valid)
-            )
-            model = predictor.clone().fit(train, valid=valid, rng=seed)
-            graph = train
-            if on == "test":
-                model, graph = model.refit(full, rng=seed), full
+            model, graph = _fitted(predictor, split, extra, on, seed)
             out.results.setdefault(arm, []).append(evaluate(model, graph, split, k=cuts, on=on))
             out.models.setdefault(arm, model)
     return out
+
+
+def _fitted(
+    predictor: LinkPredictor, split: Split, extra: Delta | None, on: str, seed: int
+) -> tuple[LinkPredictor, HIN]:
+    """The model of an arm, and the graph that it scores on; a fitted one stays as it is."""
+    graph, full = (g if extra is None else g + extra for g in (split.train, split.train_valid))
+    if is_fitted(predictor):
+        return predictor, full if on == "test" else graph
+    valid = split.valid if split.valid.num_rows else None
+    model = predictor.clone().fit(graph, valid=valid, rng=seed)
+    return (model.refit(full, rng=seed), full) if on == "test" else (model, graph)
 
 
 def newcomers(split: Split, on: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import typer
 from hinaug.cli.arms import compared, deltas_by_name, document, learned, newcomers, show
 from hinaug.cli.drop import split_without
 from hinaug.cli.folders import check_out, opened
-from hinaug.cli.models import named
+from hinaug.cli.models import is_fitted, named
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import (
     ENSEMBLES,
@@ -46,7 +46,8 @@ def evaluate(
     model: Annotated[
         list[str],
         typer.Option(
-            help="A predictor by name, or the file of hinaug tune; several become an ensemble. "
+            help="A predictor by name, the file of hinaug tune, or the store of a fitted model, "
+            "which is judged as it is; several names become an ensemble. "
             f"{PREDICTORS}",
             autocompletion=complete_predictor,
         ),
@@ -96,6 +97,12 @@ def evaluate(
     made = split_without(opened(split, "split"), drop)
     deltas = deltas_by_name(delta or [], made)
     predictor = _predictor(model, ensemble, made.target, Settings(setting or []))
+    if is_fitted(predictor) and (deltas or seeds > 1):
+        raise ParameterError(
+            f"--model {model[0]} is fitted already, so it is judged as it is: without --delta and "
+            "with one of --seeds",
+            asked=model[0],
+        )
     cuts = sorted({10, 20, *_cuts(k)})
     keep = _arm_to_keep(keep, out, list(deltas), force)
     if run is not None:

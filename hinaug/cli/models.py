@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hinaug.cli.folders import kind_of
 from hinaug.cli.names import Settings, method
+from hinaug.cli.recommend import opened_model
 from hinaug.errors import ParameterError
 from hinaug.graph import EdgeType
 from hinaug.predictors.base import LinkPredictor
@@ -60,10 +62,13 @@ class Named:
 
 
 def named(text: str, relation: EdgeType, settings: Settings) -> Named:
-    """The model that a text names: EASE, file.py:Class, or best.json, which `hinaug tune` wrote.
+    """The model that a text names: EASE, file.py:Class, best.json, which `hinaug tune` wrote, or
+    the store of a fitted model.
 
     Values of --set go before those of the file.
     """
+    if kind_of(Path(text)) == "estimator":
+        return Named(text, Path(text).name, opened_model(Path(text)))
     if not text.endswith(".json"):
         predictor = settings.make(method("predictors", text, LinkPredictor), relation)
         return Named(text, type(predictor).__name__, predictor)
@@ -77,9 +82,14 @@ def named(text: str, relation: EdgeType, settings: Settings) -> Named:
     return Named(found["model"], Path(text).stem, predictor)
 
 
+def is_fitted(predictor: LinkPredictor) -> bool:
+    """Whether the model was fitted, and so comes from a store."""
+    return hasattr(predictor, "fitted_on_")
+
+
 def settings_of(predictor: LinkPredictor) -> dict[str, Any]:
     """The hyperparameters that differ from what the class has of itself."""
-    usual = {f.name: f.default for f in dataclasses.fields(predictor)}  # type: ignore[arg-type]
+    usual = {f.name: f.default for f in dataclasses.fields(predictor)}
     params = predictor.get_params()
     return {n: v for n, v in params.items() if n != "relation" and v != usual[n]}
 
@@ -96,19 +106,14 @@ def read_tuned(path: Path) -> dict[str, Any]:
 
 
 def space_of(predictor: LinkPredictor, search: Sequence[str]) -> dict[str, Any]:
-    """What a search tries: --search, else what the class is usually tuned by."""
+    """What a search tries: --search, else what the class is usually tuned by; may be empty."""
     if search:
         return dict(_searched(text) for text in search)
     for cls in type(predictor).__mro__:
         space = vars(cls).get("SPACE", SPACES.get(cls.__name__))
         if space:
             return dict(space)
-    names = [n for n, v in predictor.get_params().items() if n != "relation"]
-    raise ParameterError(
-        f"{type(predictor).__name__} has no usual values to search; name some with --search "
-        f"NAME=1..100:log or NAME=[1,2,3]; it has {names}",
-        there=names,
-    )
+    return {}
 
 
 def _searched(text: str) -> tuple[str, Any]:

@@ -45,14 +45,19 @@ def check_run(folder: Path, deltas: Mapping[str, Any], on: str) -> None:
             "--run keeps a comparison, and there is nothing to compare with; add --delta"
         )
     check_place(folder, "--run")
+    check_older(folder, "--run")
+
+
+def check_older(folder: Path, option: str) -> None:
+    """Raises ParameterError where a folder holds anything but an older run."""
     if is_free(folder):
         return
     if not (folder / OWN[0]).is_file():
-        raise ParameterError(f"--run {folder} is there and is no older run; name a new folder")
+        raise ParameterError(f"{option} {folder} is there and is no older run; name a new folder")
     strangers = [p.name for p in folder.iterdir() if not _is_own(p)]
     if strangers:
         raise ParameterError(
-            f"--run {folder} holds {', '.join(strangers[:3])} beside an older run; name a new "
+            f"{option} {folder} holds {', '.join(strangers[:3])} beside an older run; name a new "
             "folder",
             there=strangers,
         )

@@ -70,6 +70,14 @@ def tune(
     asked = named(model, made.target, settings)
     settings.check()
     space = space_of(asked.predictor, search or [])
+    if not space:
+        names = [name for name in asked.predictor.get_params() if name != "relation"]
+        raise ParameterError(
+            f"{model} has no usual values to search; name some with --search NAME=1..100:log or "
+            f"NAME=[1,2,3]; it has {names}",
+            asked=model,
+            there=names,
+        )
     _check_file(out)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeWarning)  # the table marks them
@@ -112,24 +120,25 @@ def _check_file(out: Path) -> None:
 
 
 def _table_of_trials(found: dict[str, Any]) -> Any:
-    """A row a trial, best first; what was chosen is marked."""
-    names = list(found["space"])
+    """A row a trial, best first; what was chosen has an arrow."""
     title = f"{found['model']}, judged on valid"
-    rows = table(title, "", "trial", found["metric"], *names, "seconds", "note")
+    rows = table(title, "", "trial", found["metric"], *found["space"], "seconds", "note")
     for row in sorted(found["rows"], key=lambda row: -(row["value"] or -1.0)):
-        is_chosen = row["value"] is not None and all(
-            row[name] == found["set"].get(name, row[name]) for name in names
-        )
-        note = "" if row["state"] == "complete" else f"{row['state']} {row['reason']}".strip()
-        rows.add_row(
-            "->" if is_chosen and row["value"] == found["value"] else "",
-            str(row["number"]),
-            "–" if row["value"] is None else f"{row['value']:.4f}",
-            *(_cell(row[name], is_chosen and name in found["edges"]) for name in names),
-            f"{row['seconds']:.1f}",
-            note,
-        )
+        rows.add_row(*_row(row, found))
     return rows
+
+
+def _row(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    names = list(found["space"])
+    is_chosen = row["value"] == found["value"] and all(
+        row[name] == found["set"].get(name, row[name]) for name in names
+    )
+    note = "" if row["state"] == "complete" else f"{row['state']} {row['reason']}".strip()
+    value = "–" if row["value"] is None else f"{row['value']:.4f}"
+    marked = found["edges"] if is_chosen else []
+    cells = [_cell(row[name], name in marked) for name in names]
+    arrow = "->" if is_chosen else ""
+    return [arrow, str(row["number"]), value, *cells, f"{row['seconds']:.1f}", note]
 
 
 def _cell(value: Any, is_on_edge: bool) -> str:

@@ -11,7 +11,6 @@ from hinaug.cli.models import SPACES, named, space_of
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import method_names
 from hinaug.datasets import planted
-from hinaug.errors import ParameterError
 from hinaug.evaluation.space import checked
 from hinaug.predictors import EASE, MF, ItemKNN, LightGCN, Popularity
 from hinaug.predictors.base import LinkPredictor
@@ -80,8 +79,7 @@ def test_every_model_has_usual_values_or_says_that_it_has_none():
             assert checked(space_of(model, []), model)
     assert space_of(MF(RATES), []) == SPACES["EmbeddingPredictor"]
     assert "n_layers" in space_of(LightGCN(RATES), [])
-    with pytest.raises(ParameterError):
-        space_of(Popularity(RATES), [])
+    assert space_of(Popularity(RATES), []) == {}
     given = space_of(ItemKNN(RATES), ["k=1..9", "shrinkage=[0, 0.5]"])
     assert given == {"k": (1, 9), "shrinkage": [0, 0.5]}
 
@@ -99,6 +97,7 @@ def test_every_model_has_usual_values_or_says_that_it_has_none():
         ("--out", "nowhere/best.json"),
         ("--out", "mine.json"),
         ("--model", "mine.json"),
+        ("--model", "Popularity"),
         ("--model", "nowhere.json"),
     ],
 )
