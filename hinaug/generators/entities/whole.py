@@ -66,8 +66,8 @@ class WholeNodes(EntityGenerator):
     relations: edge types of the links to generate; None takes all of the node type.
     keep: probability that a link of the source stays.
     time: the name of the edge column of times, where these are numbers.
-    between: share of the links to the own type that join two new nodes. None takes k / (k + n) for k
-        new nodes beside n real ones, as if all had met alike; take 0 for measures that know real
+    between: share of the links to the own type that join two new nodes. None takes k / (k + n) for
+        k new nodes beside n real ones, as if all had met alike; take 0 for measures that know real
         nodes alone.
     writer: writes text instead, called as writer(column, table of the other columns, drafts).
 
