@@ -1,7 +1,7 @@
 """What generated users are worth: are they like real ones, and do they help a simple model?
 
-    HINAUG_DATA=folder python benchmarks/entities.py [--only planted thin scale
-        adversarial] [--seeds 3]
+    HINAUG_DATA=folder python benchmarks/entities.py [--only planted thin instruments near
+        items light scale adversarial] [--seeds 3] [--arms "JointVAE" "RLGAN"]
         [--out benchmarks/results/entities.jsonl]
 
 planted   `planted_mixed`, 2,000 users, as many generated: AUC of boosted trees that tell real from
@@ -14,6 +14,15 @@ thin      MovieLens 100K, ratings of at least 4, a fifth of each user's train li
           links dealt out anew (random_delta)
 adversarial  as thin, one generated user a real one: JointVAE, trained on against a critic, by rewards,
           and the controls: the same steps without a critic, a matched temperature, shuffled rewards
+instruments  as thin, on Musical Instruments as it is
+near      users with one to five links, MovieLens 100K as in thin, the small MovieLens alike (movies
+          with ten likes), and Musical Instruments: NDCG@20 on these users of EASE with five
+          neighbours for each, l2 and confidence chosen on their valid links; beside it EASE with
+          popularity, the VAE's own scores, neighbours of users with more links, and as many users
+          of anybody
+items     items of amazon-hin: AUC as `fidelity` has it, and how links of two relations go together,
+          0 where dealt out anew, 1 where real
+light     MovieLens 100K, all data: a tuned LightGCN with one generated user a real one; --seeds fits
 scale     seconds of CPU for an epoch of JointVAE, for its calibration, and for drawing, on 100,000
           users and 20,000 items
 
@@ -28,13 +37,14 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
+from scipy.stats import ttest_rel
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -55,6 +65,7 @@ from hinaug.generators.entities.whole import TREES
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
+from hinaug.graph.schema import EdgeType
 from hinaug.predictors import EASE
 from hinaug.split.base import Split
 from hinaug.split.random import random_split
@@ -180,7 +191,7 @@ def nulls(real: pa.Table, made: pa.Table, by: str) -> float:
 # ---- sections ------------------------------------------------------------------------------------
 
 
-def planted(results: Results, seeds: int) -> None:
+def planted(results: Results, seeds: int, _: Sequence[str]) -> None:
     hin = planted_mixed()
     for seed in range(seeds):
         for name, generator in {
@@ -188,6 +199,7 @@ def planted(results: Results, seeds: int) -> None:
             "second moment": SecondMoment("user", between=0.0),
             "JointVAE": JointVAE("user", between=0.0),
             "JointVAE, heads": JointVAE("user", between=0.0, attributes="heads"),
+            "JointVAE, links between new users too": JointVAE("user"),
         }.items():
             results.once("planted", name, seed, lambda g=generator, s=seed: told(hin, g, s))
 
@@ -222,7 +234,7 @@ def told(hin: HIN, generator: Any, seed: int) -> Row:
     }
 
 
-def thin_movies(results: Results, seeds: int) -> None:
+def thin_movies(results: Results, seeds: int, _: Sequence[str]) -> None:
     hin = load("ml-100k")
     hin = hin.filter_edges(MOVIES, hin.column(MOVIES, "rating").to_numpy() >= 4)
     for seed in range(seeds):
@@ -262,21 +274,25 @@ def worth(split: Split, generator: Any, times: int, seed: int) -> Row:
     delta = model._as_delta(split.train, made, times * split.train.n("user"))
     row = best(split, delta) | {"s": round(took, 1)}
     if made.source is not None:
-        row |= {"auc links": round(links_auc(split.train, delta, made.source, seed), 3)}
+        row |= {
+            "auc links": round(links_auc(split.train, delta, made.source, seed, split.target), 3)
+        }
     return row
 
 
-def links_auc(hin: HIN, delta: Delta, source: np.ndarray, seed: int) -> float:
+def links_auc(
+    hin: HIN, delta: Delta, source: np.ndarray, seed: int, relation: EdgeType = MOVIES
+) -> float:
     judge = Judge(hin, "user", np.random.default_rng(seed))
     whose = np.flatnonzero(np.isin(source, judge.judged))
     both = hin + delta
-    real = judge.judged[np.diff(hin.adjacency(MOVIES).indptr)[judge.judged] > 0]
+    real = judge.judged[np.diff(hin.adjacency(relation).indptr)[judge.judged] > 0]
     rows = judge.rows(both, real), judge.rows(both, hin.n("user") + whose)
     return judge.auc(*rows, (real, source[whose]))
 
 
 def dealt_anew(split: Split, seed: int) -> Row:
-    model = JointVAE("user", relations=[MOVIES]).fit(split.train, rng=seed)
+    model = JointVAE("user", relations=[split.target]).fit(split.train, rng=seed)
     delta = model.generate(split.train, 6 * split.train.n("user"), rng=seed)
     return best(split, random_delta(split.train, delta, seed))
 
@@ -297,25 +313,87 @@ def best(split: Split, delta: Delta | None) -> Row:
     return {"valid": round(valid, 4), "test": round(float(test), 4), "w": confidence, "l2": l2}
 
 
-def scale(results: Results, seeds: int) -> None:
+def scale(results: Results, seeds: int, _: Sequence[str]) -> None:
     from entities_scale import cost, world
 
     hin = world(100_000, 20_000)
     results.once("scale", "JointVAE", 0, lambda: cost(hin))
 
 
-def adversarial(results: Results, seeds: int) -> None:
+def instruments(results: Results, seeds: int, _: Sequence[str]) -> None:
+    import entities_near
+
+    for seed in range(seeds):
+        split = entities_near.split_of("amazon-musical-instruments", seed)
+        results.once("instruments", "none", seed, lambda s=split: best(s, None))
+        for times in (1, 6):
+            for name, generator in entities_near.controls().items():
+                results.once(
+                    "instruments",
+                    f"{name}, {times} a user",
+                    seed,
+                    lambda s=split, g=generator, t=times, k=seed: worth(s, g, t, k),
+                )
+        shuffled = lambda s=split, k=seed: dealt_anew(s, k)  # noqa: E731
+        results.once("instruments", "JointVAE, links dealt out anew, 6 a user", seed, shuffled)
+
+
+def near(results: Results, seeds: int, _: Sequence[str]) -> None:
+    import entities_near
+
+    entities_near.near(results, seeds)
+
+
+def items(results: Results, seeds: int, _: Sequence[str]) -> None:
+    import entities_near
+
+    entities_near.items(results, seeds)
+
+
+def light(results: Results, seeds: int, _: Sequence[str]) -> None:
+    import entities_near
+
+    entities_near.light(results, seeds)
+
+
+def adversarial(results: Results, seeds: int, arms: Sequence[str]) -> None:
     import entities_trained
 
-    entities_trained.adversarial(results, seeds)
+    entities_trained.adversarial(results, seeds, arms)
 
 
 SECTIONS = {
     "planted": planted,
     "thin": thin_movies,
+    "instruments": instruments,
+    "near": near,
+    "items": items,
+    "light": light,
     "scale": scale,
     "adversarial": adversarial,
 }
+
+
+PAIRS = {  # of the section adversarial: who must beat whom, at the same sharpness
+    "JointVAE + critic": "JointVAE as sharp as with the critic",
+    "JointGAN from nothing": "JointVAE as sharp as from nothing",
+    "RLGAN": "JointVAE",
+    "CFGAN": "JointVAE",
+}
+
+
+def against(rows: list[Row]) -> Iterator[str]:
+    """Paired t-tests over the seeds that both arms of a pair have."""
+    found = {(r["name"], r["seed"]): r["test"] for r in rows if r["section"] == "adversarial"}
+    for ours, other in PAIRS.items():
+        seeds = [s for name, s in found if name == ours and (other, s) in found]
+        x, y = (np.array([found[name, s] for s in seeds]) for name in (ours, other))
+        if len(seeds) > 1:
+            p = ttest_rel(x, y).pvalue
+            yield (
+                f"{ours} - {other}: {100 * (x.mean() / y.mean() - 1):+.1f} %, better on "
+                f"{int((x > y).sum())} of {len(seeds)} seeds, p {p:.2g}"
+            )
 
 
 def show(rows: list[Row]) -> Iterator[str]:
@@ -324,7 +402,9 @@ def show(rows: list[Row]) -> Iterator[str]:
     for section, name in keys:
         same = [r for r in rows if (r["section"], r["name"]) == (section, name)]
         numbers = {
-            k: np.mean([r[k] for r in same]) for k in same[0] if k not in ("section", "name")
+            k: np.mean([r[k] for r in same])
+            for k in same[0]
+            if all(isinstance(r.get(k), int | float) for r in same)
         }
         numbers.pop("seed")
         shown = "  ".join(f"{k} {v:.4g}" for k, v in numbers.items())
@@ -337,13 +417,14 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="*", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", nargs="*", default=[], help="of adversarial; all without it")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     results = Results(options.out)
     for name in options.only:
-        SECTIONS[name](results, options.seeds)
-    print("\n".join(show(results.rows)))
+        SECTIONS[name](results, options.seeds, options.arms)
+    print("\n".join([*show(results.rows), *against(results.rows)]))
 
 
 if __name__ == "__main__":

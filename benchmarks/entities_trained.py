@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,14 +22,19 @@ from hinaug.split.thin import thin
 POOL = 500  # users that sharpness is measured on
 
 
-def adversarial(results: Results, seeds: int) -> None:
-    """One generated user a real one, all from one fitted JointVAE a seed."""
+NOTHING = "JointGAN from nothing"
+
+
+def adversarial(results: Results, seeds: int, only: Sequence[str] | None = None) -> None:
+    """One generated user a real one, all from one fitted JointVAE a seed; only: the arms to run."""
     hin = load("ml-100k")
     hin = hin.filter_edges(MOVIES, hin.column(MOVIES, "rating").to_numpy() >= 4)
     for seed in range(seeds):
         split = thin(random_split(hin, MOVIES, rng=seed), 0.2, rng=seed)
         results.once("adversarial", "none", seed, lambda s=split: best(s, None))
         for name, fitted in arms(split.train, seed).items():
+            if only and name not in only:
+                continue
             row = lambda f=fitted, s=split, k=seed: worth(s, f, k)  # noqa: E731
             results.once("adversarial", name, seed, row)
 
@@ -46,6 +51,11 @@ def arms(hin: HIN, seed: int) -> dict[str, Callable[[], Any]]:
     def tuned(adversarial: float) -> JointGAN:
         return JointGAN.fine_tuned(vae(), hin, rng=seed, adversarial=adversarial)
 
+    @cache
+    def from_nothing() -> JointGAN:
+        changes = {"steps": 1000, "attributes": "trees", "lr": 3e-3, "critic_lr": 4e-3}
+        return JointGAN("user", start="nothing", **changes, **one).fit(hin, rng=seed)
+
     def paid(**changes: Any) -> RLGAN:
         made = RLGAN.fine_tuned(vae(), hin, rng=seed, control=False, **changes)
         print(made.report(), flush=True)
@@ -58,9 +68,8 @@ def arms(hin: HIN, seed: int) -> dict[str, Callable[[], Any]]:
         "JointVAE as sharp as with the critic": lambda: as_sharp(
             vae(), tuned(JointGAN.adversarial), hin, seed
         ),
-        "JointGAN from nothing": lambda: JointGAN(
-            "user", start="nothing", steps=1000, attributes="trees", lr=3e-3, critic_lr=4e-3, **one
-        ).fit(hin, rng=seed),
+        NOTHING: from_nothing,
+        "JointVAE as sharp as from nothing": lambda: as_sharp(vae(), from_nothing(), hin, seed),
         "RLGAN": lambda: paid(),
         "RLGAN, shuffled rewards": lambda: paid(shuffled=True),
         "CFGAN": lambda: CFGAN("user", **one).fit(hin, rng=seed),
