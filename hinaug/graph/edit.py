@@ -161,9 +161,26 @@ def with_edges(state: State, type: EdgeType, table: Any, lineage: str | None) ->
 
 
 def edges_by_id(nodes: Mapping[str, pa.Table], type: EdgeType, table: Any) -> pa.Table:
-    """An edge table with external ids in "src" and "dst" as one of positions, checked."""
+    """An edge table with external ids in "src" and "dst" as one of positions, checked.
+
+    table: anything table-like, or a stream of tables, of which a part at a time is in memory.
+    """
     where = f"edges {type}"
-    table = tb.as_table(table, where)
+    if not spill.is_stream(table):
+        return _placed(nodes, type, tb.as_table(table, where), where)
+    rows, n = None, 0
+    for part in spill.parts(table, where):
+        placed = _placed(nodes, type, part, f"{where}, rows from {n:,}")
+        rows = spill.Rows(placed.schema) if rows is None else rows
+        rows.append(placed, where)
+        n += len(part)
+    if rows is None:
+        raise SchemaError(f"{where}: the stream has no table; give one without rows for no edges")
+    return rows.table()
+
+
+def _placed(nodes: Mapping[str, pa.Table], type: EdgeType, table: pa.Table, where: str) -> pa.Table:
+    """A table with ids as one of positions, checked. where: what errors call it."""
     for side, node in (("src", type[0]), ("dst", type[2])):
         if side not in table.column_names:
             raise SchemaError(

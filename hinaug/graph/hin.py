@@ -192,6 +192,9 @@ class HIN:
             {type: table with column "id"}; ids are unique strings or integers.
         edges
             {(source, relation, target): table with columns "src" and "dst" that hold external ids}.
+            In place of a table there may be a stream of them: a `pyarrow.RecordBatchReader`, a
+            `pyarrow.dataset.Dataset` or an iterator of tables. A part at a time is then in memory,
+            and the columns lie in temporary files.
         lineage
             Where column values come from: "row" (a function of their own row alone) or "aggregate"
             (computed from other rows, such as a mean or a count). One word for every column, or

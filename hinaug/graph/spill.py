@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
+from hinaug.errors import SchemaError, some
 from hinaug.graph import arrow as tb
 
 LARGE = 2**29  # bytes above which new arrays and tables lie in files
 BLOCK = 2**22  # rows that are worked on at once
+LOOKUP = 2**23  # rows whose ids are looked up at once: each time the ids are hashed anew
 
 
 def blocks(n: int, size: int | None = None) -> Iterator[slice]:
@@ -54,6 +56,71 @@ def filtered(table: pa.Table, mask: np.ndarray) -> pa.Table:
     return rows.table()
 
 
+def alike(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """The table with the columns of the schema in their order and types; columns that it lacks are
+    null. SchemaError for columns that the schema lacks, and for values that cannot have its types.
+    """
+    unknown = [name for name in table.column_names if name not in schema.names]
+    if unknown:
+        raise SchemaError(
+            f"{where}: column {some(unknown)} is not among {schema.names}; drop it",
+            asked=unknown,
+            there=schema.names,
+        )
+    columns = []
+    for field in schema:
+        there = field.name in table.column_names
+        column = table[field.name] if there else pa.nulls(table.num_rows, field.type)
+        if column.type != field.type and not (tb.is_text(column.type) and tb.is_text(field.type)):
+            try:
+                column = column.cast(field.type)
+            except pa.ArrowException as error:
+                raise SchemaError(
+                    f"{where}, column {field.name!r}: {column.type} where {field.type} stands "
+                    f"before ({error}); cast it",
+                    asked=column.type,
+                    there=field.type,
+                ) from error
+        columns.append(column)
+    names = schema.names
+    return pa.Table.from_arrays(columns, names=names)
+
+
+def is_stream(obj: Any) -> bool:
+    """Whether it gives tables one after another: a RecordBatchReader, a dataset, an iterator."""
+    return isinstance(obj, pa.RecordBatchReader | Iterator) or (
+        hasattr(obj, "to_batches") and (not isinstance(obj, pa.Table))
+    )
+
+
+def parts(stream: Any, where: str) -> Iterator[pa.Table]:
+    """The tables of a stream, small ones joined until they have LOOKUP rows."""
+    tables = stream.to_batches() if hasattr(stream, "to_batches") else stream
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(tb.as_table(table, where))
+        rows += len(waiting[-1])
+        if rows >= LOOKUP:
+            yield tb.concat(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield tb.concat(waiting)
+
+
+def joined(tables: Sequence[pa.Table], where: str) -> pa.Table:
+    """Tables one after another, in the form of the first; large ones go through a file."""
+    schema = tables[0].schema
+    if sum(table.nbytes for table in tables) <= LARGE:
+        rest = [alike(table, schema, where).cast(schema) for table in tables[1:]]
+        return tb.single(pa.concat_tables([tables[0], *rest]))
+    rows = Rows(schema)
+    for table in tables:
+        for block in blocks(len(table)):
+            rows.append(table.slice(block.start, block.stop - block.start), where)
+    return rows.table()
+
+
 class Rows:
     """A table that grows by its rows, in files; `table` gives it with one chunk a column.
 
@@ -65,8 +132,9 @@ class Rows:
         self.schema = schema
         self.columns = [_column(field.type) for field in schema]
 
-    def append(self, table: pa.Table) -> None:
-        """More rows, of the columns and types of the schema."""
+    def append(self, table: pa.Table, where: str = "rows") -> None:
+        """More rows, of the columns and types of the schema; SchemaError for others."""
+        table = alike(table, self.schema, where)
         for column, values in zip(self.columns, table.columns, strict=True):
             for chunk in values.chunks:
                 column.append(chunk)
@@ -189,6 +257,10 @@ class _Growing:
         if self.file is None:
             self.file = tempfile.TemporaryFile()  # noqa: SIM115
         self.file.write(memoryview(data).cast("B"))
+
+    def __del__(self) -> None:  # where an error ended the writing
+        if self.file is not None:
+            self.file.close()
 
     def array(self, dtype: Any) -> np.ndarray:
         """All that was written; the file is closed."""

@@ -7,6 +7,7 @@ from .convert import to_networkx as to_networkx
 from .convert import to_pandas as to_pandas
 from .convert import to_parquet as to_parquet
 from .convert import to_pyg as to_pyg
+from .store import append_edges as append_edges
 from .store import load as load
 from .store import save as save
 from .tables import build as build

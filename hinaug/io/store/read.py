@@ -16,11 +16,12 @@ import pyarrow as pa
 from hinaug import checks
 from hinaug.errors import SchemaError, StoreError, some
 from hinaug.graph import arrow as tb
+from hinaug.graph import spill
 from hinaug.io.store.folder import KINDS, MANIFEST, OWN_FILE, entries, locked, manifest_hash
 from hinaug.io.store.pack import class_path, kind_of
 from hinaug.io.store.unpack import Unpacker
 
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 _KEYS = ("kind", "root", "tables", "arrays")
 
 
@@ -38,7 +39,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, classes: Iterable
     folder = checks.folder(path, "load")
     try:
         with locked(folder, exclusive=False):
-            manifest = _manifest(folder)
+            manifest = read_manifest(folder)
             return _object(folder, manifest, verify, {class_path(c): c for c in classes})
     except OSError as error:
         raise StoreError(f"cannot read {folder}: {error.strerror or error}") from error
@@ -46,7 +47,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, classes: Iterable
 
 def _object(folder: Path, manifest: dict[str, Any], verify: bool, classes: dict[str, type]) -> Any:
     """The object that the manifest describes."""
-    files = _Files(folder, verify)
+    files = Files(folder, verify)
     try:
         tables = {name: files.table(name, entry) for name, entry in manifest["tables"].items()}
         arrays = {} if manifest["arrays"] is None else files.arrays(manifest["arrays"])
@@ -86,7 +87,7 @@ _MALFORMED = (
 # ---- the manifest --------------------------------------------------------------------------------
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a store, checked as far as it can be without the files that it names."""
     path = folder / MANIFEST
     manifest = _json(folder, path)
@@ -155,7 +156,7 @@ def _check_version(folder: Path, path: Path, version: Any) -> None:
 # ---- files ---------------------------------------------------------------------------------------
 
 
-class _Files:
+class Files:
     """Opens the files of one store; the same file is opened once."""
 
     def __init__(self, folder: Path, verify: bool) -> None:
@@ -164,11 +165,15 @@ class _Files:
 
     def table(self, name: str, entry: Any) -> pa.Table:
         """The table of an entry, memory-mapped. name: what errors call it."""
-        file = entry.get("file") if isinstance(entry, dict) else None
-        table = self.opened.get(file) if isinstance(file, str) else None
-        if table is None:
-            table = self._open_table(self._checked(entry, ".arrow"))
-            self.opened[entry["file"]] = table
+        parts = entry.get("parts", []) if isinstance(entry, dict) else []
+        key = " ".join(part["file"] for part in (entry, *parts)) if parts else ""
+        if not parts:
+            table = self.first(entry)
+        elif key in self.opened:
+            table = self.opened[key]
+        else:
+            tables = [self.first(part) for part in (entry, *parts)]
+            table = self.opened[key] = spill.joined(tables, f"{self.folder}: table {name!r}")
         if table.num_rows != entry.get("rows"):
             raise StoreError(
                 f"{self.folder}: table {name!r} has {table.num_rows} rows instead of "
@@ -176,6 +181,15 @@ class _Files:
                 asked=entry.get("rows"),
                 there=table.num_rows,
             )
+        return table
+
+    def first(self, entry: Any) -> pa.Table:
+        """The table of the first file of an entry, which is all of it where it has no parts."""
+        file = entry.get("file") if isinstance(entry, dict) else None
+        table = self.opened.get(file) if isinstance(file, str) else None
+        if table is None:
+            table = self._open_table(self._checked(entry, ".arrow"))
+            self.opened[entry["file"]] = table
         return table
 
     def _open_table(self, path: Path) -> pa.Table:

@@ -70,7 +70,7 @@ def _save(folder: Path, kind: str, root: Any, content: Content, overwrite: bool)
         raise StoreError(f"cannot save to {folder}: it is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, exclusive=True) as sync:
-        save = _Save(folder, is_new, sync)
+        save = Save(folder, is_new, sync)
         try:
             _refuse_foreign(folder, overwrite)  # only now: another writer may have been first
             save.remove_drafts()
@@ -122,10 +122,15 @@ def _manifest_text(
         "tables": tables,
         "arrays": arrays,
     }
+    return manifest_text(manifest)
+
+
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """The manifest as it is written, with its checksum."""
     return json.dumps({**manifest, "sha256": manifest_hash(manifest)}, indent=1, allow_nan=False)
 
 
-class _Save:
+class Save:
     """The steps of one save, in order; `undo` removes what was written before the commit."""
 
     def __init__(self, folder: Path, is_new: bool, sync: Callable[[], None]) -> None:
@@ -144,12 +149,15 @@ class _Save:
         tables, by_id = {}, {}
         for name, table in content.tables.items():
             if id(table) not in by_id:
-                file = self._write(".arrow", partial(_write_table, table))
-                by_id[id(table)] = {"rows": table.num_rows, **file}
+                by_id[id(table)] = self.write_table(table)
             tables[name] = by_id[id(table)]
         if not content.arrays:
             return tables, None
         return tables, self._write(".safetensors", partial(_write_arrays, content.arrays))
+
+    def write_table(self, table: pa.Table) -> dict[str, Any]:
+        """One table; gives its entry in the manifest."""
+        return {"rows": table.num_rows, **self._write(".arrow", partial(_write_table, table))}
 
     def _write(self, suffix: str, write: Callable[[Path], str]) -> dict[str, Any]:
         """One file named by its content; gives its entry in the manifest."""

@@ -123,7 +123,7 @@ def test_what_is_no_store(stored, tmp_path):
 
 def test_a_newer_store_says_upgrade(stored):
     def newer(manifest):
-        return {"format": "hinaug", "version": 3, "something": "else"}
+        return {"format": "hinaug", "version": 4, "something": "else"}
 
     forge(stored, newer)
     with pytest.raises(StoreError, match=r"written by a newer hinaug .* upgrade"):
