@@ -69,6 +69,7 @@ class LightGCN(FoldedEmbeddings):
     x d + links).
     """
 
+    ON_RANKS = True
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
         "bpr": {"n_layers": 3, "lr": 0.03, "l2": 0.1, "epochs": 240},
         "softmax": {"n_layers": 3, "lr": 0.05, "l2": 1.0, "epochs": 150},

@@ -30,6 +30,7 @@ class MF(FoldedEmbeddings):
     it is folded in. An epoch costs O(links x d) for "bpr".
     """
 
+    ON_RANKS = True
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
         "bpr": {"lr": 0.014, "l2": 0.6, "epochs": 400},
         "softmax": {"lr": 0.1, "l2": 5.0, "epochs": 150},

@@ -51,6 +51,9 @@ class Estimator:
     # how `tune` found the hyperparameters; fits, clones, copies and pickles keep it
     searched: ClassVar[Searched | None] = None
 
+    # whether several processes can fit it together, see `training`
+    ON_RANKS: ClassVar[bool] = False
+
     _run = Run()  # how `fit` runs inside a block of `training`; copies and pickles have the default
 
     def __post_init__(self) -> None:
@@ -88,6 +91,7 @@ class Estimator:
         callbacks: Iterable[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         every: int = 10,
+        ranks: Any = None,
     ) -> Iterator[Self]:
         """Inside the block, `fit` and `refit` call back and keep checkpoints.
 
@@ -107,13 +111,22 @@ class Estimator:
             same fit is run again with the same seed; it ends as if it had not been killed.
         every
             Epochs between two checkpoints.
+        ranks
+            The processes that fit it together, see `hinaug.training.distributed.joined`. Each of
+            them calls `fit` with the same arguments, and each then has the whole model.
 
-        Raises ValueError for every < 1.
+        Raises ValueError for every < 1, and for ranks where the method cannot use them.
         """
         every = checks.whole(every, f"{type(self).__name__}.training: every", 1)
         before = self.__dict__.get("_run")
         folder = None if checkpoint is None else Path(checkpoint)
-        self._run = Run(tuple(callbacks), folder, every)
+        if ranks is not None and not self.ON_RANKS:
+            raise ParameterError(
+                f"{type(self).__name__} cannot be fitted by several processes together; MF, "
+                "LightGCN, ALS, SLIM and LocalEASE can",
+                asked=type(self).__name__,
+            )
+        self._run = Run(tuple(callbacks), folder, every, ranks)
         try:
             yield self
         finally:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from hinaug.errors import DivergenceError
 from hinaug.progress import track
 from hinaug.training.checkpoint import Checkpoint, Progress, Randomness
+from hinaug.training.distributed.checkpoint import RankCheckpoint
 from hinaug.training.estimator import Estimator
 from hinaug.training.run import Epoch
 from hinaug.training.threads import torch_threads
@@ -96,7 +97,8 @@ def train(
     """
     name = name or type(owner).__name__
     names = [name, repr(owner), str(getattr(owner, "fitted_on_", "")), *identity]
-    checkpoint = Checkpoint(owner._run, names, network, optimizers, generators)
+    kind = Checkpoint if owner._run.ranks is None else RankCheckpoint
+    checkpoint = kind(owner._run, names, network, optimizers, generators)
     with torch_threads(threads):
         network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         progress = checkpoint.load()

@@ -40,13 +40,18 @@ class BPR:
         self.free = (links.shape[1] - degree)[self.src]
         self.below = self.src * self.width + self.pos - (np.arange(len(self.pos)) - self.first)
 
-    def negatives(self) -> np.ndarray:
+    def negatives(
+        self, at: slice | np.ndarray = slice(None), rng: np.random.Generator | None = None
+    ) -> np.ndarray:
         """One item for each link, uniform over those its user has not; the link's own item for a
         user who has all.
+
+        at: for which links, all by default. rng: None takes the own one.
         """
-        r = (self.rng.random(len(self.src)) * self.free).astype(np.int64)
-        past = np.searchsorted(self.below, self.src * self.width + r, side="right") - self.first
-        return np.where(self.free > 0, r + past, self.pos)
+        src, free = self.src[at], self.free[at]
+        r = ((rng or self.rng).random(len(src)) * free).astype(np.int64)
+        past = np.searchsorted(self.below, src * self.width + r, side="right") - self.first[at]
+        return np.where(free > 0, r + past, self.pos[at])
 
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
         src, pos, neg = (
@@ -134,18 +139,24 @@ class DrawPrior:
 
     It is what code that draws batches adds to BPR, in its mean over the draws (He et al., SIGIR
     2020, as published).
+
+    dtype: of sums; None takes that of the vectors.
     """
 
-    def __init__(self, links: sp.csr_array, l2: float) -> None:
+    def __init__(self, links: sp.csr_array, l2: float, dtype: torch.dtype | None = None) -> None:
+        self.dtype = dtype
         total = float(links.sum())
         shares = links.sum(axis=1) / total, links.sum(axis=0) / total + 1 / links.shape[1]
         self.weights = [
-            torch.from_numpy(l2 / 2 * np.asarray(x).ravel().astype(np.float32)) for x in shares
+            torch.from_numpy(l2 / 2 * np.asarray(x).ravel().astype(np.float32)).to(dtype)
+            for x in shares
         ]
 
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
         u, i = (w.to(users.device) for w in self.weights)
-        return u @ users.square().sum(1) + i @ items.square().sum(1)
+        return u @ users.square().sum(1, dtype=self.dtype) + i @ items.square().sum(
+            1, dtype=self.dtype
+        )
 
 
 class LogSumExp(torch.autograd.Function):
@@ -178,31 +189,39 @@ def _blocks(users: Tensor, items: Tensor) -> list[slice]:
 
 class Gap(torch.autograd.Function):
     """<u[src], i[pos] - i[neg]> [n]; the gradients are sparse products, and nothing of size n x d
-    is kept.
+    is kept. dtype: of the sum over columns; None takes that of the vectors.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, users: Tensor, items: Tensor, src: Tensor, pos: Tensor, neg: Tensor
+        ctx: Any,
+        users: Tensor,
+        items: Tensor,
+        src: Tensor,
+        pos: Tensor,
+        neg: Tensor,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         ctx.save_for_backward(users, items, src, pos, neg)
-        gap = users.new_empty(len(src))
+        gap = users.new_empty(len(src), dtype=dtype)
         u, p, n = (users.new_empty(BLOCK, users.shape[1]) for _ in range(3))
         for at in range(0, len(src), BLOCK):
             rows, size = slice(at, at + BLOCK), min(BLOCK, len(src) - at)
             for x, index, out in ((users, src, u), (items, pos, p), (items, neg, n)):
                 torch.index_select(x, 0, index[rows], out=out[:size])
-            torch.sum(p[:size].sub_(n[:size]).mul_(u[:size]), 1, out=gap[rows])
+            torch.sum(p[:size].sub_(n[:size]).mul_(u[:size]), 1, dtype=dtype, out=gap[rows])
         return gap
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         users, items, src, pos, neg = ctx.saved_tensors
+        grad = grad.to(users.dtype)
         twice, both, sign = torch.cat([src, src]), torch.cat([pos, neg]), torch.cat([grad, -grad])
         return (
             _rows(twice, both, sign, len(users), items),
             _rows(both, twice, sign, len(items), users),
+            None,
             None,
             None,
             None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class Run:
 
     callbacks: called after each epoch, in order; what one raises ends the training.
     checkpoint: a folder for checkpoints, or None for none. every: epochs between two of them.
+    ranks: the processes that train together, `hinaug.training.distributed.Ranks`; None for one.
     """
 
     callbacks: tuple[Callback, ...] = ()
     checkpoint: Path | None = None
     every: int = 10
+    ranks: Any = None

@@ -1,0 +1,73 @@
+"""Faults of training on several processes: an error that names the rank, and nothing lost."""
+
+import json
+
+import numpy as np
+import pytest
+from rank_processes import on_ranks
+from rank_tasks import RATES, fitted, train
+
+from hinaug.errors import RankError
+from hinaug.predictors import MF
+from hinaug.training.distributed import Ranks
+
+MODEL = MF(RATES, embedding_dim=4, epochs=6)
+
+
+def resumes(folder, epochs):
+    """A new start goes on after `epochs` epochs, with the losses of a training without a fault."""
+    want, _ = fitted(MODEL.clone(), Ranks())
+    for losses, _, _ in on_ranks(train, 2, MODEL, folder):
+        assert len(losses) == MODEL.epochs - epochs
+        assert np.abs(np.subtract(losses, want[epochs:])).max() < 1e-8
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_killed_rank_is_named(tmp_path, lost):
+    answers = on_ranks(train, 2, MODEL, tmp_path, 3, "kill", lost, timeout=5.0)
+    other = answers[1 - lost]
+    assert answers[lost] == "killed"
+    assert isinstance(other, RankError)
+    assert other.there == [lost]
+    resumes(tmp_path, 2)
+
+
+def test_a_slow_rank_is_named(tmp_path):
+    answers = on_ranks(train, 2, MODEL, tmp_path, 3, "wait", timeout=2.0)
+    assert [type(a) for a in answers] == [RankError, RankError]
+    assert answers[0].there == [1]
+    resumes(tmp_path, 2)
+
+
+@pytest.mark.parametrize("full", [0, 1])
+def test_a_full_disk_names_the_rank_and_keeps_the_last_checkpoint(tmp_path, full):
+    answers = on_ranks(train, 2, MODEL, tmp_path, 3, "fill", full)
+    for answer in answers:
+        assert isinstance(answer, RankError)
+        assert answer.there == [full]
+    assert not list(tmp_path.rglob("*.partial"))
+    resumes(tmp_path, 2)
+
+
+def checkpointed(folder):
+    on_ranks(train, 2, MODEL, folder, 5, "kill", timeout=5.0)
+    return next(folder.rglob("manifest.json"))
+
+
+def test_a_half_written_checkpoint_is_not_taken(tmp_path):
+    """Files that no manifest names are left from a kill: they are ignored, and then removed."""
+    manifest = checkpointed(tmp_path)
+    assert json.loads(manifest.read_text())["number"] == 4
+    left = [manifest.with_name("6-0-of-2.safetensors"), manifest.with_name("manifest.json.partial")]
+    for path in left:
+        path.write_bytes(b"half")
+    resumes(tmp_path, 4)
+    assert not left[1].exists()
+
+
+def test_a_damaged_file_is_named_with_its_rank(tmp_path):
+    damaged = checkpointed(tmp_path).with_name("4-1-of-2.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    for answer in on_ranks(train, 2, MODEL, tmp_path):
+        assert isinstance(answer, RankError)
+        assert answer.there == [1]
