@@ -408,7 +408,7 @@ def test_files_with_names_build_as_the_example_says(tmp_path):
     text = example([tmp_path])
     assert "# bad.csv.gz: cannot be read" in text
     hin, _ = build([tmp_path], tomllib.loads(text))
-    assert hin.edges["user", "rates", "item"]["time"].to_pylist() == [1577836800]
+    assert hin.edges["user", "rates", "movie"]["time"].to_pylist() == [1577836800]
     assert hin.nodes["movie"].to_pylist() == [{"id": "7", "title": "One"}]
 
 
@@ -423,6 +423,35 @@ def test_reviews_and_databases_build_as_the_example_says(tmp_path):
     hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
     assert hin.nodes["review"]["text"].to_pylist() == ["good"]
     assert hin.nodes["shop"].to_pylist() == [{"id": "1", "city": "Rome"}]
+
+
+def test_parts_of_a_table_are_one_section_and_tables_of_a_database_are_not(tmp_path):
+    import duckdb
+
+    for n in (1, 2):
+        row = f'{{"reviewerID": "u{n}", "asin": "x", "overall": 4.0, "reviewText": "good"}}\n'
+        (tmp_path / f"part-{n}.jsonl").write_text(row)
+    with duckdb.connect(str(tmp_path / "shop.db")) as connection:
+        for n in (1, 2):
+            connection.execute(f"CREATE TABLE sales{n} AS SELECT {n} AS id, 'Rome' AS city")
+    text = example([tmp_path])
+    assert '"part-*.jsonl"' in text
+    hin, _ = build([tmp_path], tomllib.loads(text))
+    assert sorted(hin.ids("user").to_pylist()) == ["u1", "u2"]
+    assert list(hin.edges) == [
+        ("user", "rates", "item"),
+        ("user", "wrote", "review"),
+        ("review", "about", "item"),
+    ]
+    assert text.count("SELECT") == 2
+
+
+def test_pairs_join_the_nodes_that_another_table_describes(tmp_path):
+    (tmp_path / "customers.csv").write_text("id,job\n1,baker\n")
+    (tmp_path / "orders.csv").write_text("customer_id,product_id,bought_at\n1,7,2020-01-01\n")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert list(hin.edges) == [("customer", "order", "item")]
+    assert hin.edges["customer", "order", "item"]["time"].to_pylist() == [1577836800]
 
 
 def test_a_second_section_of_a_name_is_a_comment(tmp_path):

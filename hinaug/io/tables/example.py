@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +28,7 @@ ROLES = {  # words in names of columns, the likeliest first
         *("article", "isbn", "sku", "game", "what"),
     ),
     "rating": ("rating", "stars", "overall", "score"),
-    "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when"),
+    "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when", "at"),
     "text": ("text", "reviewtext", "review", "body", "comment", "content"),
 }
 OWN = ("id", "origin", "confidence", "key")  # names of the store
@@ -53,19 +53,21 @@ def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
     comments.
     """
     head: list[str] = []
-    sections: dict[str, list[str]] = {}
+    found: list[Source] = []
     for path in paths:
         try:
-            sources = _sources(path, encoding)
+            found += _sources(path, encoding)
         except (HinaugError, ValueError, OSError) as error:
             head.append(f"# {path.name}: cannot be read: {' '.join(str(error).split())}")
-            continue
-        for source in sources:
-            head.append(f"# {source.name}: {', '.join(source.columns)}")
-            title, *lines = _section(source, "[review]" in sections)
-            if title in sections:  # a second section of that name is no TOML
-                title, lines = f"# {title}", [f"# {line}" for line in lines]
-            sections.setdefault(title, []).extend(lines)
+    sources = _joined(found)
+    head += [f"# {source.name}: {', '.join(source.columns)}" for source in sources]
+    sections: dict[str, list[str]] = {}
+    types = {_type(_stem(source)) for source in sources}
+    for source in sources:
+        title, *lines = _section(source, "[review]" in sections, types)
+        if title in sections:  # a second section of that name is no TOML
+            title, lines = f"# {title}", [f"# {line}" for line in lines]
+        sections.setdefault(title, []).extend(lines)
     head.append(
         "# A first guess from the names; change what is wrong. hinaug build --example has all."
     )
@@ -112,7 +114,7 @@ def _sources(path: Path, encoding: str) -> list[Source]:
     kind = database_of(path)
     if kind is not None:
         return _of_database(path, f"{kind}:///{quote(path.as_posix())}")
-    form, file = form_of(path, {}), f"file = {_quoted(path.name)}"
+    form, file = form_of(path, {}), _file(path.name)
     if form == "parquet":
         schema = pq.read_schema(path)
     elif form == "json":
@@ -121,6 +123,23 @@ def _sources(path: Path, encoding: str) -> list[Source]:
         return [_of_text(path, file, encoding)]
     nested = {f.name for f in schema if pa.types.is_nested(f.type)}
     return [Source(path.name, [file], schema.names, nested)]
+
+
+def _joined(sources: Sequence[Source]) -> list[Source]:
+    """Files of the same columns whose names differ in their numbers as one: part-*.jsonl."""
+    parts: dict[tuple[str, ...], list[Source]] = {}
+    for source in sources:
+        is_file = source.source[0].startswith("file")
+        name = re.sub(r"\d+", "*", source.name) if is_file else source.name
+        parts.setdefault((name, *source.columns), []).append(source)
+    return [
+        one if not more else replace(one, name=name, source=[_file(name), *one.source[1:]])
+        for (name, *_), (one, *more) in parts.items()
+    ]
+
+
+def _file(name: str) -> str:
+    return f"file = {_quoted(name)}"
 
 
 def _of_database(path: Path, address: str) -> list[Source]:
@@ -177,12 +196,13 @@ def _two_words(name: str) -> tuple[str, str] | None:
 # ---- what it may mean ----------------------------------------------------------------------------
 
 
-def _section(source: Source, has_review: bool) -> list[str]:
+def _section(source: Source, has_review: bool, types: Collection[str]) -> list[str]:
+    """The lines of a section. types: of the nodes that other sources may describe."""
     columns = [name for name in source.columns if name not in source.nested]
     role = {kind: _named(columns, words) for kind, words in ROLES.items()}
     ends = _ends(source, columns)
     if role["user"] and role["item"] and source.is_named:
-        return _of_pairs(source, role, has_review)
+        return _of_pairs(source, role, has_review, types)
     return _of_edges(source, ends, columns) if ends else _of_nodes(source, columns, role)
 
 
@@ -202,7 +222,9 @@ def _of_nodes(source: Source, columns: Sequence[str], role: dict[str, Any]) -> l
     return [f"[node.{_type(_stem(source))}]", *source.source, *keys]
 
 
-def _of_pairs(source: Source, role: dict[str, Any], has_review: bool) -> list[str]:
+def _of_pairs(
+    source: Source, role: dict[str, Any], has_review: bool, types: Collection[str]
+) -> list[str]:
     """Reviews where there is text, else edges of users and items."""
     told = [f"{k} = {_quoted(role[k])}" for k in ("rating", "time") if role[k]]
     ends = [_quoted(role[kind]) for kind in ("user", "item")]
@@ -211,7 +233,9 @@ def _of_pairs(source: Source, role: dict[str, Any], has_review: bool) -> list[st
         return ["[review]", *source.source, *keys, *told]
     relation = "rates" if role["rating"] else _type(_stem(source))
     keys = [f"src = {ends[0]}", f"dst = {ends[1]}"]
-    return [f"[edge.user.{relation}.item]", *source.source, *keys, *told]
+    named = {kind: _type(role[kind]) for kind in ("user", "item")}
+    user, item = (name if name in types else kind for kind, name in named.items())
+    return [f"[edge.{user}.{relation}.{item}]", *source.source, *keys, *told]
 
 
 def _of_edges(source: Source, ends: tuple[str, str], columns: Sequence[str]) -> list[str]:
