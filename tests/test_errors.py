@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from raising import raises
 
 import hinaug
 from hinaug import (
@@ -503,7 +504,7 @@ CASES = [
     (lambda: thin(split, "x"), ValueError, ["share='x'", "such as 0.5"]),
     # ---- text and data
     (lambda: TextEncoder(3), TypeError, ["model=3", "'minilm'"]),
-    (lambda: TextEncoder(batch_size="3"), TypeError, ["batch_size='3'", "at least 1"]),
+    (lambda: TextEncoder(batch_tokens="3"), TypeError, ["batch_tokens='3'", "at least 1"]),
     (lambda: TextEncoder().encode(None), TypeError, ["a sequence of texts, got NoneType"]),
     (lambda: TextEncoder().encode(["a", 3]), TypeError, ["got int 3", "cast them to str"]),
     (
@@ -567,7 +568,7 @@ def test_every_error_of_the_checks_is_raised_there_and_good_input_passes():
     for value in (3, 0.5, np.float32(1), np.int8(1), 2**2000, float("inf")):
         checks.number(value, "l2", "a number")
     for value in ("3", None, True, np.True_, float("nan"), [3], np.ones(2), 1j):
-        with pytest.raises(TypeError, match="a number is needed, got"):
+        with raises(TypeError, names="l2"):
             checks.number(value, "l2", "a number")
 
 
@@ -576,7 +577,7 @@ def test_numbers_of_numpy_and_whole_numbers_are_parameters_like_any_other():
     assert EASE(RATES, l2=3, prior_k=np.int64(5)).prior_k == 5
     changed = EASE(RATES)
     changed.l2 = "3"  # after it was made
-    with pytest.raises(TypeError, match="l2='3'"):
+    with raises(TypeError, asked="3"):
         changed.fit(hin)
     assert not hasattr(changed, "pairs_")
 

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 from dataset_rows import content, ids, linked, nodes
+from raising import raises
 
 from hinaug.datasets import amazon_reviews
 from hinaug.datasets.amazon import ABOUT, RATES, WROTE
@@ -164,7 +165,7 @@ def test_repeated_rows_are_dropped_and_counted(tmp_path):
 def test_unreadable_lines(tmp_path, bad):
     path = lines(tmp_path / "r.json", ROWS)
     path.write_text(path.read_text() + "\n" + bad + "\n")
-    with pytest.raises(ValueError, match=r"r\.json, line 5: .* it starts"):
+    with raises(ValueError, names="r.json"):
         amazon_reviews(path)
     report = {}
     assert amazon_reviews(path, errors="skip", report=report).n("review") == 3
@@ -174,28 +175,26 @@ def test_unreadable_lines(tmp_path, bad):
 def test_unreadable_csv_and_archives(tmp_path):
     path = tmp_path / "r.csv"
     path.write_bytes(as_csv(ROWS) + b"too,short\r\n")
-    with pytest.raises(ValueError, match=r"r\.csv: cannot be read"):
+    with raises(ValueError, names="r.csv"):
         amazon_reviews(path)
     report = {}
     assert amazon_reviews(path, errors="skip", report=report).n("review") == 3
     assert report["unreadable"] == 1
     path.write_bytes(as_csv([{**ROWS[0], "helpful": "[1]"}]))
-    with pytest.raises(ValueError, match=r"r\.csv, row 1: helpful is '\[1\]'") as error:
+    with raises(ValueError, names="r.csv") as error:
         amazon_reviews(path)
     assert "Jane" not in str(error.value)
     cut = lines(tmp_path / "r.json.gz", ROWS * 50)
     cut.write_bytes(cut.read_bytes()[:-20])
-    with pytest.raises(ValueError, match="damaged"):
+    with raises(ValueError, names="damaged"):
         amazon_reviews(cut)
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="no column 'reviewerID'"):
+    with raises(ValueError, names="reviewerID"):
         amazon_reviews(path)
 
 
 def test_folder_errors(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"does not exist; expected a review file.*snap\.stanford"
-    ):
+    with raises(FileNotFoundError, names="none"):
         amazon_reviews(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="found none among"):
         amazon_reviews(tmp_path)
@@ -203,11 +202,11 @@ def test_folder_errors(tmp_path):
     lines(tmp_path / "meta_a.json", [])
     assert amazon_reviews(tmp_path).n("review") == 3
     lines(tmp_path / "b.json", ROWS)
-    with pytest.raises(FileNotFoundError, match=r"several: \['a.json', 'b.json'\]"):
+    with raises(FileNotFoundError, names="a.json"):
         amazon_reviews(tmp_path)
-    with pytest.raises(ValueError, match="errors='ignore'"):
+    with raises(ValueError, asked="ignore"):
         amazon_reviews(tmp_path / "a.json", errors="ignore")
-    with pytest.raises(ValueError, match="no reviews in it"):
+    with raises(ValueError, names="meta_a.json"):
         amazon_reviews(tmp_path / "meta_a.json")
 
 

@@ -8,6 +8,7 @@ import http.server
 import threading
 
 import pytest
+from raising import raises
 
 from hinaug.datasets import download
 from hinaug.datasets.download import download_to
@@ -143,7 +144,7 @@ def test_whole_files_are_not_fetched_again(get, server, tmp_path):
 
 
 def test_a_wrong_hash_leaves_nothing(get, server, tmp_path):
-    with pytest.raises(OSError, match=r"the md5 of a\.json\.gz is .*, expected 12; not used"):
+    with raises(OSError, names="a.json.gz"):
         get(md5={"a.json.gz": "12"})
     assert left(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

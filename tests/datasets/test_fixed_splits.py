@@ -5,6 +5,7 @@ keeps its columns.
 import numpy as np
 import pytest
 from dataset_rows import ids, linked
+from raising import raises
 
 from hinaug import audit
 from hinaug.datasets import lightgcn_split
@@ -82,16 +83,13 @@ def test_odd_lines(tmp_path):
 )
 def test_what_is_no_number_is_named(tmp_path, line):
     write(tmp_path, train=f"0 1\n{line}\n", test="")
-    with pytest.raises(
-        ValueError,
-        match=r"train\.txt, line 2: expected numbers of a user and items; it starts '1|-",
-    ):
+    with raises(ValueError, names="train.txt"):
         lightgcn_split(tmp_path)
 
 
 def test_missing_files(tmp_path):
     write(tmp_path, train="0 1\n")
-    with pytest.raises(FileNotFoundError, match=r"no test\.txt; there is train\.txt"):
+    with raises(FileNotFoundError, names="LightGCN"):
         lightgcn_split(tmp_path)
 
 
@@ -125,11 +123,9 @@ def test_with_a_graph(tmp_path):
 
 def test_a_graph_of_other_pairs_is_an_error(tmp_path):
     write(tmp_path, train="1 1\n2 3\n", test="1 2\n2 1\n")
-    with pytest.raises(
-        ValueError, match="1 only in the files, 1 only in the graph; pass the graph"
-    ):
+    with raises(ValueError, asked=1):
         lightgcn_split(tmp_path, graph(), RATES)
-    with pytest.raises(ValueError, match="do not fit the graph with first_id=2"):
+    with raises(ValueError, names="first_id"):
         lightgcn_split(tmp_path, graph(), RATES, first_id=2)
-    with pytest.raises(ValueError, match="no edge type"):
+    with raises(ValueError, asked=("user", "interacts", "item")):
         lightgcn_split(tmp_path, graph())

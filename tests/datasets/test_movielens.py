@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 from dataset_rows import content, ids, linked, nodes
+from raising import raises
 
 from hinaug.datasets import movielens_100k, movielens_latest_small
 from hinaug.datasets.movielens import HAS, RATES
@@ -64,18 +65,15 @@ def test_100k_freebase(ml_100k, ml_100k_copy):
 
 
 def test_100k_errors(tmp_path, ml_100k):
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"does not exist; expected a folder with u\.data.*files\.grouplens\.org",
-    ):
+    with raises(FileNotFoundError, names="nowhere"):
         movielens_100k(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="is a file, not a folder"):
+    with raises(FileNotFoundError, names="u.data"):
         movielens_100k(ml_100k / "u.data")
     (ml_100k / "u.user").unlink()
     with pytest.raises(FileNotFoundError, match=r"no u\.user; there is u\.data, u\.item"):
         movielens_100k(ml_100k)
     (ml_100k / "u.user").write_text("1|many|F|other|1\n")
-    with pytest.raises(ValueError, match=r"u\.user: cannot be read.*many"):
+    with raises(ValueError, names="u.user"):
         movielens_100k(ml_100k)
 
 

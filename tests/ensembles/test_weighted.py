@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.ensembles import Weighted
@@ -230,13 +231,13 @@ def test_summary_shows_weights(split):
 
 
 def test_says_what_it_takes(split):
-    with pytest.raises(ValueError, match=r"pass them as fit\(split.train, valid=split.valid\)"):
+    with raises(ValueError, names="train"):
         Weighted([EASE(RATES)]).fit(split.train)
-    with pytest.raises(TypeError, match="an empty list"):
+    with raises(TypeError, names="Weighted"):
         Weighted([])
-    with pytest.raises(TypeError, match="list of link predictors"):
+    with raises(TypeError, names="Weighted"):
         Weighted([EASE])
-    with pytest.raises(ValueError, match="one relation"):
+    with raises(ValueError, names="user"):
         Weighted([EASE(RATES), EASE(("user", "wrote", "review"))])
     clone = Weighted([EASE(RATES)], k=5).clone(predictors=[Popularity(RATES)])
     assert (clone.k, clone.relation, len(clone.predictors)) == (5, RATES, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from methods import Fixed
+from raising import raises
 
 from hinaug.errors import LeakError, ParameterError
 from hinaug.evaluation import analyse_errors
@@ -181,7 +182,7 @@ def test_leaks_and_wrong_arguments_are_refused():
         analyse_errors(model, split.source, split)
     with pytest.raises(ParameterError):
         analyse_errors(model, split.train, split, on="train")
-    with pytest.raises(ValueError, match="k"):
+    with raises(ValueError, names="k"):
         analyse_errors(model, split.train, split, k=0)
     with pytest.raises(ParameterError):
         analyse_errors(model, split.train, split, level=2)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from methods import Fixed
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.ensembles import RankFusion
@@ -147,7 +148,7 @@ def test_a_predictor_that_saw_the_pairs():
         (split.train_valid, "valid"),
     ):
         model = Popularity(RATES).fit(graph)
-        with pytest.raises(LeakError, match="fitted on"):
+        with raises(LeakError, names="train"):
             evaluate(model, split.train, split, k=2, on=on)
     refitted = Popularity(RATES).fit(split.train).refit(split.train_valid)
     assert evaluate(refitted, split.train_valid, split, k=2, on="test")["Recall@2"] > 0
@@ -162,16 +163,16 @@ def test_a_graph_to_score_on_that_holds_the_pairs_their_twins_or_their_evidence(
     hin = hin.with_edges(("item", "bought by", "user"), {"src": dst, "dst": src}, "row")
     split = random_split(hin, RATES, evidence=["review"], rng=0)
     model = Popularity(RATES).fit(split.train)
-    with pytest.raises(LeakError, match="edges of the graph to score on"):
+    with raises(LeakError, asked="the graph to score on"):
         evaluate(model, split.source, split)
-    with pytest.raises(LeakError, match="edges of the graph to score on"):
+    with raises(LeakError, asked="the graph to score on"):
         evaluate(model, split.train_valid, split, on="valid")
     there = set(zip(*split.train.links(RATES), strict=True))
     only_train = np.array([p in there for p in zip(*hin.links(RATES), strict=True)])
     without = hin.filter_edges(RATES, only_train)
-    with pytest.raises(LeakError, match="stand as"):
+    with raises(LeakError, asked=("item", "bought by", "user")):
         evaluate(model, without, split)
-    with pytest.raises(LeakError, match="'review' nodes"):
+    with raises(LeakError, asked="review"):
         evaluate(model, without.drop(("item", "bought by", "user")), split)
     kept = random_split(
         hin, RATES, evidence=["review"], keep=[("item", "bought by", "user")], rng=0
@@ -183,7 +184,9 @@ def test_a_predictor_of_unknown_pairs_needs_trust():
     split = world()
     sample = split.train.filter_edges(RATES, np.arange(split.train.n(RATES)) != 0)
     model = Popularity(RATES).fit(sample)
-    with pytest.raises(LeakError, match="trust=True") as refused:
+    with raises(
+        LeakError, asked="f31856100be5e4251b2e5ab86445f2dc1d1f9330257d60296aae4ea402f7c8fc"
+    ) as refused:
         evaluate(model, split.train, split, k=2)
     assert refused.value.there == ["split.train"]
     assert evaluate(model, split.train, split, k=2, trust=True)["Recall@2"] > 0
@@ -209,7 +212,7 @@ def test_a_split_whose_train_holds_the_pairs():
     split = world()
     wrong = dataclasses.replace(split, train=split.train_valid)
     model = Popularity(RATES).fit(wrong.train)
-    with pytest.raises(LeakError, match=r"3 of 3 valid pairs are edges of split\.train"):
+    with raises(LeakError, asked="split.train"):
         evaluate(model, split.train, wrong)
 
 
@@ -227,25 +230,25 @@ def test_nobody_is_ranked_for_oneself():
     np.testing.assert_allclose(result.values["Precision@2"], [1, 0.5, 0.5])
     alone = dataclasses.replace(split, test=split.test.slice(2, 1))
     assert alone.test.to_pylist()[0]["src"] == alone.test.to_pylist()[0]["dst"]
-    with pytest.raises(ValueError, match="has no test pairs"):
+    with raises(ValueError, asked="test"):
         evaluate(model, split.train, alone, on="test")
 
 
 def test_errors():
     split = world()
     model = Popularity(RATES).fit(split.train)
-    with pytest.raises(ValueError, match="'valid' or 'test'"):
+    with raises(ValueError, asked="train"):
         evaluate(model, split.train, split, on="train")
-    with pytest.raises(ValueError, match="at least 1"):
+    with raises(ValueError, names="evaluate"):
         evaluate(model, split.train, split, k=0)
-    with pytest.raises(ValueError, match="has no valid pairs"):
+    with raises(ValueError, asked="valid"):
         evaluate(model, split.train, dataclasses.replace(split, valid=split.valid.slice(0, 0)))
-    with pytest.raises(ValueError, match="holds out"):
+    with raises(ValueError, asked=("user", "likes", "item")):
         evaluate(Popularity(("user", "likes", "item")), split.train, split)
     result = evaluate(model, split.train, split, k=2)
-    with pytest.raises(UnknownNameError, match="did you mean 'NDCG@2'"):
+    with raises(UnknownNameError, asked="NDCG@3"):
         result["NDCG@3"]
-    with pytest.raises(UnknownNameError, match="no slice 'age'"):
+    with raises(UnknownNameError, asked="age"):
         result.by("age", "NDCG@2")
 
 

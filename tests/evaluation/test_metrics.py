@@ -6,6 +6,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raising import raises
 from torch_geometric.metrics import (
     LinkPredCoverage,
     LinkPredF1,
@@ -214,15 +215,15 @@ def test_bad_lists(ranked, k, message):
 
 
 def test_bad_arguments_of_the_others():
-    with pytest.raises(ValueError, match="found has shape"):
+    with raises(ValueError, names="found"):
         metrics.recall(RANKED, RELEVANT, 1, found=np.zeros((3, 2), bool))
     with pytest.raises(ValueError, match="only 3 items"):
         metrics.coverage(RANKED, 3, 3)
-    with pytest.raises(ValueError, match="n_items"):
+    with raises(ValueError, names="n_items"):
         metrics.gini(RANKED, 0, 3)
     with pytest.raises(ValueError, match="length of the lists"):
         metrics.coverage(RANKED, 5, 4)
-    with pytest.raises(ValueError, match=r"in \[0, n_users = 3\]"):
+    with raises(ValueError, names="n_users"):
         metrics.novelty(RANKED, np.full(5, 4), 3, 2)
 
 

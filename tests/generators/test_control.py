@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
@@ -89,13 +90,13 @@ def test_generated_items_masks_and_values():
 
 def test_bad_input():
     hin = planted(10, 5, rng=0)
-    with pytest.raises(ValueError, match="by='degree'"):
+    with raises(ValueError, asked="degree"):
         random_delta(hin, Delta(), 0, by="degree")
     stranger = Delta(edges={RATES: {"src": ["nobody"], "dst": ["i0"]}})
-    with pytest.raises(ValueError, match="nobody"):
+    with raises(ValueError, asked=["nobody"]):
         random_delta(hin, stranger, 0)
     greedy = Delta(edges={RATES: {"src": ["u0"] * 5, "dst": [f"i{k}" for k in range(5)]}})
-    with pytest.raises(ValueError, match="fewer unobserved targets"):
+    with raises(ValueError, asked=5):
         random_delta(hin, greedy, 0)
     assert len(random_delta(hin, Delta(), 0)) == 0
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raising import raises
 
 from hinaug.errors import ParameterError, ReadOnlyError, SchemaError, UnknownNameError
 from hinaug.graph.delta import Delta
@@ -155,26 +156,26 @@ def test_the_same_values_however_built_have_one_uid():
 def test_applied_twice_removed_when_absent_and_removed_while_used_are_errors(tiny):
     users = Delta({"user": {"id": ["g"]}}, origin="users")
     edges = Delta(edges={RATES: {"src": ["g"], "dst": ["i4"]}}, origin="edges")
-    with pytest.raises(SchemaError, match="already applied"):
+    with raises(SchemaError, asked=users):
         tiny + users + users
-    with pytest.raises(SchemaError, match="not applied to this graph"):
+    with raises(SchemaError, asked=users):
         tiny - users
-    with pytest.raises(SchemaError, match="apply the delta that generates them first"):
+    with raises(SchemaError, asked=["g"]):
         tiny + edges
-    with pytest.raises(SchemaError, match="take that off first"):
+    with raises(SchemaError, asked=users):
         tiny + users + edges - users
     for other in (
         Delta(masks={RATES: {"src": ["g"], "dst": ["i4"]}}),
         Delta(values={("user", "age"): {"id": ["g"], "value": [3]}}),
     ):
-        with pytest.raises(SchemaError, match="take that off first"):
+        with raises(SchemaError, asked=users):
             tiny + users + other - users
     assert (tiny + users + edges - edges - users).equals(tiny)
     likes = ("user", "likes", "item")
     new_type = Delta(edges={likes: {"src": ["ann"], "dst": ["i4"]}})
     mask = Delta(masks={likes: {"src": ["ann"], "dst": ["i4"]}})
     assert (tiny + new_type + mask).n(likes) == 0
-    with pytest.raises(SchemaError, match=r"only .* has that type"):
+    with raises(SchemaError, asked=new_type):
         tiny + new_type + mask - new_type
     with pytest.raises(TypeError):
         tiny + 1
@@ -189,7 +190,7 @@ def test_a_selection_cannot_be_applied_beside_the_whole(tiny):
     part = whole.select(pc.field("confidence") > 0.5)
     assert part.keys().to_pylist() == whole.keys().to_pylist()[:1]
     for a, b in ((whole, part), (part, whole)):
-        with pytest.raises(SchemaError, match=r"1 rows of .* already applied"):
+        with raises(SchemaError, asked=b):
             tiny + a + b
     rest = whole.select(pc.field("confidence") <= 0.5)
     assert (tiny + part + rest).equals(tiny + whole, ordered=False)
@@ -213,7 +214,7 @@ def test_a_delta_made_on_train_applies_to_more_edges_and_the_observation_wins(ti
 def test_a_value_that_was_observed_wins_over_one_that_was_filled(tiny):
     fill = Delta(values={("user", "age"): {"id": ["ann", "bob"], "value": [99, 55.0]}})
     assert (tiny + fill).nodes["user"]["age"].to_pylist() == [30, 55, 41]
-    with pytest.raises(SchemaError, match="already fills 'bob'"):
+    with raises(SchemaError, asked=["bob"]):
         tiny + fill + Delta(values={("user", "age"): {"id": ["bob"], "value": [1]}})
     vectors = tiny.with_column("item", "x", [[1.0, 1.0], None, [2.0, 2.0], None])
     filled = vectors + Delta(
@@ -267,7 +268,7 @@ def test_generated_rows_say_so_and_lack_what_they_do_not_have(tiny):
     ]
     assert both.n("user") == 4
     assert both.n_observed("user") == 3
-    with pytest.raises(SchemaError, match=r"'rating' is null in rows 6"):
+    with raises(SchemaError, names="rating"):
         both.adjacency(RATES, "rating", "max")
 
 
@@ -311,7 +312,7 @@ def test_a_delta_that_does_not_fit_the_graph(tiny, parts, says):
 
 def test_deltas_of_unlike_types_are_refused_when_put_on(tiny):
     first = Delta({"user": {"id": ["a"], "mood": ["good"]}})
-    with pytest.raises(SchemaError, match="unlike types"):
+    with raises(SchemaError, names="user"):
         tiny + first + Delta({"user": {"id": ["b"], "mood": [3]}})
 
 
@@ -411,9 +412,9 @@ def test_select_by_expression_and_function(proposal):
     assert proposal.select(pc.field("nowhere") > 1) == proposal
     by_function = proposal.select(lambda table: pc.greater_equal(table["confidence"], 0.75))
     assert by_function == sure
-    with pytest.raises(ValueError, match="one bool per row"):
+    with raises(ValueError, asked=(2,)):
         proposal.select({RATES: np.ones(2, bool)})
-    with pytest.raises(ValueError, match="select takes"):
+    with raises(ValueError, asked="all"):
         proposal.select("all")
     assert len(proposal.select(lambda t: np.zeros(t.num_rows, bool))) == 0
 
@@ -436,7 +437,7 @@ def test_top_by_hand(proposal):
     assert proposal.top(9) == proposal
     assert len(proposal.top(1).nodes["user"]) == 2
     for bad in ({"k": -1}, {"k": 1, "per": "user"}):
-        with pytest.raises(ValueError, match="k is at least 0"):
+        with raises(ValueError, names="top"):
             proposal.top(**bad)
 
 
@@ -519,7 +520,7 @@ def test_merge_by_hand():
     assert merge([a]) == a
     assert len(merge([])) == 0
     assert merge([a, a, b]) == merge([a, b])
-    with pytest.raises(ValueError, match="union"):
+    with raises(ValueError, asked="most"):
         merge([a], "most")
 
 
@@ -587,9 +588,9 @@ def test_self_relations_and_types_that_only_a_delta_has(tiny):
         lambda: both.filter_edges(KNOWS, np.array([True])),
         lambda: both.with_column(KNOWS, "since", [1]),
     ):
-        with pytest.raises(UnknownNameError, match="no observed rows"):
+        with raises(UnknownNameError, asked=("user", "knows", "user")):
             change()
-    with pytest.raises(UnknownNameError, match="no edge type"):
+    with raises(UnknownNameError, asked=("user", "knows", "user")):
         both.observed().edges[KNOWS]
 
 
@@ -641,9 +642,9 @@ def test_a_column_of_a_graph_with_deltas_is_that_of_the_graph_without(tiny):
     hin = (tiny + delta).with_column("user", "city", ["Rome", None, "Oslo"])
     assert hin.column("user", "city").to_pylist() == ["Rome", None, "Oslo", None]
     assert (hin - delta).equals(tiny.with_column("user", "city", ["Rome", None, "Oslo"]))
-    with pytest.raises(SchemaError, match="adds a column of this name"):
+    with raises(SchemaError, asked="blurb"):
         (tiny + delta).with_column("item", "blurb", ["a"] * 4)
-    with pytest.raises(SchemaError, match="the new values are"):
+    with raises(SchemaError, names="user"):
         (tiny + delta).with_column("user", "age", np.ones((3, 2)))
 
 
@@ -689,13 +690,13 @@ def test_a_delta_adds_columns_and_takes_them_off_exactly(tiny):
     assert (hin - delta).fingerprint() == tiny.fingerprint() != hin.fingerprint()
     filled = Delta(values={("item", "picture"): {"id": ["i2"], "value": [[7.0, 8.0]]}})
     assert (hin + filled).column("item", "picture").to_pylist()[1] == [7, 8]
-    with pytest.raises(SchemaError, match="fills the column") as error:
+    with raises(SchemaError, asked=delta) as error:
         hin + filled - delta
     assert error.value.there == filled
-    with pytest.raises(SchemaError, match="has a column 'title' already") as error:
+    with raises(SchemaError, asked="title") as error:
         tiny + Delta(columns={("item", "title"): {"id": ["i1"], "value": ["x"]}})
     assert error.value.asked == "title"
-    with pytest.raises(SchemaError, match="no 'item' nodes"):
+    with raises(SchemaError, asked=["nobody"]):
         tiny + Delta(columns={("item", "new"): {"id": ["nobody"], "value": ["x"]}})
 
 

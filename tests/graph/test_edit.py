@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 
 import hinaug
 from hinaug.errors import SchemaError
@@ -72,14 +73,14 @@ def test_values_in_an_observed_column_stay_when_nodes_leave(hin):
 
 def test_new_edges_cannot_bring_a_column_that_a_delta_adds(hin):
     added = Delta(columns={(RATES, "c"): {"src": ["u1"], "dst": ["i1"], "value": [1]}})
-    with pytest.raises(SchemaError, match="adds a column of this name"):
+    with raises(SchemaError, asked="c"):
         (hin + added).with_edges(RATES, {"src": ["u4"], "dst": ["i1"], "c": [3]})
 
 
 @pytest.mark.parametrize("type", [RATES, TAGS])
 def test_new_edges_cannot_have_a_column_that_generated_edges_do_not_fit(hin, type):
     added = Delta(edges={type: {"src": ["u4"], "dst": ["i2"], "w": ["text"]}})
-    with pytest.raises(SchemaError, match="string"):
+    with raises(SchemaError, names="string"):
         (hin + added).with_edges(type, {"src": ["u4"], "dst": ["i1"], "w": [3]})
 
 
@@ -98,7 +99,7 @@ def test_a_column_of_nulls_is_refused_where_deltas_then_disagree():
     hin = HIN.from_tables({"user": {"id": ["a", "b"], "name": [None, "x"]}}, {})
     hin += Delta(values={("user", "name"): {"id": ["a"], "value": [1]}})  # becomes "1"
     hin += Delta({"user": {"id": ["c"], "name": ["y"]}})
-    with pytest.raises(SchemaError, match="unlike types"):
+    with raises(SchemaError, names="user"):
         hin.with_column("user", "name", [None, None])
 
 
@@ -132,5 +133,5 @@ def test_missing_nodes_take_the_type_of_the_ids_that_name_them():
 
 
 def test_a_short_edge_type_is_said_to_be_none_when_nodes_are_added():
-    with pytest.raises(SchemaError, match="an edge type is a tuple"):
+    with raises(SchemaError, names="user"):
         HIN.from_tables({}, {("user",): {"src": [1], "dst": [2]}}, missing="add")

@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
+from raising import raises
 
 from hinaug.errors import ParameterError, ReadOnlyError, SchemaError, UnknownNameError
 from hinaug.graph import edit
@@ -77,17 +78,17 @@ def test_adjacency_is_cached_and_read_only(tiny):
 
 
 def test_adjacency_says_what_it_needs(tiny):
-    with pytest.raises(ValueError, match=r"1 parallel rows; say duplicates='sum'"):
+    with raises(ValueError, names="duplicates"):
         tiny.adjacency(RATES, "rating")
-    with pytest.raises(ValueError, match=r"duplicates='first': expected one of"):
+    with raises(ValueError, names="first"):
         tiny.adjacency(RATES, "rating", "first")
-    with pytest.raises(UnknownNameError, match=r"no column 'ratings' .* did you mean 'rating'"):
+    with raises(UnknownNameError, names="ratings"):
         tiny.adjacency(RATES, "ratings", "sum")
     text = tiny.with_column(RATES, "text", list("abcdef"))
-    with pytest.raises(SchemaError, match="weight column 'text' is string"):
+    with raises(SchemaError, names="text"):
         text.adjacency(RATES, "text", "sum")
     holes = tiny.with_column(RATES, "rating", [1.0, None, 2.0, 1.0, float("nan"), 1.0])
-    with pytest.raises(SchemaError, match="'rating' is null in rows 1, 4; fill or drop"):
+    with raises(SchemaError, names="rating"):
         holes.adjacency(RATES, "rating", "sum")
 
 
@@ -155,13 +156,13 @@ def test_pathsim_by_hand(tiny):
     np.testing.assert_allclose(
         tiny.metapath("user", "item", "user", pathsim=True).toarray(), expected, rtol=1e-6
     )
-    with pytest.raises(ValueError, match="symmetric"):
+    with raises(ValueError, names="symmetric"):
         tiny.metapath("user", "item", "genre", pathsim=True)
     follows = HIN.from_tables(
         {"user": {"id": ["a", "b", "c"]}}, {KNOWS: {"src": ["a", "b"], "dst": ["b", "c"]}}
     )
     assert follows.metapath("user", "user").toarray().tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
-    with pytest.raises(ValueError, match="symmetric"):
+    with raises(ValueError, names="symmetric"):
         follows.metapath(KNOWS, KNOWS, pathsim=True)
     both_ways = follows.with_edges(KNOWS, {"src": ["b", "c"], "dst": ["a", "b"]})
     assert both_ways.metapath(KNOWS, KNOWS, pathsim=True).toarray()[0].tolist() == [1, 0, 1]
@@ -198,11 +199,9 @@ def test_metapaths_in_blocks_are_those_at_once(data):
 def test_a_metapath_that_does_not_fit_says_what_it_needs():
     dense = {"src": np.repeat(np.arange(50), 20), "dst": np.tile(np.arange(20), 50)}
     hin = HIN({"user": {"id": np.arange(50)}, "item": {"id": np.arange(20)}}, {RATES: dense})
-    with pytest.raises(
-        MemoryError, match=r"the result needs about 20,000 bytes, and memory=2,000 leaves it 1,496"
-    ):
+    with raises(MemoryError, names="memory"):
         hin.metapath("user", "item", "user", memory=2000)
-    with pytest.raises(MemoryError, match=r"memory=0"):
+    with raises(MemoryError, names="memory"):
         hin.metapath("user", "item", "user", memory=0)
     assert hin.metapath("user", "item", "user", memory=30_000).nnz == 2500
 
@@ -211,24 +210,24 @@ def test_pathsim_needs_a_way_back_to_oneself():
     friends = HIN.from_tables(
         {"user": {"id": list("ab")}}, {KNOWS: {"src": list("ab"), "dst": list("ba")}}
     )
-    with pytest.raises(ValueError, match="needs paths from a node back to itself"):
+    with raises(ValueError, names="PathSim"):
         friends.metapath(KNOWS, pathsim=True)
 
 
 def test_metapaths_that_do_not_exist(tiny):
-    with pytest.raises(UnknownNameError, match="between 'user' and 'genre' there is no edge type"):
+    with raises(UnknownNameError, asked=("user", "genre")):
         tiny.metapath("user", "genre")
-    with pytest.raises(UnknownNameError, match="did you mean 'user'"):
+    with raises(UnknownNameError, asked="usr"):
         tiny.metapath("usr", "item")
     knowing = tiny.with_edges(KNOWS, {"src": ["ann"], "dst": ["bob"]})
-    with pytest.raises(ValueError, match="does not start at"):
+    with raises(ValueError, names="metapath"):
         knowing.metapath(HAS, KNOWS)
-    with pytest.raises(ValueError, match="at least two node types"):
+    with raises(ValueError, names="metapath"):
         tiny.metapath("user")
-    with pytest.raises(ValueError, match="at least two node types"):
+    with raises(ValueError, names="metapath"):
         tiny.metapath()
     two = tiny.with_edges(("user", "buys", "item"), {"src": ["ann"], "dst": ["i4"]})
-    with pytest.raises(UnknownNameError, match="several edge types"):
+    with raises(UnknownNameError, asked=("user", "item")):
         two.metapath("user", "item")
 
 
@@ -236,18 +235,16 @@ def test_vectors_and_what_fills_holes(tiny):
     assert tiny.vectors("item").tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
     assert tiny.vectors(RATES, "time").tolist() == [[1], [2], [3], [4], [5], [6]]
     holes = tiny.with_column("item", "x", [[1.0, 2.0], None, [3.0, 4.0], None])
-    with pytest.raises(
-        SchemaError, match=r"'x' is null in rows 1, 3; pass fill=0.0 or fill='mean'"
-    ):
+    with raises(SchemaError, names="item"):
         holes.vectors("item")
     assert holes.vectors("item", fill=-1)[[1, 3]].tolist() == [[-1, -1], [-1, -1]]
     assert holes.vectors("item", fill="mean")[[0, 1]].tolist() == [[1, 2], [2, 3]]
     assert tiny.vectors("user", "age", fill="mean").tolist() == [[30], [35.5], [41]]
     nothing = tiny.with_column("item", "x", pa.array([None] * 4, pa.list_(pa.float32(), 2)))
     assert nothing.vectors("item", fill="mean").tolist() == [[0, 0]] * 4
-    with pytest.raises(ValueError, match="fill='median'"):
+    with raises(ValueError, names="median"):
         holes.vectors("item", fill="median")
-    with pytest.raises(SchemaError, match="'title' is string, not vectors or numbers"):
+    with raises(SchemaError, names="item"):
         tiny.vectors("item", "title")
 
 
@@ -389,11 +386,9 @@ def test_ids_as_categories_are_looked_up_word_by_word(tiny):
     users = pd.Series(["bob", "ann", "bob"]).astype("category")
     hin = tiny.with_edges(KNOWS, {"src": users, "dst": ["cid", "cid", "ann"]})
     assert hin.links(KNOWS)[0].tolist() == [1, 0, 1]
-    with pytest.raises(
-        SchemaError, match=r"1 of 2 ids are no 'user' nodes: 'zed' \(first rows 1\)"
-    ):
+    with raises(SchemaError, names="src"):
         tiny.with_edges(KNOWS, {"src": pd.Categorical(["ann", "zed"]), "dst": ["cid", "cid"]})
-    with pytest.raises(SchemaError, match=r"no id \(null\) in rows 1"):
+    with raises(SchemaError, names="src"):
         tiny.with_edges(KNOWS, {"src": pd.Categorical(["ann", None]), "dst": ["cid", "cid"]})
 
 
@@ -755,8 +750,8 @@ def test_nodes_may_be_made_of_the_ids_that_edges_name():
 def test_what_has_no_order_or_no_value_is_refused():
     users = {"id": ["a", "b"]}
     for tags in ([{"x", "y"}, {"z"}], {"x", "y"}, pd.Series([{"x"}, None])):
-        with pytest.raises(SchemaError, match="order"):
+        with raises(SchemaError, asked="set"):
             HIN.from_tables({"user": {**users, "tags": tags}}, {})
-    with pytest.raises(SchemaError, match="polars objects") as error:
+    with raises(SchemaError, asked="Object") as error:
         HIN.from_tables({"user": pl.DataFrame({**users, "thing": [object(), object()]})}, {})
     assert error.value.asked == "Object"

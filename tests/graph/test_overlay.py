@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from raising import raises
 
 import hinaug
 from hinaug.errors import SchemaError
@@ -42,7 +43,7 @@ def column(value):
 )
 def test_columns_of_unlike_types_are_refused_in_either_order(hin, first, second):
     for a, b in ((first, second), (second, first)):
-        with pytest.raises(SchemaError, match="unlike types"):
+        with raises(SchemaError, names="int64"):
             hin + a + b
 
 
@@ -81,7 +82,7 @@ def test_a_store_keeps_deltas_in_an_order_in_which_they_cannot_be_put_on(hin, tm
         again = hinaug.load(tmp_path / "store", verify=verify)
         assert again == graph
         assert again.deltas == graph.deltas == (masks, later)
-    with pytest.raises(SchemaError, match="no edge type"):
+    with raises(SchemaError, asked=("user", "tags", "item")):
         HIN({"user": {"id": ["u2"]}, "item": {"id": ["i2"]}}, {}, [masks])
 
 
@@ -119,7 +120,7 @@ def test_putting_a_delta_on_does_not_read_every_key_of_the_others(monkeypatch):
     monkeypatch.setattr(Delta, "keys", lambda self: read.append(self) or keys(self))
     assert (hin + last).nodes["user"]["age"].null_count == 0
     assert len(read) <= 2  # those of the new delta
-    with pytest.raises(SchemaError, match="already fills"):
+    with raises(SchemaError, asked=["u3"]):
         hin + Delta(values={("user", "age"): {"id": ["u3"], "value": [2]}}, origin="again")
-    with pytest.raises(SchemaError, match="already applied"):
+    with raises(SchemaError, names="user"):
         hin + hin.deltas[5].select({("user", "age"): [True]})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from raising import raises
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
@@ -51,7 +52,7 @@ def test_bpr_gradcheck():
 
 
 def test_bpr_bad_arguments():
-    with pytest.raises(ValueError, match=r"got \[2\] and \[3\]"):
+    with raises(ValueError, names="bpr_loss"):
         bpr_loss(torch.zeros(2), torch.zeros(3))
     with pytest.raises(ValueError, match="at least one sample"):
         bpr_loss(torch.zeros(0), torch.zeros(0))
@@ -128,19 +129,19 @@ def test_softmax_bad_arguments():
     users, items = torch.zeros(2, 3), torch.zeros(4, 3)
     with pytest.raises(ValueError, match=r"shape \(2, 4\), got \(3, 4\)"):
         softmax_loss(users, items, sp.csr_array((3, 4)))
-    with pytest.raises(ValueError, match="at least one sample"):
+    with raises(ValueError, names="positives"):
         softmax_loss(users, items, sp.csr_array((2, 4)))
-    with pytest.raises(ValueError, match=r"positions of items must lie in \[0, 4\)"):
+    with raises(ValueError, names="items"):
         softmax_loss(users, items, torch.tensor([[0], [4]]))
-    with pytest.raises(ValueError, match="temperature"):
+    with raises(ValueError, names="temperature"):
         softmax_loss(users, items, PAIRS, 0.0)
-    with pytest.raises(ValueError, match="leave `weight` out"):
+    with raises(ValueError, names="weight"):
         softmax_loss(users, items, sp.csr_array(np.eye(2, 4)), weight=torch.ones(2))
     with pytest.raises(ValueError, match="1 pairs need 1 weights"):
         softmax_loss(users, items, torch.tensor([[0], [1]]), weight=torch.ones(2))
-    with pytest.raises(ValueError, match=r"\[2, p\]"):
+    with raises(ValueError, names="users"):
         softmax_loss(users, items, torch.tensor([[0, 1, 2]]))
-    with pytest.raises(ValueError, match="users"):
+    with raises(ValueError, names="users"):
         softmax_loss(users, torch.zeros(4, 2), PAIRS)
 
 
@@ -198,7 +199,7 @@ def test_gradient_penalty_looks_between_real_and_fake_with_its_own_randomness():
     assert ((share > 0) & (share < 1)).all()
     torch.testing.assert_close(share, share[:, :1, :1].expand_as(share))  # one a per row
     assert share[:, 0, 0].unique().numel() == 50
-    with pytest.raises(ValueError, match="one shape"):
+    with raises(ValueError, names="real"):
         gradient_penalty(critic, real, fake[:3], torch.Generator())
 
 

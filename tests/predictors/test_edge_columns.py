@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from raising import raises
 from torch.autograd import gradcheck
 
 from hinaug.datasets import planted
@@ -54,10 +55,10 @@ def test_confidence_and_named_columns_are_weights():
 
 def test_what_is_no_weight_or_no_number_is_refused():
     hin = rated([1.0, -5.0, 2.0, 3.0], note=["p", "q", "r", "s"])
-    with pytest.raises(ParameterError, match="below 0") as told:
+    with raises(ParameterError, asked="rating") as told:
         EdgeColumns(RATES, None, ["rating"]).fit(hin)
     assert (told.value.asked, told.value.there) == ("rating", -5.0)
-    with pytest.raises(ParameterError, match="are numbers") as told:
+    with raises(ParameterError, asked="note") as told:
         HeteroGNN(RATES, edge_columns={RATES: ["note"]}, **SMALL).fit(hin, rng=0)
     assert told.value.there == ["rating"]
     with pytest.raises(UnknownNameError):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.evaluation.evaluate import evaluate
@@ -108,9 +109,9 @@ def test_popular_items_count_by_a_power_of_their_links(power):
     )
     same = SampledSoftmax(links, 1.0, 40, np.random.default_rng(5), power)
     assert torch.equal(by_model(users, items), same(users, items))
-    with pytest.raises(ValueError, match="power=-1"):
+    with raises(ValueError, asked=-1):
         MF(RATES, loss="sampled", power=-1).fit(world())
-    with pytest.raises(ValueError, match='is for loss="sampled"'):
+    with raises(ValueError, asked="softmax"):
         MF(RATES, loss="softmax", power=power).fit(world())
 
 
@@ -128,9 +129,9 @@ def test_cosines_are_learned_whatever_the_lengths(loss):
     extra = cosine[src, dst].exp() if loss == "sampled" else 0.0
     expected = (torch.log(cosine.exp().sum(1)[src] + extra) - cosine[src, dst]).mean()
     torch.testing.assert_close(found, expected)
-    with pytest.raises(ValueError, match='is for loss="softmax" or loss="sampled"'):
+    with raises(ValueError, asked="bpr"):
         MF(RATES, cosine=True).fit(world())
-    with pytest.raises(ValueError, match="temperature=0"):
+    with raises(ValueError, asked=0):
         MF(RATES, loss="softmax", temperature=0).fit(world())
 
 
@@ -236,7 +237,7 @@ def test_xsimgcl_noise_has_the_length_asked_for_and_scores_have_none():
     torch.testing.assert_close(clean, step)
     torch.testing.assert_close((noisy - step).norm(dim=1), torch.full((5,), 0.3))
     assert ((noisy.sign() == step.sign()) | (step == 0)).all()
-    with pytest.raises(ValueError, match="contrast=3"):
+    with raises(ValueError, names="contrast"):
         XSimGCL(RATES, contrast=3, n_layers=2).fit(world())
 
 

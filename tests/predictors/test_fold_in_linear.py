@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from raising import raises
 
 from hinaug.errors import FoldInError, ParameterError
 from hinaug.graph.hin import HIN
@@ -168,7 +169,7 @@ def test_als_keeps_the_vectors_of_its_users_and_solves_them_again_to_the_same():
     src = np.arange(hin.n("user") - 1)
     np.testing.assert_allclose(model.score(hin, src), users[:-1] @ items.T, atol=1e-5)
     refused = sp.csr_array(np.full((1, hin.n("item")), -1.0))
-    with pytest.raises(ParameterError, match="weights are at least 0"):
+    with raises(ParameterError, names="fold_in"):
         model.fold_in(refused)
 
 
@@ -185,7 +186,7 @@ def test_ease_reads_side_columns_of_new_users_from_a_table():
     assert np.isnan(model.fold_in(nothing)).all()
     missing = pa.table({"job": pa.nulls(NEW_USERS, pa.string()), "taste": table["taste"]})
     assert not np.array_equal(model.fold_in(history, missing), model.fold_in(history, table))
-    with pytest.raises(ParameterError, match="6 histories and 2 rows") as caught:
+    with raises(ParameterError, asked=2) as caught:
         model.fold_in(history, table.slice(0, 2))
     assert (caught.value.asked, caught.value.there) == (2, 6)
 
@@ -193,7 +194,7 @@ def test_ease_reads_side_columns_of_new_users_from_a_table():
 def test_ease_cannot_read_reviews_from_a_table():
     hin, _ = world()
     model = EASE(RATES, side=["job", ("review", "x")]).fit(hin)
-    with pytest.raises(FoldInError, match="a table of attributes has no neighbours"):
+    with raises(FoldInError, asked=("review", "x")):
         model.fold_in([["i0"]], {"job": ["a"]})
     assert not np.isnan(model.fold_in([["i0"]])).all()  # without a table the columns are missing
 
@@ -203,7 +204,7 @@ def test_histories_are_finite(bad):
     hin, _ = world()
     model = EASE(RATES).fit(hin)
     history = sp.csr_array(([bad], ([0], [0])), shape=(1, hin.n("item")))
-    with pytest.raises(ParameterError, match="infinite or NaN"):
+    with raises(ParameterError, asked=1):
         model.fold_in(history)
 
 
@@ -313,7 +314,7 @@ def test_methods_that_cannot_add_items_say_why(model):
 
 def test_ease_with_a_prior_cannot_add_items():
     hin, _ = world()
-    with pytest.raises(FoldInError, match="EASE with a prior") as caught:
+    with raises(FoldInError, asked="x") as caught:
         EASE(RATES, prior="x").fit(without(hin, new_items=True)).fold_in_items(hin)
     assert caught.value.asked == "x"
 
@@ -322,11 +323,11 @@ def test_ease_notices_histories_that_it_was_not_fitted_on():
     hin, _ = world()
     few = without(hin, new_items=True)
     few = few.filter_edges(RATES, np.arange(few.n(RATES)) < 5)
-    with pytest.raises(FoldInError, match="not those that it was fitted on"):
+    with raises(FoldInError, names="EASE"):
         EASE(RATES, l2=0.01).fit(few).fold_in_items(hin)
 
 
 def test_nearest_neighbours_say_why_they_do_not_fold_in_users():
     hin, _ = world()
-    with pytest.raises(FoldInError, match="keeps no vector of a target"):
+    with raises(FoldInError, asked="NearestNeighbors"):
         NearestNeighbors(RATES, column="x").fit(hin).fold_in([["i0"]])

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.errors import NotFittedError, ParameterError
@@ -97,9 +98,7 @@ def test_ease_weighs_guesses_by_confidence(three):
 
 def test_ease_refuses_what_does_not_fit_in_memory(monkeypatch, three):
     monkeypatch.setattr(ease, "available_memory", lambda: 10)
-    with pytest.raises(
-        MemoryError, match=r"needs .* GiB for a matrix over 3 items, and 0.0 GiB are free"
-    ):
+    with raises(MemoryError, names="EASE"):
         EASE(RATES).fit(three)
     assert ease.available_memory is not None
 
@@ -110,7 +109,7 @@ def test_available_memory_is_told_here():
 
 
 def test_ease_needs_a_positive_l2(three):
-    with pytest.raises(ValueError, match="l2 is above 0"):
+    with raises(ValueError, asked=0.0):
         EASE(RATES, l2=0.0).fit(three)
 
 
@@ -242,10 +241,10 @@ def test_nearest_items_alone_by_hand(places):
 
 
 def test_nearest_says_which_column_is_missing(places):
-    with pytest.raises(KeyError, match="no column 'y'"):
+    with raises(KeyError, names="column"):
         NearestNeighbors(RATES, column="y").fit(places)
     model = NearestNeighbors(RATES).fit(places)
-    with pytest.raises(ValueError, match="has 3 numbers a vector here and had 2"):
+    with raises(ValueError, asked=3):
         model.score(places.with_column("item", "x", np.ones((5, 3))), [0])
 
 
@@ -265,7 +264,7 @@ def test_import_loads_no_torch():
 def test_unknown_names_say_what_there_is():
     import hinaug.predictors as package
 
-    with pytest.raises(AttributeError, match="EASY"):
+    with raises(AttributeError, names="EASY"):
         _ = package.EASY
     assert set(package.__all__) <= set(dir(package))
 
@@ -273,14 +272,14 @@ def test_unknown_names_say_what_there_is():
 def test_a_fit_that_fails_leaves_the_model_as_it_was():
     hin = planted(rng=0)
     model = EASE(RATES, l2=-1)
-    with pytest.raises(ValueError, match="l2"):
+    with raises(ValueError, asked=-1):
         model.fit(hin)
     with pytest.raises(NotFittedError):
         model.score(hin, [0])
     model.l2 = 100.0
     before = model.fit(hin).score(hin, [0, 1])
     model.l2 = -1
-    with pytest.raises(ValueError, match="l2"):
+    with raises(ValueError, asked=-1):
         model.fit(hin)
     assert np.array_equal(model.score(hin, [0, 1]), before, equal_nan=True)
 

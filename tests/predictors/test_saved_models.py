@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.errors import ParameterError
@@ -135,6 +136,6 @@ def test_weights_are_finite(model, bad):
     hin = weighted([1.0, 1.0, 1.0, 2.0, bad])
     changes = {"weight": "w"} | ({"side": None, "prior": None} if isinstance(model, EASE) else {})
     changes |= {"columns": "x"} if isinstance(model, KernelRidge) else {}
-    with pytest.raises(ParameterError, match="column 'w': 1 of 5 links") as caught:
+    with raises(ParameterError, asked=1) as caught:
         model.clone(**changes).fit(hin).score(hin, [0])
     assert caught.value.asked == 1

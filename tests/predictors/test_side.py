@@ -4,6 +4,7 @@ worlds with a known answer.
 
 import numpy as np
 import pytest
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.errors import ParameterError
@@ -102,13 +103,13 @@ def test_features_say_what_is_wrong(columns, says, people):
 
 def test_text_is_no_category(people, monkeypatch):
     monkeypatch.setattr("hinaug.features.columns.MOST_CATEGORIES", 1)
-    with pytest.raises(ValueError, match=r"has 2 values, more than the 1 .* embed it"):
+    with raises(ValueError, asked=2):
         Features("user", "job").fit(people)
 
 
 def test_vectors_of_another_width_are_refused(people):
     encoder = Features("user", ("review", "x")).fit(people)
-    with pytest.raises(ValueError, match="has 3 numbers a vector here and had 2"):
+    with raises(ValueError, asked=3):
         encoder.encode(people.with_column("review", "x", np.ones((4, 3))))
 
 
@@ -202,7 +203,7 @@ def test_side_and_prior_help_where_they_tell_the_topic_and_not_when_permuted():
 def test_ease_counts_side_columns_when_it_asks_for_memory(monkeypatch):
     hin, _ = small()
     monkeypatch.setattr(ease, "available_memory", lambda: 10)
-    with pytest.raises(MemoryError, match="for a matrix over 23 items"):
+    with raises(MemoryError, names="EASE"):
         EASE(RATES, side=["x", "job"]).fit(hin)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from methods import Fixed
+from raising import raises
 from rich.console import Console
 
 import hinaug
@@ -254,7 +255,7 @@ def test_blocks_survive_the_file(made, arms):
     ],
 )
 def test_a_block_of_another_form_is_refused(change):
-    with pytest.raises(ValueError, match="Facts"):
+    with raises(ValueError, names="Facts"):
         as_block({"kind": "Facts", **change})
 
 

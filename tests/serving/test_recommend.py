@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from methods import Fixed
+from raising import raises
 
 from hinaug.errors import EmptyListWarning, SchemaError
 from hinaug.graph.delta import Delta
@@ -99,7 +100,7 @@ def test_candidates():
         assert recommend(model, hin, ["a"], candidates=["w"]).num_rows == 0
     with pytest.warns(EmptyListWarning):
         assert recommend(model, hin, ["a"], candidates=[]).num_rows == 0
-    with pytest.raises(SchemaError, match="nope"):
+    with raises(SchemaError, names="nope"):
         recommend(model, hin, ["a"], candidates=["nope"])
 
 
@@ -129,9 +130,9 @@ def test_ids_come_back_in_their_own_type():
 def test_errors():
     hin = graph()
     model = Popularity(RATES).fit(hin)
-    with pytest.raises(SchemaError, match=r"no 'user' nodes.*did you mean"):
+    with raises(SchemaError, names="aa"):
         recommend(model, hin, ["aa"])
-    with pytest.raises(ValueError, match="at least 1"):
+    with raises(ValueError, names="recommend"):
         recommend(model, hin, ["a"], k=0)
     assert recommend(model, hin, [], k=3).num_rows == 0
     assert recommend(model, hin, pa.array(["b", "b"]), k=1)["user"].to_pylist() == ["b", "b"]

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.datasets.planted import ABOUT, RATES, WROTE
@@ -108,7 +109,7 @@ def test_temporal_split_by_hand():
     by_hand = temporal_split(graph(rows), RATES, cuts=(2, 2))
     assert by_hand.valid.num_rows == 0
     assert by_hand.how["ties"] == 2
-    with pytest.raises(ValueError, match="the first comes before the second"):
+    with raises(ValueError, asked=(5, 2)):
         temporal_split(graph(rows), RATES, cuts=(5, 2))
 
 
@@ -117,14 +118,14 @@ def test_temporal_split_reads_time_stamps():
         RATES, "when", pa.array([r[2] * 1_000_000 for r in FIVE], pa.timestamp("us")), "row"
     )
     assert table(temporal_split(hin, RATES, time="when", cuts=(3, 5)).test) == [(B, "v"), (B, "w")]
-    with pytest.raises(SchemaError, match="not a time"):
+    with raises(SchemaError, names="time"):
         temporal_split(hin.with_column(RATES, "t", ["a"] * 7), RATES, time="t")
 
 
 def test_times_that_are_missing_are_an_error_that_names_the_rows():
     hin = graph([(A, "x", 1), (A, "y", None), (B, "x", 2)])
     for make in (leave_last, temporal_split):
-        with pytest.raises(SchemaError, match=r"'time' is null in 1 rows \(first 1\)"):
+        with raises(SchemaError, asked="time"):
             make(hin, RATES)
 
 
@@ -138,7 +139,7 @@ def test_random_split_holds_out_shares_without_bias_and_leaves_min_train():
     assert split.test.num_rows == 900
     assert split.valid.num_rows == 0
     for bad in (1.5, -1, -0.1):
-        with pytest.raises(ValueError, match="a share in"):
+        with raises(ValueError, asked=bad):
             random_split(hin, RATES, test=bad)
 
 
@@ -252,7 +253,7 @@ def test_cold_items_beside_warm_ones():
     users = {user for user, _ in pairs(alone.train)}
     assert {user for user, _ in pairs(split.train)} == users  # each keeps one
     assert audit(split).leaks == []
-    with pytest.raises(ValueError, match="leave something"):
+    with raises(ValueError, names="0.5"):
         cold_items(hin, RATES, evidence=["review"], warm=0.5, rng=0)
 
 
@@ -269,7 +270,7 @@ def test_cold_nodes_lose_all_but_the_known(make):
     assert set(count.values()) == {2}
     split = make(hin, RATES, valid=0.1, test=0.2, rng=0)
     assert not {p[side] for p in table(split.test)} & {p[side] for p in pairs(split.train)}
-    with pytest.raises(ValueError, match="leave something to train on"):
+    with raises(ValueError, names="valid"):
         make(hin, RATES, valid=0.5, test=0.5)
 
 
@@ -367,7 +368,7 @@ def test_a_shared_witness_leaves_when_it_still_joins_a_held_out_pair():
 
 
 def test_evidence_must_lie_between_the_ends():
-    with pytest.raises(ValueError, match="evidence are the nodes between"):
+    with raises(ValueError, asked="user"):
         leave_last(graph(FIVE), RATES, evidence=["user"])
     with pytest.raises(UnknownNameError):
         leave_last(graph(FIVE), RATES, evidence=["reviews"])
@@ -487,7 +488,7 @@ def test_thin_shares_and_errors():
     assert abs(len(pairs(sparse.train_valid)) - len(pairs(sparse.train)) - 30) < 20
     assert sparse.how["thin"] == 0.3
     for bad in (0, 1.5):
-        with pytest.raises(ValueError, match="share"):
+        with raises(ValueError, names="share"):
             thin(split, bad)
 
 

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from raising import raises
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -102,7 +103,7 @@ def test_measures_may_be_negative():
 
 
 def test_a_parameter_that_is_not_finite_ends_the_training():
-    with pytest.raises(DivergenceError, match="EASE: training diverged at epoch 2") as raised:
+    with raises(DivergenceError, asked=2) as raised:
         climb(lr=3e38)
     assert raised.value.asked == 2
 
@@ -158,7 +159,7 @@ def test_blocks_inside_each_other_end_in_order(split):
 
 
 def test_every_is_a_whole_number():
-    with pytest.raises(ValueError, match="every=0"), MF(RATES).training(every=0):
+    with raises(ValueError, names="every"), MF(RATES).training(every=0):
         pass
 
 
@@ -306,7 +307,10 @@ def test_a_file_that_is_no_checkpoint_says_so(split, tmp_path):
         model.fit(split.train, rng=0)
         (file,) = tmp_path.iterdir()
         file.write_bytes(b"something else")
-        with pytest.raises(StoreError, match="delete it to train from the start"):
+        with raises(
+            StoreError,
+            asked=str(file),
+        ):
             model.fit(split.train, rng=0)
 
 
@@ -337,7 +341,7 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_not_resumed(damage, split, t
         before = state(model, split.train)
         (file,) = tmp_path.iterdir()
         damage(file)
-        with pytest.raises(StoreError, match="delete it to train from the start"):
+        with raises(StoreError, asked=str(file)):
             model.fit(split.train, rng=0)
     assert state(model, split.train) == before
 
@@ -360,7 +364,7 @@ def test_a_full_disk_names_the_checkpoint(split, tmp_path, monkeypatch):
 def test_a_measure_that_is_not_finite_ends_the_training():
     """NaN would stay the best for ever: nothing is greater."""
     for wrong in (float("nan"), float("inf")):
-        with pytest.raises(DivergenceError, match="epoch 2") as raised:
+        with raises(DivergenceError, asked=2) as raised:
             climb([0.1, wrong, 0.3], epochs=3)
         assert raised.value.asked == 2
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from raising import raises
 
 from hinaug import HIN
 from hinaug.training.ranking import tie_order, top_k
@@ -132,9 +133,9 @@ def test_wide_rows_equal_a_stable_sort(seed):
 
 def test_bad_arguments():
     for bad in ((np.zeros(3), 1), (np.zeros((2, 3)), 0)):
-        with pytest.raises(ValueError, match="top_k needs"):
+        with raises(ValueError, names="top_k"):
             top_k(*bad)
-    with pytest.raises(ValueError, match="shape of scores"):
+    with raises(ValueError, asked=(2, 4)):
         top_k(np.zeros((2, 3)), 1, sp.csr_array((2, 4)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.datasets.planted import RATES
@@ -160,20 +161,20 @@ def test_small_graphs_and_bad_input():
     rows = zip(*(made.edges[RATES][c].to_pylist() for c in ("src", "dst")), strict=True)
     assert set(rows) <= {("u1", "i1"), ("u2", "i0"), ("u2", "i1")}
     assert len(RelationGenerator(Popular(RATES)).fit(hin, rng=0).generate(hin, 0)) == 0
-    with pytest.raises(SchemaError, match="edges to learn from"):
+    with raises(SchemaError, asked=("user", "rates", "item")):
         RelationGenerator(Popular(RATES)).fit(tiny([]))
-    with pytest.raises(ValueError, match="can be held out"):
+    with raises(ValueError, asked=0.1):
         RelationGenerator(Popular(RATES)).fit(tiny([(0, 0), (1, 1)]))
     with pytest.raises(NotFittedError):
         RelationGenerator(Popular(RATES)).generate(hin, 1)
     for wrong in ({"per_source": 0}, {"candidates": 0}, {"holdout": 1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             RelationGenerator(Popular(RATES), **wrong)
-    with pytest.raises(TypeError, match=r"candidates=1\.5: a whole number"):
+    with raises(TypeError, asked=1.5):
         RelationGenerator(Popular(RATES), candidates=1.5)
-    with pytest.raises(ValueError, match="LinkPredictor"):
+    with raises(ValueError, asked=("user", "rates", "item")):
         RelationGenerator(RATES)
-    with pytest.raises(ValueError, match="size"):
+    with raises(ValueError, asked=-1):
         RelationGenerator(Popular(RATES)).fit(hin, rng=0).generate(hin, -1)
 
 
@@ -233,7 +234,7 @@ def test_a_function_gets_one_target_where_it_has_none():
     assert len(generator.generate(hin + made, 1000, rng=0)) == 0  # now each has one
     assert len(generator.generate(hin, 4, rng=0)) == 4
     free = RelationGenerator(Popular(BRANDED), per_source=3, functional=False)
-    with pytest.raises(ValueError, match="functional=True"):
+    with raises(ValueError, asked=0.1):
         free.fit(hin, rng=0)  # no pair can be held out
     valid = pa.table({"src": ["i0"], "dst": ["b1"]})
     assert len(free.fit(hin, valid=valid, rng=0).generate(hin, 1000, rng=0)) == 40 * 3
