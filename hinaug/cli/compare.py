@@ -138,7 +138,7 @@ def compare(
         told["report"] = out / "report.html"
 
     def show_all(console: Any) -> None:
-        for block in (_table(found), *_sentences(found)):
+        for block in (_table(found), *_chosen(found), *_sentences(found)):
             show(block, console)
         if out is not None:
             tell(console, f"kept in {out}; the page is {out / 'report.html'}")
@@ -177,7 +177,7 @@ def _keep(
         log = Log(draft / "results.jsonl", "Models and deltas compared")
         log.add(Findings("What may be said", _findings(found)), Facts(facts), Command(command))
         log.section("All arms")
-        log.add(_table(found), *_sentences(found), _bars(found))
+        log.add(_table(found), *_chosen(found), *_sentences(found), _bars(found))
         for arm in found.arms:
             for n, result in enumerate(arm.results):
                 log.result(result, arm=arm.name, fit=n)
@@ -210,38 +210,43 @@ def _finding(found: Contest, arm: Arm, sentence: str) -> Finding:
 
 def _table(found: Contest) -> Table:
     """One row an arm; the change is against the first model, or the arm's model alone."""
-    is_searched = any(arm.value is not None for arm in found.arms)
     columns = ["arm", METRIC, "against", "change, % [95 %]", "p", *METRICS[1:], "fits"]
-    rows = [_row(found, arm, is_searched) for arm in found.arms]
-    columns += ["NDCG@20 on valid", "settings; * on the edge"] if is_searched else []
+    rows = [_row(found, arm) for arm in found.arms]
     first = found.arms[0].results[0]
     caption = f"{first.on}, full ranking, {len(first.users):,} users"
     marked = [n for n, arm in enumerate(found.arms) if arm.delta]
     return Table(caption, columns, rows, marked)
 
 
-def _row(found: Contest, arm: Arm, is_searched: bool) -> list[Any]:
+def _row(found: Contest, arm: Arm) -> list[Any]:
     means = [mean_over_fits(arm.results, metric)[0] for metric in METRICS]
     first, *others = (f"{mean:.4f}" for mean in means)
     base, gain = base_of(arm, found.arms), ["", "", ""]
     if base != arm.name:
         gain = [base, in_percent(found.found[base, arm.name]), shown(found.p[base, arm.name])]
-    row = [arm.name, first, *gain, *others, len(arm.results)]
-    return [*row, *_searched(arm)] if is_searched else row
+    return [arm.name, first, *gain, *others, len(arm.results)]
 
 
-def _searched(arm: Arm) -> list[str]:
-    """NDCG on valid, and the settings that the search chose."""
+def _chosen(found: Contest) -> list[Table]:
+    """What the searches chose; nothing where there was none."""
+    rows: list[list[Any]] = [
+        [arm.name, f"{arm.value:.4f}", _settings(arm)]
+        for arm in found.arms
+        if arm.value is not None
+    ]
+    title = "chosen on valid, with equal trials; * on the edge of what was tried"
+    return [Table(title, ["arm", METRIC, "settings"], rows)] if rows else []
+
+
+def _settings(arm: Arm) -> str:
+    """The settings that the search chose."""
     params = {} if arm.chosen is None else arm.chosen.get_params()
     before = arm.model.predictor.get_params()
     chosen = {n: v for n, v in params.items() if v != before[n] or n in arm.edges}
-    said = ", ".join(
-        f"{n}={v:.4g}{'*' * (n in arm.edges)}"
-        if isinstance(v, float)
-        else f"{n}={v}{'*' * (n in arm.edges)}"
+    return ", ".join(
+        f"{n}={f'{v:.4g}' if isinstance(v, float) else v}{'*' * (n in arm.edges)}"
         for n, v in chosen.items()
     )
-    return ["" if arm.value is None else f"{arm.value:.4f}", said]
 
 
 def _sentences(found: Contest) -> list[Text]:
