@@ -45,7 +45,7 @@ def hetrec_lastfm(folder: Any) -> HIN:
     user played the artist; ("user", "friend", "user"), 25,434 rows, one in each direction of a
     friendship. Each act of tagging is an evidence node "tagging" (text, the tag's; time, the day in
     seconds) with ("user", "wrote", "tagging"), ("tagging", "about", "artist") and ("tagging",
-    "uses", "tag"): a split can take it away with the listening that it gives away. Ids are the
+    "uses", "tag"): a split can take it away with the listening that it reveals. Ids are the
     published integers; a tagging is called "user:artist:n". Nodes stand in the order of a hash of
     their ids, edges in the file's. All lineage is "row".
 

@@ -58,7 +58,8 @@ class Ensemble(LinkPredictor):
     `refit_with`.
 
     An ensemble that learns from held-out pairs gives its members those of a quarter of the sources,
-    to stop by, and learns from the others: what a member knows by heart earns it no weight.
+    to stop by, and learns from the others: pairs that a member was trained on do not count for its
+    weight.
 
     A subclass writes `_learn(hin, valid, rng)`, from the fitted `predictors_`, and `_score`;
     `supervised = False` says that it learns nothing from held-out pairs.

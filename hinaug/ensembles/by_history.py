@@ -1,4 +1,4 @@
-"""ByHistory: thin users get what serves thin users, such as popularity."""
+"""ByHistory: another member for users with few links, such as popularity."""
 
 from __future__ import annotations
 

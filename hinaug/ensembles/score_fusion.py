@@ -22,7 +22,7 @@ class ScoreFusion(Ensemble):
 
     where z_m(u, .) is member m's score less its mean over its standard deviation, over the items
     that u may be recommended. (CombSUM: Fox and Shaw, "Combination of Multiple Searches", TREC-2
-    1994.) For items that nobody had, `KernelRidge` and `FeatureProjection` with equal weights rank
+    1994.) For items without links, `KernelRidge` and `FeatureProjection` with equal weights rank
     better than each of them: one says what is like the history, the other which features matter.
 
     Parameters

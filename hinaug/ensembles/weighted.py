@@ -25,7 +25,7 @@ class Weighted(Linear):
     from the best single member or from equal weights, shift a step of weight from one member to
     another, the best such shift each time, as long as it helps; then with smaller steps. A shift
     must beat `margin` standard errors of its own gain over users: validation sets are small, and
-    the best of many shifts is partly luck.
+    the best of many shifts is partly chance.
 
     predictors: unfitted members over one relation. Members that look at different things (links,
         text, attributes) add more than many of one kind; a weak member gets weight 0 and does no

@@ -136,7 +136,7 @@ class Comparison:
         if not self.enough:
             few = f"a verdict needs at least {ENOUGH} {what}"
         else:
-            few = "no difference could be shown"
+            few = "no effect could be shown"
         return f"{few}{self._needed_in_words(what)}"
 
     def _needed_in_words(self, what: str) -> str:

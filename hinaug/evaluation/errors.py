@@ -115,8 +115,8 @@ def analyse_errors(
 ) -> ErrorAnalysis:
     """How the held-out pairs are missed, and which users and items do worse than the rest.
 
-    The rank of a held-out item is 1 + the items with a higher score that the user has not met and
-    that are not held out: held-out items of one user do not compete. So a user with more than k
+    The rank of a held-out item is 1 + the items with a higher score that the user has no link with
+    and that are not held out: held-out items of one user do not compete. So a user with more than k
     held-out items can still have no miss, and the part missed is at most 1 - Recall@k. The gain of
     a pair is 1 / log2(1 + rank) where rank <= k, else 0: its NDCG@k.
 
@@ -125,16 +125,25 @@ def analyse_errors(
     `hinaug.evaluation.worst`.
 
     Parameters
-        predictor: fitted. hin: the graph to score on, as in `evaluate`.
-        on: "valid" or "test".
-        k: the length of the lists.
-        cold: a user or item with so many links in `hin`, or fewer, is cold.
-        level: of the test of a slice, after correction for all slices looked at.
-        rng: seed or Generator: which half grows the tree, and which examples are shown.
-        trust: as in `evaluate`.
+    ----------
+    predictor
+        A fitted predictor.
+    hin
+        The graph to score on, as in `evaluate`.
+    on
+        "valid" or "test".
+    k
+        The length of the lists.
+    cold
+        A user or item with so many links in `hin`, or fewer, is cold.
+    level
+        Of the test of a slice, after correction for all slices looked at.
+    rng
+        A seed or Generator: which half grows the tree, and which examples are shown.
+    trust
+        As in `evaluate`.
 
-    Errors
-        As `evaluate`.
+    Raises as `evaluate` does.
 
     Cost: one ranking of all items, and 2k numbers a user of memory.
 

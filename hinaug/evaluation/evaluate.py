@@ -1,6 +1,6 @@
 """Evaluate a predictor by full ranking on held-out pairs.
 
-Every item that the user has not met is ranked; nothing is sampled. `hinaug.evaluation.metrics`
+Every item without a link of the user is ranked; nothing is sampled. `hinaug.evaluation.metrics`
 defines the metrics.
 """
 
@@ -93,31 +93,37 @@ def evaluate(
     list with warm items it would reward whatever pushes these down.
 
     Parameters
-        hin: the graph to score on, such as `split.train` (on valid) or `split.train_valid` (on
-            test), with or without deltas.
-        k: one cut-off or several, each at least 1.
-        on: "valid" or "test".
-        trust: accept a predictor that was fitted on pairs other than those of the split's graphs,
-            such as a sample of split.train. Pass it only if none of the held-out pairs was among
-            them: `evaluate` cannot check that.
-        protocol: "all", "new" or "joint".
+    ----------
+    hin
+        The graph to score on, such as `split.train` (on valid) or `split.train_valid` (on test),
+        with or without deltas.
+    k
+        One cut-off or several, each at least 1.
+    on
+        "valid" or "test".
+    trust
+        Accept a predictor that was fitted on pairs other than those of the split's graphs, such as
+        a sample of split.train. Pass it only if none of the held-out pairs was among them:
+        `evaluate` cannot check that.
+    protocol
+        "all", "new" or "joint".
 
-    Errors
-        LeakError where the held-out pairs or their evidence are in `hin`, or where the predictor
-        was fitted on a graph that holds them, or on unknown pairs without `trust`.
-        ParameterError for a protocol that asks for a kind of item of which none is held out.
-        NotFittedError before `fit`.
+    Raises LeakError where the held-out pairs or their evidence are in `hin`, or where the predictor
+    was fitted on a graph that holds them, or on unknown pairs without `trust`. Raises
+    ParameterError for a protocol that asks for a kind of item of which none is held out, and
+    NotFittedError before `fit`.
 
     Example
-        >>> from hinaug import cold_items
-        >>> from hinaug.datasets import planted
-        >>> from hinaug.predictors import Popularity
-        >>> rates = ("user", "rates", "item")
-        >>> split = cold_items(planted(rng=0), rates, evidence=["review"], warm=0.1, rng=0)
-        >>> model = Popularity(rates).fit(split.train)
-        >>> found = evaluate(model, split.train, split, k=20, protocol="joint")
-        >>> round(found.warm["Recall@20"], 2), round(found.new["Recall@20"], 2)
-        (0.45, 0.0)
+    -------
+    >>> from hinaug import cold_items
+    >>> from hinaug.datasets import planted
+    >>> from hinaug.predictors import Popularity
+    >>> rates = ("user", "rates", "item")
+    >>> split = cold_items(planted(rng=0), rates, evidence=["review"], warm=0.1, rng=0)
+    >>> model = Popularity(rates).fit(split.train)
+    >>> found = evaluate(model, split.train, split, k=20, protocol="joint")
+    >>> round(found.warm["Recall@20"], 2), round(found.new["Recall@20"], 2)
+    (0.45, 0.0)
     """
     scorer(predictor, "evaluate")
     expect.graph(hin, "evaluate")

@@ -1,4 +1,4 @@
-"""What kind of column is this, and its values as arrays: for whoever turns attributes into numbers.
+"""The kind of a column, and its values as arrays, for code that turns attributes into numbers.
 
 `Features` uses this to encode attributes for predictors; generators of nodes use it to choose which
 attributes they can write.

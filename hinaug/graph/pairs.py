@@ -295,7 +295,7 @@ def check_weights(weights: np.ndarray, where: str) -> None:
 
 def linked_targets(links: sp.csr_array) -> np.ndarray:
     """Whether each target has a link, bool [n_targets]. The links count, not the sum of their
-    weights, which may be 0; a link of weight 0 says nothing and does not count.
+    weights, which may be 0; a link of weight 0 does not count.
     """
     return np.bincount(links.indices[links.data != 0], minlength=links.shape[1]) > 0
 

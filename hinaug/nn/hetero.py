@@ -33,8 +33,8 @@ class HeteroEncoder(nn.Module):
 
     Edges may have numbers of their own. Attributes a_e of an edge change what is sent along it,
         from h to h * (1 + U a_e) + B a_e, with U and B learned for each layer and edge type and 0
-        at first. A weight w_e >= 0 multiplies what is sent: where a node hears the mean of its
-        neighbours, it hears sum w_e m_e / max(1, sum w_e), and attention shares alpha_e become
+        at first. A weight w_e >= 0 multiplies what is sent: where a node receives the mean of its
+        neighbours, it receives sum w_e m_e / max(1, sum w_e), and attention shares alpha_e become
         w_e alpha_e / sum w alpha, times min(1, sum w_e). So a weight of 0 is as no edge, and
         weights of 1 change nothing.
 

@@ -176,7 +176,7 @@ class LinkPredictor(Estimator):
     def _remember_valid(self, valid: pa.Table | None) -> None:
         """Keep the ids of the sources whose held-out pairs `fit` was given; None for none.
 
-        An ensemble learns its weights from the pairs of others: these may be known by heart.
+        An ensemble learns its weights from other pairs: the model was trained to stop by these.
         """
         self.valid_src_ = None
         if valid is not None and valid.num_rows:

@@ -71,7 +71,7 @@ class EASE(FoldsIn, FoldsInItems):
     prior
         Columns of the target type, such as "x" or ("review", "x").
     prior_weight
-        In units of common sources, as if items of cosine 1 had met so many more; tune it by factors
+        In units of common sources, as if items of cosine 1 had so many more; tune it by factors
         of three.
     prior_k
         Neighbours of an item; ten to some dozens do.
@@ -84,7 +84,7 @@ class EASE(FoldsIn, FoldsInItems):
     served. `fold_in` reads side columns from its table; without one they count as missing.
     `fold_in_items` gives the weights of a refit on the new graph with the same l2, while the fitted
     users and their other links stay. NaN for a source without history among the fitted items and
-    without side columns, and for an item that nobody had at fit time, unless it has neighbours in
+    without side columns, and for an item without links at fit time, unless it has neighbours in
     the prior.
 
     Raises ParameterError for l2 of 0 or less or weights that are not finite, MemoryError where the

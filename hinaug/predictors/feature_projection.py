@@ -40,7 +40,7 @@ class FeatureProjection(FoldsIn, FoldsInItems):
     W minimises the InfoNCE loss of the fitted links: a target against all fitted targets that the
     source has not, by a history without it, at temperature tau (van den Oord et al.,
     "Representation Learning with Contrastive Predictive Coding", arXiv 1807.03748). Nothing is
-    learned of a single source or target, so targets that nobody had are scored like any other.
+    learned of a single source or target, so targets without links are scored like any other.
     What is fitted starts at `NearestNeighbors` and ends there where nothing is to be learned.
 
     Parameters
@@ -130,7 +130,7 @@ class FeatureProjection(FoldsIn, FoldsInItems):
     def _train(self, hin: HIN, rng: np.random.Generator, epochs: int, holdout: float) -> None:
         links = interactions(hin, self.relation, self.weight).copy()
         check_positive(links, type(self).__name__)
-        links.eliminate_zeros()  # a link of weight 0 says nothing
+        links.eliminate_zeros()  # a link of weight 0 does not count
         if not links.nnz:
             raise ParameterError(
                 f"FeatureProjection: there are no {self.relation} links to learn from"

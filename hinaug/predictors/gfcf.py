@@ -60,7 +60,7 @@ class GFCF(FoldsIn):
     for each of them.
 
     The history is read from the graph that is scored on, so a new user with history is served. NaN
-    for a source without history among the fitted items, and for an item that nobody had at fit
+    for a source without history among the fitted items, and for an item without links at fit
     time.
 
     Raises ParameterError for parameters out of range, and for weights that are negative or not

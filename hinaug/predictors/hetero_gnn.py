@@ -42,19 +42,19 @@ class HeteroGNN(LinkPredictor):
     """score(u, i) = <z_u, z_i>, z from a typed graph network (`hinaug.nn.HeteroEncoder`) over all
     that the graph says.
 
-    A node enters with its own columns (vectors, numbers, categories; see `Features`) and the
-    logarithms of its degrees, and hears from its neighbours along every edge type, in both
-    directions. Nothing is learned for a single node unless `ids` asks for it, so users and items
-    that came later are scored from the graph at hand.
+    Inputs are the node's columns (vectors, numbers, categories; see `Features`) and the logarithms
+    of its degrees. Messages pass along every edge type in both directions. Nothing is learned for a
+    single node unless `ids` asks for it, so users and items that came later are scored from the
+    graph at hand.
 
     In each step a share `edge_holdout` of the links, drawn anew, leaves the graph that messages go
-    along, and these are what is predicted: a model that hears from the very link that it predicts
-    would learn to copy. What witnesses a held link leaves with it: the edges of `evidence` nodes,
+    along, and these are what is predicted: if the link itself carried messages, the model would
+    learn to copy it. What witnesses a held link leaves with it: the edges of `evidence` nodes,
     and the pair under any other edge type. A share `node_dropout` of the nodes at each end is new
     for the step: it loses all such links, what witnesses them, and its vector of `ids`. So the
     network learns what to make of a user or an item that has none, which hardly happens otherwise
     (Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems", NeurIPS 2017). Take
-    0 where all that is ranked has links: `benchmarks/README.md` has what it brings and costs.
+    0 where all that is ranked has links: `benchmarks/notes` has what it brings and costs.
 
     conv: "sage", "rgcn", "hgt" or "han". columns: {node type: columns}; None takes every usable
         column of every type.
@@ -77,7 +77,7 @@ class HeteroGNN(LinkPredictor):
 
     Learned: `weights_`, the state of `hinaug.nn.HeteroNetwork`; `features_`, `edge_columns_`,
     `epochs_`, `curve_`.
-    NaN for a source and a target that say nothing: no column and no edge.
+    NaN for a source and a target without any column and edge.
     """
 
     NO_FOLD_IN: ClassVar[str] = (

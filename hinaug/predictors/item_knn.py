@@ -53,7 +53,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
     The history is read from the graph that is scored on, so a new user with history is served. A
     new item (`fold_in_items`) gets neighbours and becomes one: the same as a refit with the same
     shrinkage while the fitted users' other links stay. NaN for a source without history among the
-    fitted items, and for an item that nobody had at fit time.
+    fitted items, and for an item without links at fit time.
 
     Raises ParameterError for k below 1, a negative shrinkage or weights that are not finite. Time
     O(sum over users of degree^2), in blocks; memory O(items x k).

@@ -1,4 +1,4 @@
-"""KernelRidge: from the features of items to who wants them, also for items that nobody had."""
+"""KernelRidge: scores from the features of items, also for items without links."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class KernelRidge(FoldsIn, FoldsInItems):
         The edge type whose links are scored.
     columns
         Of the target type (see `Features`): vectors, numbers, categories, or ("review", "x") for
-        the mean vector of an item's reviews. An item that nobody had has no reviews, so give it
+        the mean vector of an item's reviews. An item without links has no reviews, so give it
         something else as well. Also neighbours, ("genre",), and what lies at the end of a metapath,
         (("tagging", "tag"),), as `PrincipalAxes` reads them, by at most 512 axes each.
     kernel
@@ -73,7 +73,7 @@ class KernelRidge(FoldsIn, FoldsInItems):
     positions of those with links; `inverse_`, (K + l2 I)^-1; `l2_`, the ridge taken, and where it
     was chosen `curve_` [tried, 2]: each l2 and its measure.
 
-    Features and history are read from the graph that is scored on, so an item that nobody had, or
+    Features and history are read from the graph that is scored on, so an item without links, or
     that did not exist at fit time, is scored like any other. `fold_in` scores the fitted items by
     their features at fit time. NaN for an item without features and for a source without history
     among the fitted items.

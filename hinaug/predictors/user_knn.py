@@ -47,7 +47,7 @@ class UserKNN(FoldsIn, FoldsInItems):
 
     The history is read from the graph that is scored on, so a new user with history is served. A
     new item (`fold_in_items`) brings its links with the fitted users: the same as a refit while
-    their other links stay. NaN for a source without neighbours, and for an item that nobody had at
+    their other links stay. NaN for a source without neighbours, and for an item without links at
     fit time.
 
     Raises ParameterError for k below 1, a negative shrinkage or weights that are not finite.

@@ -3,7 +3,7 @@
     report("hinaug-demo")          # writes hinaug-demo/report.html
 
 The verdict comes first, then results, pictures, and how to run it again. The page holds its style
-and its pictures; it runs no script and asks for nothing from anywhere.
+and its pictures; it runs no script and loads nothing from the network.
 """
 
 import lazy_loader

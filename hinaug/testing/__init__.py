@@ -1,4 +1,4 @@
-"""Contract kits: does a method keep its promises? For whoever writes one, here or elsewhere.
+"""Contract kits: does a method keep its contract? For methods of the package and of your own.
 
     from hinaug.testing import check_predictor
     check_predictor(MyPredictor(("user", "rates", "item")))

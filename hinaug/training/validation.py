@@ -35,7 +35,7 @@ def unlinked(hin: HIN, relation: EdgeType, relevant: sp.csr_array) -> np.ndarray
     """bool [observed targets]: those without an observed link, if all of the relevant targets are
     such; else None.
 
-    Where every held-out target is one that nobody had, the question is how to rank those: among all
+    Where every held-out target is one without links, the question is how to rank those: among all
     others, which every source may still have, they would hardly be seen, and choices would be made
     on zeros.
     """
@@ -50,7 +50,7 @@ class Validation:
 
     Generated targets are not ranked, nor, in a relation between nodes of one type, the source.
 
-    Where the held-out targets are ones that nobody had, only such targets are ranked, see
+    Where the held-out targets are ones without links, only such targets are ranked, see
     `unlinked`.
 
     hin: the graph that is trained on. valid: held-out pairs, external ids in "src" and "dst".

@@ -56,7 +56,7 @@ def test_pipelines_without_chance_have_the_paired_t_test_by_scipy():
     assert found.difference == pytest.approx(np.mean(B) - np.mean(A))
     assert found.relative == pytest.approx(np.mean(B) / np.mean(A) - 1)
     assert (found.wins, found.losses, found.users, found.fits) == (3, 1, 5, (1, 1))
-    assert "no difference could be shown" in found.verdict()
+    assert "no effect could be shown" in found.verdict()
     assert "5 users, nothing random in the fits" in repr(found)
 
 

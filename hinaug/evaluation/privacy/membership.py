@@ -32,10 +32,10 @@ LEVELS = 10  # steps of a number, as soft categories
 class Membership:
     """How well an attacker tells who was in the training data of a generator.
 
-    auc: area under the ROC curve of the attack; 1/2 tells nothing, 1 everything.
+    auc: area under the ROC curve of the attack; 1/2 is no better than chance, 1 is perfect.
     error: standard error of `auc` (Hanley and McNeil, 1982).
     advantage: true minus false positive rate where the attacker says "member" for a likelihood
-        ratio above 1; 0 tells nothing, 1 everything.
+        ratio above 1; 0 is no better than chance, 1 is perfect.
     table: one row a node: id, member, similarity (to the nearest generated node, by the first
         relation, or the columns where there is none), score (log likelihood ratio).
     shadows: how many generators the attack was calibrated by.

@@ -51,7 +51,7 @@ class RelationGenerator(Generator):
     This is self-training (Scudder, 1965; Yarowsky, ACL 1995): a model's best unobserved pairs
     become edges that another model, or the same one, learns from. Scores of unlike models cannot
     be compared, so each proposal carries a probability instead. With s the predictor's score of
-    target i for source u, among the m targets that u has not met,
+    target i for source u, among the m targets without a link of u,
 
         confidence(u, i) = sigmoid(b + w1 z + w2 log(m / rank) + w3 log(1 + degree(u))),
         z = (s - mean_u) / std_u,

@@ -30,10 +30,10 @@ def conformal(
     such as `at_random(delta, 500, rng=0)`, and label them. Pairs found in another way break it.
 
     On real data nobody knows what is false. If "true" means "was held out", a pair that the user
-    would like, but has not met, counts as false, and even good pairs are rarely held out. The bound
-    is then one on the share that is *not held out*: it holds as stated, takes nothing for a small
-    alpha, and says little about truth. Report the share of held-out pairs instead, beside that of
-    random pairs.
+    would like, but has no link with, counts as false, and even good pairs are rarely held out. The
+    bound is then one on the share that is *not held out*: it holds as stated, takes nothing for a
+    small alpha, and says little about truth. Report the share of held-out pairs instead, beside
+    that of random pairs.
 
     Parameters
     ----------

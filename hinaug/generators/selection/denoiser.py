@@ -31,7 +31,7 @@ class Denoiser(Generator):
     """Masks observed links that are believed false.
 
     The links are dealt to folds, and each is scored by a model that was fitted on the other folds.
-    Its percentile is the share of the targets that its source has not met which score lower. A link
+    Its percentile is the share of the source's unlinked targets that score lower. A link
     whose target was drawn at random has a percentile that is uniform on [0, 1]; of the density f of
     all percentiles, false links so make up a constant part, at most its minimum. Masked are the
     links of lowest percentile, with
@@ -214,7 +214,7 @@ class Denoiser(Generator):
 def _below(
     scores: np.ndarray, met: sp.csr_array, row: np.ndarray, column: np.ndarray
 ) -> np.ndarray:
-    """For each (row, column) the share of the targets not met that score lower; ties count half."""
+    """For each (row, column) the share of unlinked targets that score lower; ties count half."""
     n, width = scores.shape
     finite = np.where(np.isfinite(scores), scores, np.nan)
     low, high = (f(np.nan_to_num(finite), axis=1, keepdims=True) for f in (np.min, np.max))
