@@ -108,7 +108,8 @@ class JointVAENetwork(nn.Module):
     write_columns
         Whether to have heads for the columns.
     sparse
-        Whether tables with a row for each target have sparse gradients (`tables` names them).
+        For each relation whether its table, with a row for each target, has sparse gradients; that
+        of the encoder has them where one has (`tables` names them). None has without it.
 
     Example
     -------
@@ -125,10 +126,11 @@ class JointVAENetwork(nn.Module):
         latent: int,
         generator: torch.Generator,
         write_columns: bool = False,
-        sparse: bool = False,
+        sparse: Sequence[bool] = (),
     ) -> None:
         super().__init__()
-        self.sizes, self.levels, self.sparse = list(sizes), list(levels), sparse
+        self.sizes, self.levels = list(sizes), list(levels)
+        self.sparse = list(sparse) or [False] * len(self.sizes)
         into = linear(sum(sizes) + sum(levels), hidden, generator)
         self.encoder = nn.Parameter(into.weight.detach().T.clone().contiguous())
         self.encoder_bias = nn.Parameter(into.bias.detach().clone())
@@ -146,12 +148,13 @@ class JointVAENetwork(nn.Module):
         )
 
     def tables(self) -> list[nn.Parameter]:
-        """The parameters with a row for each target."""
-        return [self.encoder, *self.heads]
+        """The parameters with sparse gradients."""
+        heads = [head for head, is_sparse in zip(self.heads, self.sparse, strict=True) if is_sparse]
+        return [self.encoder, *heads] if heads else []
 
     def encode(self, shown: Bag) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z) [b, latent] of rows over all targets, then all codes."""
-        hidden = torch.tanh(self._sum(shown, self.encoder) + self.encoder_bias)
+        hidden = torch.tanh(self._sum(shown, self.encoder, any(self.sparse)) + self.encoder_bias)
         mean, log_variance = self.posterior(hidden).chunk(2, 1)
         return mean, log_variance
 
@@ -161,7 +164,8 @@ class JointVAENetwork(nn.Module):
 
     def after(self, hidden: Tensor, relation: int, links: Bag) -> Tensor:
         """The hidden layer once the links of a relation (unit rows) are known."""
-        return hidden + self.context[relation](self._sum(links, self.heads[relation])[:, :-1])
+        known = self._sum(links, self.heads[relation], self.sparse[relation])
+        return hidden + self.context[relation](known[:, :-1])
 
     def after_drawn(self, hidden: Tensor, relation: int, links: Tensor) -> Tensor:
         """As `after`, for links [b, m] with a gradient."""
@@ -197,12 +201,12 @@ class JointVAENetwork(nn.Module):
         per_row = float(links.sum()) / links.shape[0]
         return softmax_loss(with_one, self.heads[relation], links) * per_row
 
-    def _sum(self, rows: Bag, table: Tensor) -> Tensor:
+    def _sum(self, rows: Bag, table: Tensor, sparse: bool) -> Tensor:
         return F.embedding_bag(
             rows.columns,
             table,
             rows.starts,
             mode="sum",
             per_sample_weights=rows.values,
-            sparse=self.sparse,
+            sparse=sparse,
         )

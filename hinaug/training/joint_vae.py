@@ -42,8 +42,8 @@ class JointVAEEpochs:
     network: what is trained. links: CSR [n, m_r] a relation, in the order of the chain. codes:
     [n, c] of the columns. rng: of the order and of dropout. random: of the noise. batch_size, lr:
     of Adam. dropout: share of links and codes hidden from the encoder. kl: weight at the end; it
-    grows in a line over the first half of `n_epochs`. candidates: targets sampled for a softmax;
-    relations of at most twice as many have a full one.
+    grows in a line over the first half of `n_epochs`. candidates: targets sampled for a softmax of
+    a relation whose table has sparse gradients; the others have a full one.
     """
 
     network: JointVAENetwork
@@ -61,7 +61,7 @@ class JointVAEEpochs:
 
     def __post_init__(self) -> None:
         self.shown = encoder_rows(self.links, self.codes, self.network.levels)
-        tables = self.network.tables() if self.network.sparse else []
+        tables = self.network.tables()
         held = {id(table) for table in tables}
         rest = [p for p in self.network.parameters() if id(p) not in held]
         self.optimizers = [torch.optim.Adam(rest, lr=self.lr, fused=True)]
@@ -127,9 +127,9 @@ class JointVAEEpochs:
 
     def _sample(self, relation: int, rows: np.ndarray) -> tuple[Tensor, Tensor] | None:
         """Targets sampled by the root of their popularity, and how probably each is a candidate."""
-        m = self.links[relation].shape[1]
-        if not self.network.sparse or m <= 2 * self.candidates:
+        if not self.network.sparse[relation]:
             return None
+        m = self.links[relation].shape[1]
         share = np.sqrt(self.popularity[relation]) + 1e-3 / m
         total = np.cumsum(share)
         picks = self.rng.random(self.candidates) * total[-1]

@@ -62,7 +62,7 @@ def test_it_learns_with_full_and_with_sampled_softmax():
     links = [sp.csr_array((rng.random((200, 40)) < np.where(inside, 0.3, 0.02)).astype(np.float32))]
     for sparse in (False, True):
         random = torch.Generator().manual_seed(0)
-        net = JointVAENetwork([40], [2], 16, 4, random, write_columns=True, sparse=sparse)
+        net = JointVAENetwork([40], [2], 16, 4, random, write_columns=True, sparse=[sparse])
         epoch = JointVAEEpochs(
             net,
             links,

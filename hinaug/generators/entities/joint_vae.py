@@ -246,7 +246,7 @@ class JointVAE(WholeNodes):
             self.latent,
             random,
             write_columns=self.attributes == "heads",
-            sparse=max(self.sizes_) > 2 * self.candidates,
+            sparse=[m > 2 * self.candidates for m in self.sizes_],
         )
 
     def _trained(self) -> JointVAENetwork:

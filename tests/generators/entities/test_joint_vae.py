@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -18,10 +19,10 @@ from worlds import (
     total_variation,
 )
 
-from hinaug.datasets import planted
+from hinaug.datasets import planted, planted_mixed
 from hinaug.datasets.planted import RATES
 from hinaug.errors import DivergenceError, ParameterError
-from hinaug.generators import JointVAE
+from hinaug.generators import JointGAN, JointVAE
 from hinaug.testing import check_entity_generator
 
 TINY = {"epochs": 2, "latent": 4, "hidden": 8}
@@ -95,6 +96,14 @@ def test_neighbours_keep_the_history_and_add_to_it(world, fitted):
 
 def test_the_contract_with_few_steps_and_with_a_sampled_softmax():
     check_entity_generator(JointVAE("user", candidates=8, **TINY))
+
+
+@pytest.mark.parametrize("make", [JointVAE, partial(JointGAN, steps=3)])
+def test_relations_of_many_and_of_few_targets_are_learned_together(make):
+    hin = planted_mixed(100, 30, 10, rng=0)  # 30 items, 100 users at each end of follows
+    model = make("user", candidates=20, **TINY).fit(hin, rng=0)
+    assert sorted(m > 2 * 20 for m in model.sizes_) == [False, True, True]
+    assert model.generate(hin, 5, rng=0).nodes["user"].num_rows == 5
 
 
 def test_no_global_state_is_changed_and_training_reports():
