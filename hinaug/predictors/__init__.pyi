@@ -19,5 +19,6 @@ from .mult_vae import MultVAE as MultVAE
 from .nearest import NearestNeighbors as NearestNeighbors
 from .popularity import Popularity as Popularity
 from .slim import SLIM as SLIM
+from .slim import LocalEASE as LocalEASE
 from .user_knn import UserKNN as UserKNN
 from .xsimgcl import XSimGCL as XSimGCL

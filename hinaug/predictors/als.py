@@ -14,6 +14,7 @@ from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import linked_targets
 from hinaug.predictors.base import FoldsIn, FoldsInItems
 from hinaug.predictors.noise import linked_ends, noise_edge
+from hinaug.training.distributed import Ranks
 
 BLOCK = 8192  # links whose factors are gathered at once: they stay in the cache for all steps
 
@@ -70,6 +71,9 @@ class ALS(FoldsIn, FoldsInItems):
     Learned: `users_` [sources, embedding_dim] and `items_` [items, embedding_dim], float32, which
     `vectors` gives; `known_`, bool [items]; `l2_` and `unobserved_weight_`, the values taken.
 
+    Several processes can fit it together (see `training`): each solves a share of the rows, and all
+    are told its vectors. Their number does not change a byte.
+
     `score` solves the factors of a source from its history in the graph that is scored on, so a new
     user with history is served; for the history it was fitted on that is its row of `users_`.
     `fold_in_items` solves the factors of new items against `users_`. NaN for a source without
@@ -91,6 +95,7 @@ class ALS(FoldsIn, FoldsInItems):
     (1, 120)
     """
 
+    ON_RANKS = True
     embedding_dim: int = 64
     l2: float | None = None
     unobserved_weight: float | None = None
@@ -192,6 +197,7 @@ class ALS(FoldsIn, FoldsInItems):
         Rows of about as many links are solved together, padded to the longest with links of weight
         0.
         """
+        ranks = self._run.ranks or Ranks()
         shared = np.float32(self.unobserved_weight_) * (columns.T @ columns)
         spread = np.float32(self.unobserved_weight_ * x.shape[1])
         ridge = np.float32(self.l2_) * (x.sum(axis=1) + spread)
@@ -201,10 +207,11 @@ class ALS(FoldsIn, FoldsInItems):
         gathered = np.empty(
             (max(BLOCK, int(degree.max(initial=0))), self.embedding_dim), np.float32
         )  # new memory costs more than the copy
-        start = 0
-        while start < len(order):
-            stop = start + max(1, BLOCK // int(degree[order[start]]))
-            stop = start + max(1, BLOCK // int(degree[order[start:stop]][-1]))
+        starts = _starts(degree[order])
+        own = ranks.bounds(len(starts) - 1)  # blocks have about as many links each
+        solved = rows[order]
+        for block in range(own[ranks.rank], own[ranks.rank + 1]):
+            start, stop = starts[block : block + 2]
             these = order[start:stop]
             link = np.arange(degree[these[-1]])
             there = link < degree[these, None]
@@ -213,10 +220,21 @@ class ALS(FoldsIn, FoldsInItems):
                 columns, x.indices[at.ravel()], axis=0, out=gathered[: at.size], mode="clip"
             )
             h, c = h.reshape(*at.shape, self.embedding_dim), x.data[at] * there
-            rows[these] = conjugate_gradients(
-                rows[these], h, c, shared, ridge[these, None], steps, tolerance
+            solved[start:stop] = conjugate_gradients(
+                solved[start:stop], h, c, shared, ridge[these, None], steps, tolerance
             )
-            start = stop
+        ranks.rows_together(solved, [starts[block] for block in own])
+        rows[order] = solved
+
+
+def _starts(degree: np.ndarray) -> list[int]:
+    """Where each block of rows starts, and the number of rows; degree: of each row, ascending."""
+    starts = [0]
+    while starts[-1] < len(degree):
+        start = starts[-1]
+        stop = start + max(1, BLOCK // int(degree[start]))
+        starts.append(start + max(1, BLOCK // int(degree[start:stop][-1])))
+    return [*starts[:-1], len(degree)]
 
 
 def conjugate_gradients(

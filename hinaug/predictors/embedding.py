@@ -251,7 +251,12 @@ class EmbeddingPredictor(LinkPredictor):
         scale = 1 / (self.temperature or 1.0)
         by_step = columns.objective(self.loss, counted, self.batch_size, scale)
         nothing = torch.zeros((), dtype=torch.float64)
-        return lambda number: by_step(*network(), prior(nothing), number)
+
+        def loss_of(number: int) -> Tensor:
+            users, items = network()
+            return by_step(users, items, prior(nothing), number)
+
+        return loss_of
 
     def _whole(self, x: np.ndarray) -> np.ndarray:
         """All columns of vectors [n, d] of which each rank has some."""

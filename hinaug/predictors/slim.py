@@ -11,11 +11,12 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from hinaug.errors import ParameterError
-from hinaug.features.similarity import most_similar
+from hinaug.features.similarity import best_of_rows, most_similar, stretches
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
 from hinaug.predictors.base import FoldsIn
 from hinaug.predictors.ease import ridge_of
+from hinaug.training.distributed import Ranks
 
 BLOCK_NUMBERS = 2**21  # numbers in a block of Gram matrices
 
@@ -55,6 +56,9 @@ class SLIM(FoldsIn):
     Learned: `weights_`, CSR [items, items], column j the weights b_j; `known_`, bool [items];
     `l2_`, the ridge that was taken.
 
+    Several processes can fit it together (see `training`): each solves a share of the items. Their
+    number does not change a byte.
+
     The history is read from the graph that is scored on, so a new user with history is served. NaN
     for a source without history among the fitted items, and for an item that nobody had at fit
     time.
@@ -80,6 +84,7 @@ class SLIM(FoldsIn):
     )
 
     STOCHASTIC = False
+    ON_RANKS = True
     k: int = 100
     l2: float | None = None
     shrinkage: float = 20.0
@@ -90,23 +95,32 @@ class SLIM(FoldsIn):
         links = interactions(hin, self.relation, self.weight)
         self.l2_ = ridge_of(self, links)
         by_item, n = links.T.tocsr(), links.shape[1]
-        similar = most_similar(by_item, by_item, self.k, self.shrinkage, np.arange(n))
         self.known_ = linked_targets(links)
         items = np.flatnonzero(self.known_)
-        near = neighbours(similar, by_item.sum(axis=1), self.k)[items]
-        size = max(1, BLOCK_NUMBERS // max(1, near.shape[1] ** 2))
+        ranks = self._run.ranks or Ranks()
+        near = np.zeros((len(items), max(0, min(self.k, n - 1))), np.int64)
         weights = np.zeros(near.shape, np.float32)
+        own = ranks.share(len(items))
+        similar = self._similar(by_item, items[own])
+        near[own] = neighbours(similar, by_item.sum(axis=1), self.k, items[own])
+        size = max(1, BLOCK_NUMBERS // max(1, near.shape[1] ** 2))
         with threadpool_limits(1, "blas"):
-            for at in range(0, len(items), size):
-                block = slice(at, at + size)
+            for at in range(own.start, own.stop, size):
+                block = slice(at, min(at + size, own.stop))
                 weights[block] = ridge(by_item, items[block], near[block], self.l2_)
+        ranks.rows_together(near)
+        ranks.rows_together(weights)
         to = np.repeat(items, near.shape[1])
         self.weights_ = sp.csr_array((weights.ravel(), (near.ravel(), to)), shape=(n, n))
+
+    def _similar(self, by_item: sp.csr_array, items: np.ndarray) -> sp.csr_array:
+        """The k items most similar to each of some items, CSR [len(items), n_items]."""
+        return most_similar(by_item[items], by_item, self.k, self.shrinkage, items)
 
     def _check(self) -> None:
         if self.k < 1 or self.shrinkage < 0:
             raise ParameterError(
-                f"SLIM: k is at least 1 and shrinkage at least 0; got k={self.k}, "
+                f"{type(self).__name__}: k is at least 1 and shrinkage at least 0; got k={self.k}, "
                 f"shrinkage={self.shrinkage}"
             )
 
@@ -123,12 +137,56 @@ class SLIM(FoldsIn):
         return scores
 
 
-def neighbours(similar: sp.csr_array, count: np.ndarray, k: int) -> np.ndarray:
-    """k other items for each item [n, min(k, n - 1)]: those of its row of `similar`, then the most
-    popular ones.
+@dataclass(eq=False)
+class LocalEASE(SLIM):
+    """EASE of each item alone, among the k items that it is seen with most often.
+
+    The weights of item j minimise |x_j - X_N b_j|^2 + l2 |b_j|^2 over the k items N that share most
+    sources with j, as in `SLIM`. With all items as neighbours this is exactly `EASE`; with some
+    hundred it needs no matrix items x items, so it serves catalogues where the inverse of `EASE`
+    does not fit.
+
+    Parameters
+    ----------
+    relation
+        The edge type whose links are scored.
+    k
+        Neighbours of an item.
+    l2, weight
+        As in `EASE`.
+    shrinkage
+        Not used: neighbours are counted.
+
+    Learned, NaN and errors as in `SLIM`. Memory O(items x k + links).
+
+    Example
+    -------
+    >>> from hinaug.datasets import planted
+    >>> hin = planted(rng=0)
+    >>> LocalEASE(("user", "rates", "item"), k=30).fit(hin).score(hin, [0]).shape
+    (1, 120)
     """
-    n = len(count)
-    k = max(0, min(k, n - 1))
+
+    k: int = 200
+
+    def _similar(self, by_item: sp.csr_array, items: np.ndarray) -> sp.csr_array:
+        by_source = by_item.T.tocsr()
+        blocks = [sp.csr_array((0, by_item.shape[0]), dtype=np.float32)]
+        queries = by_item[items]
+        for start, stop in stretches(queries, by_source):
+            common = (queries[start:stop] @ by_source).tocsr()
+            row = np.repeat(np.arange(start, stop), np.diff(common.indptr))
+            common.data[common.indices == items[row]] = 0
+            blocks.append(best_of_rows(common, self.k))
+        return sp.csr_array(sp.vstack(blocks))
+
+
+def neighbours(similar: sp.csr_array, count: np.ndarray, k: int, items: np.ndarray) -> np.ndarray:
+    """k other items for each of `items` [n, min(k, n_items - 1)]: those of its row of `similar`
+    [n, n_items], then the most popular ones.
+    """
+    n = len(items)
+    k = max(0, min(k, len(count) - 1))
     popular = np.argsort(-count, kind="stable")[
         : 2 * k + 1
     ]  # enough: at most k are similar, and one is the item itself
@@ -143,7 +201,7 @@ def neighbours(similar: sp.csr_array, count: np.ndarray, k: int) -> np.ndarray:
     first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     good = np.zeros(listed.shape, bool)
     np.put_along_axis(good, order, first, axis=1)
-    good &= (listed >= 0) & (listed != np.arange(n)[:, None])
+    good &= (listed >= 0) & (listed != items[:, None])
     good &= np.cumsum(good, axis=1) <= k
     return listed[good].reshape(n, k)
 

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
-from hinaug.predictors import EASE, SLIM, ItemKNN, slim
+from hinaug.predictors import EASE, SLIM, ItemKNN, LocalEASE, slim
 from hinaug.testing import check_predictor
 
 RATES = ("user", "rates", "item")
@@ -70,7 +70,7 @@ def test_neighbours_are_filled_up_with_popular_items():
     similar = sp.csr_array(
         np.array([[0, 0.5, 0, 0], [0.5, 0, 0.2, 0], [0, 0.2, 0, 0], [0, 0, 0, 0]])
     )
-    near = slim.neighbours(similar, np.array([1, 5, 3, 9]), 2)
+    near = slim.neighbours(similar, np.array([1, 5, 3, 9]), 2, np.arange(4))
     assert [set(row) for row in near.tolist()] == [{1, 3}, {0, 2}, {1, 3}, {1, 2}]
 
 
@@ -104,3 +104,21 @@ def test_a_graph_without_links_gives_nothing():
 @pytest.mark.parametrize("model", [SLIM(RATES, k=5), SLIM(RATES, k=5, weight="confidence")])
 def test_contract(model):
     check_predictor(model)
+
+
+def test_local_ease_with_all_items_is_ease():
+    hin, _ = world()
+    local = LocalEASE(RATES, k=500, l2=20.0).fit(hin).weights_.toarray()
+    assert np.abs(local - EASE(RATES, l2=20.0).fit(hin).weights_).max() < 1e-4
+
+
+def test_local_ease_takes_the_items_that_are_seen_together_most():
+    hin, _ = world()
+    x = hin.adjacency(RATES).toarray()
+    together = x.T @ x
+    np.fill_diagonal(together, 0)
+    weights = LocalEASE(RATES, k=4).fit(hin).weights_.tocsc()
+    for item in range(x.shape[1]):
+        near = weights[:, [item]].tocoo().coords[0]
+        assert len(near) == 4
+        assert together[near, item].min() >= np.sort(together[:, item])[-4]

@@ -96,7 +96,8 @@ class Columns:
 
     def to_columns(self, x: Tensor, n: int) -> Tensor:
         """Back from all columns of own rows to own columns of all n rows."""
-        shapes = [(many, self.own.stop - self.own.start) for many in np.diff(self.ranks.bounds(n))]
+        rows = np.diff(self.ranks.bounds(n)).tolist()
+        shapes = [(many, self.own.stop - self.own.start) for many in rows]
         return torch.cat(self.ranks.exchange(self._by_rank(x), shapes), 0)
 
     def summed(self, x: Tensor) -> Tensor:

@@ -8,13 +8,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.distributed as dist
-from torch import Tensor
 
 from hinaug.errors import ParameterError, RankError
+
+if TYPE_CHECKING:  # methods without torch take a group of one, and must not load it
+    import torch.distributed as dist
+    from torch import Tensor
 
 GRACE = 0.1  # of the timeout, 5 s at most: in it a rank that runs says so once a message failed
 PAUSE = 0.05
@@ -42,6 +44,7 @@ class Ranks:
 
     Example
     -------
+    >>> import torch
     >>> Ranks().sum(torch.ones(2))
     tensor([1., 1.])
     >>> Ranks(size=1).bounds(7)
@@ -72,31 +75,44 @@ class Ranks:
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum over the ranks, written over x."""
+        import torch.distributed as dist
+
         self._do(lambda: dist.all_reduce(x), x)
         return x
 
     def max(self, x: Tensor) -> Tensor:
         """The largest of the ranks, entry by entry, written over x."""
+        import torch.distributed as dist
+
         self._do(lambda: dist.all_reduce(x, op=dist.ReduceOp.MAX), x)
         return x
 
     def spread(self, x: Tensor, source: int = 0) -> Tensor:
         """What x is at rank `source`, written over x."""
+        import torch.distributed as dist
+
         mine = x if self.rank == source else x[:0] if x.ndim else x.new_empty(0)
         self._do(lambda: dist.broadcast(x, source), mine)
         return x
 
     def agree(self, number: int) -> int:
         """The number that rank 0 has."""
+        import torch
+
         return int(self.spread(torch.tensor(number)))
 
     def once(self, measure: Callable[[], float]) -> float:
         """A number that rank 0 computes, told to all."""
+        import torch
+
         value = measure() if self.rank == 0 else 0.0
         return float(self.spread(torch.tensor(value, dtype=torch.float64)))
 
     def exchange(self, parts: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """Part r goes to rank r; gives what each rank sent here, which has the r-th of `shapes`."""
+        import torch
+        import torch.distributed as dist
+
         if self.size == 1:
             return list(parts)
         sizes = [int(np.prod(shape)) for shape in shapes]
@@ -106,14 +122,23 @@ class Ranks:
         self._do(lambda: dist.all_to_all_single(got, flat, sizes, counts), flat)
         return [x.view(shape) for x, shape in zip(got.split(sizes), shapes, strict=True)]
 
-    def rows_together(self, rows: np.ndarray) -> None:
-        """Each rank has its share of the rows [n, ...], contiguous; then all have all, in place."""
-        bounds = self.bounds(len(rows))
-        for rank in range(self.size if self.size > 1 else 0):
+    def rows_together(self, rows: np.ndarray, bounds: Sequence[int] | None = None) -> None:
+        """Each rank has its share of the rows [n, ...], contiguous; then all have all, in place.
+
+        bounds: where the share of each rank starts, and n; None takes equal shares.
+        """
+        if self.size == 1:
+            return
+        import torch
+
+        bounds = self.bounds(len(rows)) if bounds is None else bounds
+        for rank in range(self.size):
             self.spread(torch.from_numpy(rows[bounds[rank] : bounds[rank + 1]]), rank)
 
     def columns_together(self, x: np.ndarray, width: int) -> np.ndarray:
         """Own columns [n, c] -> all columns [n, width], at every rank."""
+        import torch
+
         bounds = self.bounds(width)
         whole = np.empty((len(x), width), x.dtype)
         for rank, (first, last) in enumerate(itertools.pairwise(bounds)):
@@ -126,6 +151,8 @@ class Ranks:
 
         what: what is done, for the message, such as "write the checkpoint".
         """
+        import torch
+
         failure: Exception | None = None
         try:
             action()
@@ -210,6 +237,9 @@ def joined(timeout: float = 300.0) -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
         return
+    import torch
+    import torch.distributed as dist
+
     limit = datetime.timedelta(seconds=timeout)
     has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
     if has_nccl:
