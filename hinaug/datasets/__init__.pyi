@@ -2,6 +2,8 @@ from .amazon import amazon_reviews as amazon_reviews
 from .fetch import find as find
 from .fetch import load as load
 from .hetrec import hetrec_lastfm as hetrec_lastfm
+from .hpo import hpo as hpo
+from .hpo import hpo_version as hpo_version
 from .librahu import amazon_hin as amazon_hin
 from .librahu import yelp_hin as yelp_hin
 from .lightgcn import lightgcn_split as lightgcn_split

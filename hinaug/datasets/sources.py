@@ -140,4 +140,16 @@ SOURCES = {
         "valid.txt",
         "test.txt",
     ),
+    "hpo": Source(
+        "https://hpo.jax.org/data/annotations",
+        (("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt"),),
+        "HPO licence: cite Gargano et al. (Nucleic Acids Research 2024), show the version "
+        "(`hpo_version`), do not alter it.",
+        "hpo",
+        parts=(
+            "https://purl.obolibrary.org/obo/hp.obo",
+            "https://purl.obolibrary.org/obo/hp/hpoa/phenotype.hpoa",
+            "https://purl.obolibrary.org/obo/hp/hpoa/genes_to_phenotype.txt",
+        ),
+    ),
 }
