@@ -180,12 +180,14 @@ def near_arms(exam: Exam, seed: int) -> dict[str, Any]:
 def items(results: Results, seeds: int) -> None:
     """Items of amazon-hin: told apart, and how views and users go together."""
     for seed in range(seeds):
-        results.once("items", "JointVAE, amazon-hin", seed, lambda s=seed: products(s))
+        for epochs in (20, 100):
+            row = lambda s=seed, n=epochs: products(s, n)  # noqa: E731
+            results.once("items", f"JointVAE, {epochs} epochs", seed, row)
 
 
-def products(seed: int) -> Row:
+def products(seed: int, epochs: int) -> Row:
     start, hin = time.process_time(), load("amazon-hin")
-    model = JointVAE("item").fit(hin, rng=seed)
+    model = JointVAE("item", epochs=epochs).fit(hin, rng=seed)
     fitted = time.process_time()
     found = fidelity(hin, model.generate(hin, 1.0, rng=seed), "item", rng=seed)
     told, across = found["realistic/told apart"], found["realistic/links/across relations"]
