@@ -20,7 +20,13 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 # the order of the guides; others follow by name, and missing ones are left out
-GUIDES = ["your-data", "which-augmentation-when", "reading-a-report", "can-i-believe-it"]
+GUIDES = [
+    "your-data",
+    "from-raw-to-report",
+    "which-augmentation-when",
+    "reading-a-report",
+    "can-i-believe-it",
+]
 GUIDES += ["what-leaks", "add-a-predictor", "add-a-generator"]
 # shown besides the pages: what a page links to, and pictures
 SHOWN = ["docs/**/*.md", "docs/pictures/*", "docs/style.css", "README.md", "CONTRIBUTING.md"]
