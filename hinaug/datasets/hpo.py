@@ -60,9 +60,10 @@ def hpo(folder: Any) -> HIN:
     _need(genes, ("ncbi_gene_id", "gene_symbol", "hpo_id", "disease_id"), "genes_to_phenotype.txt")
     absent = pc.fill_null(pc.equal(shown["qualifier"], "NOT"), False)
     present = shown.filter(pc.and_(pc.equal(shown["aspect"], "P"), pc.invert(absent)))
-    parents = [(term["id"], parent) for term in terms for parent in term["is_a"]]
+    children = [term["id"] for term in terms for _ in term["is_a"]]
+    parents = [parent for term in terms for parent in term["is_a"]]
     edges: dict[EdgeType, pa.Table] = {
-        IS_A: _pairs(*map(pa.array, zip(*parents, strict=True)), known) if parents else _none(),
+        IS_A: _pairs(pa.array(children, pa.string()), pa.array(parents, pa.string()), known),
         SHOWS: _pairs(present["database_id"], present["hpo_id"], known),
         CAUSES: _pairs(genes["ncbi_gene_id"], genes["disease_id"]),
         LINKED: _pairs(genes["ncbi_gene_id"], genes["hpo_id"], known),
@@ -161,10 +162,6 @@ def _pairs(src: Any, dst: Any, known: pa.Array | None = None) -> pa.Table:
     if known is not None:
         there = pc.and_(there, pc.is_in(table["dst"], value_set=known))
     return table.filter(there).group_by(["src", "dst"], use_threads=False).aggregate([])
-
-
-def _none() -> pa.Table:
-    return pa.table({"src": pa.array([], pa.string()), "dst": pa.array([], pa.string())})
 
 
 def _first(ids: pa.Array, keys: Any, values: Any, name: str) -> pa.Table:

@@ -134,21 +134,28 @@ def facts_as_delta(
     stated = parser(_texts(hin, node, column))
     rows, owner, kept = _owned(hin, node, through, stated)
     source = through[2] if through else node
-    ids, text_ids = hin.nodes[source]["id"].to_pylist(), hin.nodes[node]["id"].to_pylist()
     facts = [rows[k][1] for k in kept]
     counts = Counter(fact.relation for fact in facts)
+    ids, text_ids = hin.nodes[source]["id"].to_pylist(), hin.nodes[node]["id"].to_pylist()
     edges: dict[EdgeType, list[dict[str, Any]]] = {}
     for at, k, fact in zip(owner, kept, facts, strict=True):
         name = fact.relation if counts[fact.relation] >= least else OTHER
-        start = source if fact.subject is None else thing
-        row = {"src": ids[at] if start == source else _id(thing, str(fact.subject))}
+        start, row = (source, {"src": ids[at]}) if fact.subject is None else _from(thing, fact)
         row |= {"dst": _id(thing, fact.object), "relation": fact.relation}
         row |= {"start": fact.start, "end": fact.end, "text_id": text_ids[rows[k][0]]}
         edges.setdefault((start, name, thing), []).append(row)
-    names = sorted({name for fact in facts for name in fact[:3:2] if name})
+    names = sorted(_names_in(facts))
     nodes = {thing: {"id": [_id(thing, name) for name in names], "name": names}}
     tables = {type: pa.Table.from_pylist(rows_of) for type, rows_of in edges.items()}
     return Delta(nodes, tables, origin="facts", fitted_on=[hin.fingerprint()])
+
+
+def _from(thing: str, fact: Fact) -> tuple[str, dict[str, Any]]:
+    return thing, {"src": _id(thing, str(fact.subject))}
+
+
+def _names_in(facts: Sequence[Fact]) -> set[str]:
+    return {name for fact in facts for name in (fact.subject, fact.object) if name}
 
 
 def _owned(
