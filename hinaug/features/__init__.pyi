@@ -2,5 +2,14 @@ from .axes import PrincipalAxes as PrincipalAxes
 from .axes import nearest_graph as nearest_graph
 from .axes import principal_axes as principal_axes
 from .columns import Features as Features
+from .profiles import Associations as Associations
+from .profiles import ItemProfile as ItemProfile
+from .profiles import UserProfile as UserProfile
+from .profiles import associations as associations
+from .text import StaticEncoder as StaticEncoder
 from .text import TextEncoder as TextEncoder
+from .text import TextViews as TextViews
+from .text import TfIdfEncoder as TfIdfEncoder
+from .text import adapt as adapt
 from .text import embed_text as embed_text
+from .text import linked_texts as linked_texts

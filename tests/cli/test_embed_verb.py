@@ -61,7 +61,7 @@ def vectors(store, model, out, *options):
 
 
 def test_one_column_gives_what_the_library_gives(store, model, tmp_path):
-    told, hin = vectors(store, model, tmp_path / "out", "--columns", "title", "--batch-size", 1)
+    told, hin = vectors(store, model, tmp_path / "out", "--columns", "title", "--batch-tokens", 1)
     assert (told["encoded"], told["without_text"], told["dimensions"]) == (2, 1, 8)
     encoder = TextEncoder(model, max_length=16, cache=False, progress=False)
     expected = encoder.encode(["Green tea", "Jam", None])

