@@ -80,6 +80,6 @@ def known_folder(folder: Path) -> HIN | None:
     """
     if any(folder.glob("*.inter")):
         return recbole_atomic(folder)
-    if any(folder.glob("nodes/*.parquet")):
+    if any(folder.glob("nodes/*.parquet")) or any(folder.glob("nodes/*/*.parquet")):
         return from_parquet(folder)
     return None

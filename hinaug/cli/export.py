@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,7 @@ from hinaug.cli.output import answer, counted, tell
 from hinaug.errors import ParameterError
 from hinaug.graph import HIN
 from hinaug.io import to_networkx, to_parquet
+from hinaug.io.convert.parquet import SCHEMA
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -76,8 +78,9 @@ def _write_csv(hin: HIN, folder: Path) -> None:
     for path in sorted(folder.rglob("*.parquet")):
         rows = pq.read_table(path, partitioning=None)
         flat = pa.table({name: _flat(rows[name]) for name in rows.column_names})
-        csv.write_csv(flat, path.with_suffix(".csv"))
-        path.unlink()
+        csv.write_csv(flat, path.parent.with_name(f"{path.parent.name.replace('__', '.')}.csv"))
+        shutil.rmtree(path.parent)
+    (folder / SCHEMA).unlink()
 
 
 def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -192,7 +192,8 @@ def _placed(nodes: Mapping[str, pa.Table], type: EdgeType, table: pa.Table, wher
         ids = tb.one_chunk(table[side]) if table.num_rows else pa.array([], pa.string())
         found = validate.positions_of(ids, nodes[node], f"{where}, column {side!r}", node)
         at = table.column_names.index(side)
-        table = table.set_column(at, pa.field(side, pa.int32()), pa.array(found, pa.int32()))
+        field = tb.with_lineage(pa.field(side, pa.int32()), tb.lineage_of(table.schema.field(at)))
+        table = table.set_column(at, field, pa.array(found, pa.int32()))
     return validate.check_edges(table, type, nodes)
 
 

@@ -28,16 +28,18 @@ def need(module: str, package: str, who: str) -> Any:
         ) from error
 
 
-def visible_table(hin: HIN, type: Type) -> pa.Table:
+def visible_table(hin: HIN, type: Type, rows: slice = slice(None)) -> pa.Table:
     """A table as seen through the deltas, with external ids in the user's own type."""
-    table = hin.table(type)
+    table = hin.table(type)[rows]
     if isinstance(type, str):
         at = table.column_names.index("id")
         ids = hin.ids(type)
         field = pa.field("id", ids.type, metadata=table.schema.field(at).metadata)
-        return table.set_column(at, field, ids)
+        return table.set_column(at, field, ids[rows])
     for at, (side, node) in enumerate((("src", type[0]), ("dst", type[2]))):
-        table = table.set_column(at, side, hin.ids(node).take(tb.one_chunk(table[side])))
+        ids = hin.ids(node).take(tb.one_chunk(table[side]))
+        field = pa.field(side, ids.type, metadata=table.schema.field(at).metadata)
+        table = table.set_column(at, field, ids)
     return table
 
 

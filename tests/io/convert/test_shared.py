@@ -48,7 +48,13 @@ def through_pandas(hin: HIN, folder: Path, type: Any, columns: dict[str, list]) 
 def through_parquet(hin: HIN, folder: Path, type: Any, columns: dict[str, list]) -> HIN:
     convert.to_parquet(hin, folder / "p")
     kind = "nodes" if isinstance(type, str) else "edges"
-    path = folder / "p" / kind / f"{type if isinstance(type, str) else '.'.join(type)}.parquet"
+    path = (
+        folder
+        / "p"
+        / kind
+        / (type if isinstance(type, str) else "__".join(type))
+        / "part-0.parquet"
+    )
     table = pq.read_table(path, partitioning=None)
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values))
