@@ -35,10 +35,9 @@ def alone(job: Job, seed: int, log: Log, quick: bool) -> None:
     hin = job.hin.drop(*job.evidence)
     half = np.random.default_rng(seed).permutation(hin.n(user)) % 2 == 0
     seen, unseen = hin.filter_nodes(user, half), hin.filter_nodes(user, ~half)
-    links = {"relations": [job.relation]}
     makers = [
-        SecondMoment(user, **links),
-        JointVAE(user, epochs=2 if quick else EPOCHS, **links),
+        SecondMoment(user, relations=[job.relation]),
+        JointVAE(user, relations=[job.relation], epochs=2 if quick else EPOCHS),
     ]
     judged = [
         _judged(maker, seen, unseen, EASE(job.relation), seed)
