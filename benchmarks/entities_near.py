@@ -191,10 +191,13 @@ def products(seed: int, epochs: int) -> Row:
     fitted = time.process_time()
     found = fidelity(hin, model.generate(hin, 1.0, rng=seed), "item", rng=seed)
     told, across = found["realistic/told apart"], found["realistic/links/across relations"]
-    row = {f"auc {name}": told[name].figure for name in ("links", "joint")}
-    row |= {f"together {part.name}": part.score for part in across.parts}
-    row |= {"together says": "; ".join(part.says for part in across.parts)}
+    row = {f"auc {name}": _rounded(told[name].figure) for name in ("links", "joint")}
+    row |= {f"together {part.name}": _rounded(part.score) for part in across.parts}
     return row | {"fit s": round(fitted - start, 1)}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 # ---- a tuned LightGCN ----------------------------------------------------------------------------
