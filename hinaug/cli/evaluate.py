@@ -97,12 +97,7 @@ def evaluate(
     made = split_without(opened(split, "split"), drop)
     deltas = deltas_by_name(delta or [], made)
     predictor = _predictor(model, ensemble, made.target, Settings(setting or []))
-    if is_fitted(predictor) and (deltas or seeds > 1):
-        raise ParameterError(
-            f"--model {model[0]} is fitted already, so it is judged as it is: without --delta and "
-            "with one of --seeds",
-            asked=model[0],
-        )
+    _check_fitted(predictor, model[0], bool(deltas) or seeds > 1)
     cuts = sorted({10, 20, *_cuts(k)})
     keep = _arm_to_keep(keep, out, list(deltas), force)
     if run is not None:
@@ -163,6 +158,16 @@ def _predictor(
     )
     settings.check()
     return whole
+
+
+def _check_fitted(predictor: LinkPredictor, name: str, is_more: bool) -> None:
+    """Raises ParameterError where more than one arm is asked for of a model that is fitted."""
+    if is_more and is_fitted(predictor):
+        raise ParameterError(
+            f"--model {name} is fitted already, so it is judged as it is: without --delta and "
+            "with one of --seeds",
+            asked=name,
+        )
 
 
 def _cuts(text: str) -> list[int]:

@@ -80,6 +80,9 @@ def split(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 1 when the audit finds a leak.")
     ] = False,
+    audit_seconds: Annotated[
+        float, typer.Option(metavar="S", help="How long the audit may take.")
+    ] = 120.0,
     no_audit: Annotated[
         bool, typer.Option("--no-audit", help="Do not look for leaks: quick, and at your own risk.")
     ] = False,
@@ -96,8 +99,7 @@ def split(
       hinaug datasets planted --out store
       hinaug split store --target user,rates,item --evidence review --out split
     """
-    if strict and no_audit:
-        raise ParameterError("--strict asks what the audit found, and --no-audit makes none")
+    _check_audit(strict, no_audit)
     hin = graph_without(opened(store, "hin"), drop)
     relation = edge_type(target, hin.edges)
     check_out(out, "split", force)
@@ -107,14 +109,11 @@ def split(
         **_sizes(how, valid, test),
         **({} if how in BY_TIME else {"rng": seed}),
     }
-    if min_rating is not None:
-        hin = _rated_at_least(hin, relation, min_rating)
+    hin = _rated_at_least(hin, relation, min_rating)
     made = STRATEGIES[how](hin, relation, **options)
-    if thin is not None:
-        made = splits.thin(made, thin, rng=seed)
-    used_seed = seed if "rng" in options or thin is not None else None
+    made = made if thin is None else splits.thin(made, thin, rng=seed)
     choices = {
-        "seed": used_seed,
+        "seed": seed if "rng" in options or thin is not None else None,
         "min_rating": min_rating,
         "thin": thin,
         "dropped": drop,
@@ -123,12 +122,16 @@ def split(
     made = _with_choices(made, **choices)
     _check_not_empty(made, hin.n(relation), min_rating)
     save(made, out)
-    found = None if no_audit else splits.audit(made)
-    audited = None if found is None else _facts_of_audit(found)
-    document = {"store": out, **facts_of(made), "audit": audited}
+    found = None if no_audit else splits.audit(made, seconds=audit_seconds)
+    document = {"store": out, **facts_of(made), "audit": _facts_of_audit(found)}
     answer(as_json, document, lambda console: _show(made, found, out, console))
-    if strict and found is not None and found.leaks:
+    if strict and found and found.leaks:
         raise typer.Exit(1)
+
+
+def _check_audit(strict: bool, no_audit: bool) -> None:
+    if strict and no_audit:
+        raise ParameterError("--strict asks what the audit found, and --no-audit makes none")
 
 
 def _options_of_some(how: How, time: str | None, known: int | None) -> dict[str, Any]:
@@ -169,7 +172,9 @@ def _size(size: int | float, name: str, how: How) -> int | float:
     return size
 
 
-def _rated_at_least(hin: HIN, relation: EdgeType, least: float) -> HIN:
+def _rated_at_least(hin: HIN, relation: EdgeType, least: float | None) -> HIN:
+    if least is None:
+        return hin
     rating = hin.observed().column(relation, "rating")
     if not is_number(rating.type):
         raise KindError(
@@ -195,7 +200,9 @@ def _check_not_empty(split: splits.Split, n_rows: int, min_rating: float | None)
     )
 
 
-def _facts_of_audit(found: splits.Audit) -> dict[str, Any]:
+def _facts_of_audit(found: splits.Audit | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
     return {
         "leaks": [vars(finding) for finding in found.leaks],
         "unknown": [vars(finding) for finding in found.unknown],
@@ -206,6 +213,8 @@ def _show(made: splits.Split, found: splits.Audit | None, out: Path, console: An
     tell(console, f"{made!r}\naudit: {NO_AUDIT if found is None else found}\nsaved to {out}")
     if found is None:
         return
+    if any("seconds=" in finding.remedy for finding in found.unknown):
+        tell(console, "the audit ran out of time; --audit-seconds 600 gives it more")
     if any("lineage" in finding.why for finding in found.unknown):
         tell(
             console,

@@ -94,6 +94,8 @@ def test_without_an_audit_the_answer_and_the_page_say_so(made, tmp_path):
     assert "none was made" in run(*asked).stdout
     assert json.loads(run(*asked, "--json").stdout)["audit"] is None
     run(*asked, "--strict", code=2)
+    assert "--audit-seconds" in run(*asked[:-1], "--audit-seconds", "1e-9").stdout
+    run(*asked)
     run("augment", tmp_path / "s", "--edges", "EASE:0.1", "--out", tmp_path / "delta")
     asked = ("evaluate", tmp_path / "s", "--model", "EASE", "--delta", tmp_path / "delta")
     run(*asked, "--on", "test", "--run", tmp_path / "run")
