@@ -28,6 +28,7 @@ from hinaug.io import save
 from hinaug.predictors.base import LinkPredictor
 from hinaug.report import brief
 from hinaug.split import Split
+from hinaug.training.distributed import joined
 
 
 def train(
@@ -50,6 +51,12 @@ def train(
             help="Fit once more on train and valid together, after choices were made on valid."
         ),
     ] = True,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for checkpoints: the same command goes on where it was killed."
+        ),
+    ] = None,
     setting: Setting = None,
     drop: Drop = None,
     seed: Seed = 0,
@@ -62,6 +69,9 @@ def train(
     is then fitted on both, unless --no-refit. Test pairs are never read. hinaug
     recommend, errors and evaluate read the saved model.
 
+    Several processes train MF, LightGCN, ALS, SLIM or LocalEASE together:
+      torchrun --nproc-per-node 2 -m hinaug.cli train split --model MF --out mf
+
     Example, after that of split:
       hinaug train split --model ItemKNN --out knn
     """
@@ -72,7 +82,13 @@ def train(
     settings = Settings(setting or [])
     predictor = named(model, made.target, settings).predictor
     settings.check()
-    fitted = _fitted(predictor, made, list(deltas.values()), refit, seed)
+    own = predictor.clone()
+    with joined() as ranks:
+        group = ranks if ranks.size > 1 else None
+        with own.training(checkpoint=checkpoint, ranks=group):
+            fitted = _fitted(own, made, list(deltas.values()), refit, seed)
+    if ranks.rank > 0:
+        return  # each rank has the same model
     seconds = time.monotonic() - started
     save(fitted, out)
     document = {
@@ -99,5 +115,5 @@ def _fitted(
     for delta in deltas:
         graph, full = graph + delta, full + delta
     valid = split.valid if split.valid.num_rows else None
-    model = predictor.clone().fit(graph, valid=valid, rng=seed)
+    model = predictor.fit(graph, valid=valid, rng=seed)
     return model.refit(full, rng=seed) if refit else model
