@@ -125,7 +125,12 @@ def split(
     found = None if no_audit else splits.audit(made, seconds=audit_seconds)
     document = {"store": out, **facts_of(made), "audit": _facts_of_audit(found)}
     answer(as_json, document, lambda console: _show(made, found, out, console))
-    if strict and found and found.leaks:
+    _end(strict, found)
+
+
+def _end(strict: bool, found: splits.Audit | None) -> None:
+    """Ends with code 1 under --strict where there is a leak."""
+    if strict and found is not None and found.leaks:
         raise typer.Exit(1)
 
 
