@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +26,14 @@ from hinaug.split.audit.sums import (
     Rows,
     Sum,
     aggregates,
+    fitted,
+    numbers_in,
     owners,
     parts,
     principal,
     rows_of,
     sums,
+    tallies,
     vectors_met,
 )
 from hinaug.split.audit.view import Finding, Found, View, changed, title
@@ -50,7 +53,7 @@ SAYS = {
     "source": "with held-out rows included",
     "held": "of held-out rows alone",
 }
-SAMPLE, FIRST = 2_000, 300  # rows, or nodes, beyond which so many are looked at first
+SAMPLE, FIRST = 500, 100  # rows, or nodes, beyond which so many are looked at first
 EXTREMES = ("minimum", "maximum")
 EXPLAINED = 0.9  # of the time of held-out rows, beyond train, that no honest column explains
 PERHAPS = 0.7  # the same, from which it is unknown
@@ -58,11 +61,16 @@ MATCHED = 8  # nodes at least whose values equal an aggregate, for a proof
 MOVED = 2  # of which so many would be others without the held-out rows
 UNEVEN = 0.8  # spread of held-out counts below which they are not free to vary
 SAME, LEFT = 1e-6, 1e-4  # share of a vector left unexplained: none, and clearly some
+FIRST_EVENT = ("the minimum", "the first")  # by which ids are numbered where nobody computes
+MOST_PAIRED = 8  # columns of which products and quotients are tried
+MOSTLY = 0.995  # of the nodes meet no category more often than the one that a code stands for
+TWICE = 2  # times as much shared by neighbours in an order as chance gives
 MOST_SPANS = 2_000  # nodes whose vectors are compared with the span of those they meet
 FEW_VALUES = 12  # levels of a category or flag
 TELLING = ("mean", "avg", "average", "count", "num", "n_", "sum", "total", "popularity", "degree")
 
 
+Test = Callable[..., tuple[bool, str] | None]
 Measure = Callable[[Sum], tuple[float, float]]  # correlation, and of how many differences
 
 
@@ -97,6 +105,7 @@ def look(view: View, leaking: set[str]) -> Found:
     quiet = [r for r in readings if r.where not in found and r.is_number]
     for of_rows in _by_rows(quiet):
         yield from _together(view, of_rows, level)
+        yield from _by_each_other(view, of_rows, level)
     yield from lineage(view, leaking | set(found), readings)
 
 
@@ -122,11 +131,28 @@ def _together(view: View, several: list[Reading], level: float) -> Found:
             yield found
 
 
-def _examined(view: View, reading: Reading, level: float) -> tuple[bool, Finding] | None:
+def _by_each_other(view: View, several: list[Reading], level: float) -> Found:
+    """Products and quotients of two columns, such as a revenue beside a price."""
+    positive = [r for r in several if r.values.ndim == 1 and np.nanmin(r.values) > 0]
+    for one, two in combinations(positive[:MOST_PAIRED], 2):
+        if view.budget.over or one.where == two.where:
+            continue
+        logs = np.log(one.values), np.log(two.values)
+        for values in (logs[0] - logs[1], logs[0] + logs[1]):
+            both = replace(one, where=f"{one.where} and {two.where}", values=values)
+            found = _examined(view, both, level, (_equals, _repels))
+            if found is not None:
+                yield found
+                break
+
+
+def _examined(
+    view: View, reading: Reading, level: float, tests: tuple[Test, ...] = ()
+) -> tuple[bool, Finding] | None:
     """The verdict of the first test that finds something; a certain one before an unknown."""
-    tests = (_equals, _mixes, _repels, _foretells, _cuts, _dates)
+    every = (_equals, _mixes, _is_mode, _near, _repels, _foretells, _cuts, _dates)
     unknown = None
-    for test in tests:
+    for test in tests or every:
         verdict = test(view, reading, level)
         if verdict is None:
             continue
@@ -154,6 +180,11 @@ def _readings(view: View, type: Type) -> Iterator[Reading]:
                 order = np.full(rows.n, np.nan)
                 order[position[position >= 0]] = np.flatnonzero(position >= 0)
                 yield Reading(f"{title(type)} (order of rows)", rows, order)
+                ids = tb.one_chunk(view.observed.nodes[type]["id"])
+                for numbers in numbers_in(ids)[:1]:
+                    number = _at_nodes(numbers, position, rows.n, True)
+                    if number is not None:
+                        yield Reading(f"{title(type)} (numbers of ids)", rows, number)
 
 
 def _of_column(
@@ -205,6 +236,8 @@ def _of_text(column: pa.Array) -> Iterator[tuple[np.ndarray, bool]]:
         is_time = pa.types.is_timestamp(kind)
         yield _seconds(values) if is_time else values.to_numpy(zero_copy_only=False), True
         return
+    for numbers in numbers_in(column):
+        yield numbers, True
     coded = column.dictionary_encode()
     if 2 * len(coded.dictionary) <= len(known):
         yield coded.indices.cast(pa.float64()).to_numpy(zero_copy_only=False), False
@@ -290,20 +323,35 @@ def _equals(view: View, reading: Reading, level: float) -> tuple[bool, str] | No
     sure = few and _telling(reading.where)
     doubts = []
     for proof, what in _followed(view, reading):
-        if proof or sure:
+        by_first = not reading.is_number and what.startswith(FIRST_EVENT)
+        if (proof or sure) and not by_first:
             return True, f"follows {what}"
-        doubts += [(False, f"may follow {what}")] * few
+        doubts += [(False, f"may follow {what}")] * (few or (proof and by_first))
     return doubts[0] if doubts else None
 
 
 def _followed(view: View, reading: Reading) -> Iterator[tuple[bool, str]]:
     """(whether it is a proof, which aggregate) a column follows, and the graph's own does not."""
     own = dict(_candidates(view, reading, "graph"))
+    honest = {_of_what(what) for what, f in own.items() if _is_honest(reading.values, f)}
     for part in aggregates_parts(view):
         for what, whole in _candidates(view, reading, part):
+            if _of_what(what) in honest:
+                continue  # such as ids given in the order of users
             proof = _proof(reading.values, whole, own.get(what))
             if proof is not None:
                 yield proof, f"the {what} of a node's rows, {SAYS[part]}"
+
+
+def _is_honest(c: np.ndarray, own: np.ndarray) -> bool:
+    """Whether a column follows an aggregate of the graph, beyond chance."""
+    known = np.isfinite(c) & np.isfinite(own)
+    return follows(c, own) and _unlikely(c[known], own[known])
+
+
+def _of_what(aggregate: str) -> str:
+    """The column that an aggregate is of."""
+    return aggregate.split(" of ", 1)[-1]
 
 
 def _proof(c: np.ndarray, whole: np.ndarray, own: np.ndarray | None) -> bool | None:
@@ -333,6 +381,7 @@ def _telling(where: str) -> bool:
 def _candidates(view: View, reading: Reading, part: str) -> Iterator[tuple[str, np.ndarray]]:
     found = aggregates(view, reading.rows, part)
     yield from found.items()
+    yield from fitted(view, reading.rows, part, reading.values) if reading.is_number else ()
     for what, total in found.items():
         if what.startswith("sum of"):
             drawn = _shrunk(reading.values, total, found["count"])
@@ -480,6 +529,80 @@ def _outside(
     fitted = target @ np.linalg.pinv(span) @ span if len(span) else target
     left = ((target - fitted) ** 2).sum(axis=(1, 2)) > SAME * (target**2).sum(axis=(1, 2))
     return int(left.sum()), len(left)
+
+
+# ---- categories and orders ----------------------------------------------------------------------
+
+
+def _is_mode(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether codes say what category a node meets most, held-out rows included."""
+    c = reading.values
+    if c.ndim > 1 or reading.ordered or reading.rows.side < 0:
+        return None
+    own = dict(tallies(view, reading.rows, "graph"))
+    for part in (p for p in aggregates_parts(view) if p != "held"):
+        for name, whole in tallies(view, reading.rows, part):
+            if _says_mode(c, whole) and _misses(c, whole, own[name]):
+                return True, f"says what {name!r} a node meets most, {SAYS[part]}"
+    return None
+
+
+def _modes(c: np.ndarray, tally: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """(the category that each code stands for, which of its nodes meet none more) by node."""
+    known = np.flatnonzero(np.isfinite(c) & (np.diff(tally.indptr) > 0))
+    highest = np.asarray(tally.max(axis=1).todense()).ravel()
+    node = np.repeat(np.arange(tally.shape[0]), np.diff(tally.indptr))
+    is_mode = sp.csr_array(
+        (tally.data == highest[node], tally.indices, tally.indptr), shape=tally.shape
+    ).astype(np.float64)
+    value = np.unique(c[known], return_inverse=True)[1]
+    n_values = int(value.max(initial=-1)) + 1
+    at = sp.csr_array((np.ones(len(known)), (value, known)), shape=(n_values, len(c)))
+    stands = np.asarray((at @ is_mode).argmax(axis=1)).ravel()[value]
+    return stands, np.asarray(is_mode[known, stands]).ravel() > 0
+
+
+def _says_mode(c: np.ndarray, whole: sp.csr_array) -> bool:
+    stands, hit = _modes(c, whole)
+    return len(np.unique(stands)) > 1 and len(hit) >= 2 * MATCHED and bool(hit.mean() > MOSTLY)
+
+
+def _misses(c: np.ndarray, whole: sp.csr_array, own: sp.csr_array) -> bool:
+    """Whether the graph's own most frequent categories are others, for enough nodes."""
+    return int((~_modes(c, own)[1]).sum()) >= MATCHED + 2 * int((~_modes(c, whole)[1]).sum())
+
+
+def _near(view: View, reading: Reading, level: float) -> tuple[bool, str] | None:
+    """Whether nodes next to each other in an order share what is held out, beyond chance.
+
+    Of what two nodes share, chance holds out as much as of all their rows, and of all other rows
+    of it. In a split by time that says less: there, most neighbours must share it.
+    """
+    c, side = reading.values, reading.rows.side
+    if c.ndim > 1 or side < 0 or reading.is_number or not reading.ordered:
+        return None
+    known = np.flatnonzero(np.isfinite(c))
+    order = known[np.argsort(c[known], kind="stable")]
+    i, j = order[:-1], order[1:]
+    y = view.y if side == 0 else view.y.T.tocsr()
+    hits, expected = y[i].multiply(y[j]).tocsr(), _shared_by_chance(view, side, i, j)
+    if hits.sum() < TWICE * expected:
+        return None
+    if stats.poisson.sf(hits.sum() - 1, expected) > LEAK_LEVEL * level:
+        return None
+    sharing, has = int((np.diff(hits.indptr) > 0).sum()), np.diff(y.indptr) > 0
+    asked = int((has[i] & has[j]).sum())
+    why = f"puts nodes side by side that share what is held out: {sharing:,} of {asked:,} do"
+    return bool(view.drawn(side) or 2 * sharing > asked), why
+
+
+def _shared_by_chance(view: View, side: int, i: np.ndarray, j: np.ndarray) -> float:
+    """How much two nodes of each pair share among what is held out, if labels are exchanged."""
+    whole = view.whole.matrix() if side == 0 else view.whole.matrix().T.tocsr()
+    own, met = (h / np.maximum(x + h, 1) for x, h in (view.counts(k) for k in (side, 1 - side)))
+    pair, at = whole[i].multiply(whole[j]).tocoo().coords
+    chance = own[i[pair]] * own[j[pair]] * (met[at] / max(view.share, 1e-9)) ** 2
+    return float(np.minimum(chance, 1.0).sum())
 
 
 # ---- repulsion -----------------------------------------------------------------------------------
@@ -688,8 +811,8 @@ def _cuts(view: View, reading: Reading, level: float) -> tuple[bool, str] | None
         cut = (total[below].max() + total[above].min()) / 2
         if total[below].max() > total[above].min() or cut <= 0:
             continue
-        if x[below].max() <= x[above].min():
-            continue  # the graph's own counts are cut as well
+        if min((x[below] > x[above].min()).sum(), (x[above] < x[below].max()).sum()) < MATCHED:
+            continue  # the graph's own counts are cut as well, or nearly
         near = below | above
         chance = special.log_ndtr(np.abs(total[near] - cut) / np.sqrt(cut)).sum()
         if chance < np.log(LEAK_LEVEL * level):

@@ -1,8 +1,10 @@
 """Edges and lists of neighbours that were computed from who met whom, held-out pairs included.
 
 An edge joins what shares partners. Let x be how much two nodes share in the graph and y how much
-more in the source. Edges chosen by x + y are explained by the source where the graph fails to
-explain them; and among the edges of one node x and y repel. Honest likeness does neither.
+more in the source. Three things tell edges that were chosen by x + y from honest likeness: fewer
+of their nodes share nothing in the source than thinning allows; they are among the nearest nodes by
+the source far more often than by the graph, while a graph thinned once more loses little; and among
+the edges of one node x and y repel.
 """
 
 from __future__ import annotations
@@ -21,15 +23,14 @@ from hinaug.split.audit.sums import parts
 from hinaug.split.audit.view import Finding, Found, View, binary, title
 
 WORK = 1_000_000  # products of one sparse product; more nodes are left out by chance
-CHANCE = 1e-6  # that edges agree so much with the source, and not with the graph
-PERHAPS = 0.65  # share of the edges explained by one of them alone that the source may have
-HONEST = 0.9  # and that it may have at most: friends, who share much, give it up to 0.83
-UNEVEN = 1.25  # times as many pairs that the source may name as the graph, ties included
+CHANCE = 1e-6  # that honest edges agree so much with the source, and not with the graph
+LACKING = 0.5  # of the edges that should share nothing in the source may be missing
+GAINED = 1.5  # times what honest edges gain from the held-out pairs
 TIES = 2.0  # times as many pairs as there are edges, ties included, for edges that are exact
 TIES_OVER_ALL = 1.1  # the same, for one cut over all nodes
 SEVERAL = 2.5  # edges a node, on average: one or two may say what cluster it is of
 EXACT = 0.97  # of the edges explained by the source, and by it alone: it was made from them
-FEW = 10  # edges that all follow the source alone, and are too few for a proof
+FEW = 10  # edges, fewer than which prove nothing
 MOST_EDGES = 20_000  # edges whose nodes are looked at one pair at a time
 TINY = 1e-9  # by which equal scores may differ
 SCORES = ("count", "cosine", "jaccard", "lift")  # of what two nodes share
@@ -128,9 +129,12 @@ def _matrices(view: View) -> dict[str, sp.csr_array]:
     if "matrices" not in view.cache:
         out = {"graph": view.x}
         ends = view.source.links(view.target)
+        user, item = view.x.tocoo().coords
         for part in [p for p in ("train_valid", "source") if p in parts(view)]:
             use = parts(view)[part]
             out[part] = binary(ends[0][use], ends[1][use], view.shape)
+            kept = np.random.default_rng(0).random(len(user)) < view.x.nnz / max(out[part].nnz, 1)
+            out[f"thinned {part}"] = binary(user[kept], item[kept], view.shape)
         view.cache["matrices"] = out
     return view.cache["matrices"]
 
@@ -144,7 +148,7 @@ def _of_link(view: View, link: _Link) -> tuple[bool, str, int] | None:
     if link.left is link.right:
         ends = np.append(link.src, link.dst), np.append(link.dst, link.src)
         both_ways = replace(link, src=ends[0], dst=ends[1])
-    tests = ((_only_there, link), (_nearest, link), (_nearest, both_ways), (_repel, link))
+    tests = ((_supported, link), (_nearest, link), (_nearest, both_ways), (_repel, link))
     for test, link in tests:
         for part in wholes:
             verdict = test(view, link, part)
@@ -168,46 +172,61 @@ def shared(link: _Link, part: str, src: np.ndarray, dst: np.ndarray) -> np.ndarr
     return out
 
 
-def _only_there(view: View, link: _Link, part: str) -> tuple[bool, str, int] | None:
-    """Edges that join nodes which share something through held-out pairs alone."""
+def _kept(link: _Link, part: str) -> float:
+    """The share of what two nodes share in a part that chance leaves in the graph."""
+    kept = link.left["graph"].nnz / max(link.left[part].nnz, 1)
+    return kept**2 if link.left is link.right else kept
+
+
+def _supported(view: View, link: _Link, part: str) -> tuple[bool, str, int] | None:
+    """Edges that all share something in a part, though many share nothing in the graph.
+
+    Chance leaves each thing shared with probability k. If an edge shares a number with mean m, it
+    shares nothing in the part with probability exp(-m), and nothing in the graph with exp(-k m).
+    By Jensen's inequality the mean of the first is at least the mean of the second to the 1 / k.
+    """
     some = np.random.default_rng(0).permutation(len(link.src))[:MOST_EDGES]
     src, dst = link.src[some], link.dst[some]
-    whole, own = (shared(link, p, src, dst) for p in (part, "graph"))
-    n = int((whole > 0).sum())
-    alone = int(((whole > 0) & (own == 0)).sum())
-    kept = link.left["graph"].nnz / max(link.left[part].nnz, 1)
-    kept = kept**2 if link.left is link.right else kept
-    expected = float((1 - kept) ** whole[whole > 0] @ np.ones(n)) if n else 0.0
-    rate = min(expected / max(n, 1), 1.0)
-    if alone < 0.9 * len(some) or stats.binom.sf(alone - 1, max(n, 1), rate) > 1e-3:
+    none, own = (shared(link, p, src, dst) == 0 for p in (part, "graph"))
+    least = LACKING * len(some) * own.mean() ** (1 / _kept(link, part))
+    few = len(some) < FEW and own.all() and not none.any()
+    if stats.poisson.cdf(none.sum(), least) > CHANCE and not few:
         return None
+    alone = int((own & ~none).sum())
     why = f"joins {alone:,} of {len(some):,} pairs of nodes that share {link.through} in "
-    why += f"{_said(part)} only, through held-out pairs"
-    return len(some) >= FEW, why, alone
+    why += (
+        f"{_said(part)} only, through held-out pairs, and {int(none.sum()):,} that share nothing "
+    )
+    why += "there; chance leaves more of these"
+    return view.any_drawn and not few, why, alone
 
 
 def _nearest(view: View, link: _Link, part: str) -> tuple[bool, str, int] | None:
     """Edges to the nearest nodes by the source that are not the nearest by the graph.
 
-    Each node's edges are compared with as many nearest nodes of either; edges of honest likeness
-    are explained by the graph alone nearly as often as by the source alone (McNemar).
+    Each node's edges are compared with as many nearest nodes. Honest edges gain something from the
+    held-out pairs, as much as they would lose in a graph that is thinned once more.
     """
     nodes = _sampled(link, part)
     edges = np.isin(link.src, nodes)
     src, dst = link.src[edges], link.dst[edges]
-    if not len(src):
+    if len(src) < FEW:
         return None
-    by_source, by_graph = (_ranked(link, p, nodes, src, dst) for p in (part, "graph"))
+    ranked = [_ranked(link, p, nodes, src, dst) for p in (part, "graph", f"thinned {part}")]
     several = len(src) >= SEVERAL * len(nodes)
-    found = [(_agreement(by_source[s], by_graph[s], several), s) for s in by_source]
-    (p, sure), score = min(found)
-    if p > CHANCE and not (len(src) < FEW and p < 1):
+    kept = link.left["graph"].nnz / max(link.left[part].nnz, 1)
+    by_source, by_graph, thinned = ranked
+    found = [
+        (_agreement(by_source[s], by_graph[s], thinned[s], kept, several), s) for s in by_source
+    ]
+    p, score = min(found)
+    if p > CHANCE:
         return None
-    source, graph = by_source[score].hit, by_graph[score].hit
+    source, graph = (r[score].hit for r in ranked[:2])
     n_source, n_graph = int((source & ~graph).sum()), int((graph & ~source).sum())
     why = f"holds the nearest nodes by the {score} of shared {link.through} in {_said(part)}: "
     why += f"{n_source:,} edges follow it alone, {n_graph:,} this graph"
-    return bool(sure and (view.any_drawn)), why, n_source
+    return view.any_drawn, why, n_source
 
 
 @dataclass
@@ -219,17 +238,19 @@ class _Hits:
     over_all: bool = False
 
 
-def _agreement(source: _Hits, graph: _Hits, several: bool) -> tuple[float, bool]:
-    """(p, whether it is certain) that edges follow the source rather than the graph."""
-    n_source, n_graph = ((a.hit & ~b.hit).sum() for a, b in ((source, graph), (graph, source)))
-    if len(source.hit) < FEW:
-        return 1 - 0.5 * bool(source.hit.all() and n_source), False
-    if several and n_source >= FEW / 2 and not n_graph and _is_exact(source):
-        return 0.0, True
-    n_allowed = 0 if source.over_all else UNEVEN * graph.n  # ties let the source name more
-    p, perhaps = (stats.binom.sf(n_source - 1, n_source + n_graph, s) for s in (HONEST, PERHAPS))
-    fair = source.n <= n_allowed
-    return max(float(perhaps), 1.0 - fair), bool(p < CHANCE)
+def _agreement(source: _Hits, graph: _Hits, thinned: _Hits, kept: float, several: bool) -> float:
+    """p of edges that follow the source rather than the graph."""
+    exact = several and _is_exact(source) and not (graph.hit & ~source.hit).any()
+    if exact and (source.hit & ~graph.hit).sum() >= FEW / 2:
+        return 0.0
+    gain, lost = (
+        int(a.hit.sum()) - int(b.hit.sum()) for a, b in ((source, graph), (graph, thinned))
+    )
+    honest = max(lost, 0) / kept
+    noise = (source.hit != graph.hit).sum() + (graph.hit != thinned.hit).sum() / kept**2
+    if gain <= GAINED * honest:
+        return 1.0
+    return float(stats.norm.sf((gain - honest) / np.sqrt(noise + 1)))
 
 
 def _is_exact(hits: _Hits) -> bool:

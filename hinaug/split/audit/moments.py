@@ -4,7 +4,6 @@ columns of edges that say when, or where in the table, held-out rows stand."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,8 @@ OTHER_UNIT = 20  # times the span of the table's own times: a column so late has
 CHANCE = 1e-6  # matches with held-out moments or rows that are no accident
 SAMPLE, LEVELS = 1_000, 10  # rows of a column of which so few values show that it is a rating
 LEAST = 5  # such matches
+SHUFFLES = 8  # of a column, whose matches are those of chance
+EXCESS = 3  # times as many matches as chance gives
 
 
 def moments(view: View, type: Type) -> list[str]:
@@ -127,13 +128,16 @@ def _to_moments(view: View, name: str, values: np.ndarray, time: str) -> Found:
         of_held = np.unique(_keys(source[side][held], times[held]))
         of_known = np.unique(_keys(source[side][~held], times[~held]))
         of_held = np.setdiff1d(of_held, of_known)
-        for moment in _moments_meant(values, own_time):
-            use = ok & (moment != own_time) & (values != 0)
-            hits = int(np.isin(_keys(positions[use], moment[use]), of_held).sum())
-            wrong = np.random.default_rng(0).permutation(moment[use])
-            by_chance = int(np.isin(_keys(positions[use], wrong), of_held).sum())
-            rate = (by_chance + 1) / max(int(use.sum()), 1)
-            if hits >= LEAST and stats.binom.sf(hits - 1, int(use.sum()), min(rate, 1)) < CHANCE:
+        wrong = [np.random.default_rng(k).permutation(values) for k in range(SHUFFLES)]
+        for sign, own in ((1, 0 * own_time), (1, own_time), (-1, own_time)):
+            n = int((ok & (values != 0)).sum())
+            hits, *by_chance = (
+                _hits(own + sign * column, own_time, positions, ok & (values != 0), of_held)
+                for column in (values, *wrong)
+            )
+            rate = min((sum(by_chance) + 1) / (SHUFFLES * max(n, 1)), 1.0)
+            exceeds = hits >= max(LEAST, EXCESS * rate * n)
+            if exceeds and stats.binom.sf(hits - 1, n, rate) < CHANCE:
                 where = f"{title(view.target)}.{name}"
                 why = f"leads from {hits:,} rows to the time of a held-out row"
                 remedy = f"drop the column {name!r} of {view.target!r}"
@@ -141,8 +145,12 @@ def _to_moments(view: View, name: str, values: np.ndarray, time: str) -> Found:
                 return
 
 
-def _moments_meant(values: np.ndarray, times: np.ndarray) -> Iterator[np.ndarray]:
-    yield from (values, times + values, times - values)
+def _hits(
+    moment: np.ndarray, own: np.ndarray, node: np.ndarray, ok: np.ndarray, held: np.ndarray
+) -> int:
+    """How many rows' moments are those of held-out rows of the same node."""
+    use = ok & (moment != own)
+    return int(np.isin(_keys(node[use], moment[use]), held).sum())
 
 
 def _keys(node: np.ndarray, moment: np.ndarray) -> np.ndarray:

@@ -14,11 +14,13 @@ import scipy.sparse as sp
 from hinaug.graph import arrow as tb
 from hinaug.graph.schema import Type
 from hinaug.split.audit.pairs import Verdict, judge
+from hinaug.split.audit.texts import word_codes, word_runs
 from hinaug.split.audit.view import Found, View, binary, title
 
 CUTS = (r"[|,;\t\n\[\]{}\"'()<>]+", r"[^\w\-]+", r"[\W_]+")  # where names end: wide, then narrow
 SAMPLE = 2_000  # texts of a column that are read first; where none names a node, the rest is not
 SHORT = 6  # digits; ids that are numbers of no more may equal any number by accident
+MOST_WORDS = 5  # of a title that is looked for inside a text
 PROSE = 0.3  # a text of which a smaller share are names is no list of names
 SAME_TITLE = 3  # nodes, on average, that may share a title which is still a name
 STANDS_FOR = 0.5  # of the rows of a value have one user or item in common: it stands for that one
@@ -118,6 +120,8 @@ def _names_in(
     if words is not None:
         yield from _by_id(view, words, len(column), end, name)
         yield from _by_title(view, words, len(column), end) if type != end else ()
+    if tb.is_text(column.type) and type != end:
+        yield from _in_prose(view, column, end)
     if type != end:
         yield from _by_equality(view, type, column, end)
 
@@ -230,6 +234,40 @@ def _by_title(view: View, words: _Words, n_rows: int, end: str) -> Iterator[Name
         rows = binary(words.row[there], at[there], (n_rows, n_titles))
         nodes = binary(of[known], known, (n_titles, len(of)))
         yield Named((rows @ nodes).tocsr(), True, f"the {name!r} of {end!r}")
+
+
+def _in_prose(view: View, column: pa.Array, end: str) -> Iterator[Named]:
+    """Titles of several words that stand inside longer texts."""
+    for name, titles in _titles(view, end):
+        some = pc.fill_null(column.slice(0, SAMPLE), "")
+        if len(column) > SAMPLE and not _runs_of_titles(titles.dictionary, some).nnz:
+            continue
+        rows = _runs_of_titles(titles.dictionary, pc.fill_null(column, ""))
+        of = pc.fill_null(titles.indices, -1).to_numpy(zero_copy_only=False)
+        known = np.flatnonzero(of >= 0)
+        nodes = binary(of[known], known, (len(titles.dictionary), len(of)))
+        yield Named((rows @ nodes).tocsr(), True, f"the {name!r} of {end!r}")
+
+
+def _runs_of_titles(titles: pa.Array, texts: pa.Array) -> sp.csr_array:
+    """Which texts hold which titles, as runs of at least two words [texts, titles]."""
+    word, size = word_codes(pa.concat_arrays([titles, texts]))
+    n, text = len(titles), np.repeat(np.arange(len(size)), size)
+    start, found = np.cumsum(size) - size, []
+    for length in range(2, MOST_WORDS + 1):
+        run = word_runs(word, length)
+        whole = text[: len(run)] == text[length - 1 :] if len(run) else text[:0] > 0
+        title = np.flatnonzero(size[:n] == length)
+        here = np.flatnonzero(whole & (text[: len(run)] >= n))
+        if not len(title) or not len(here):
+            continue
+        there, first = np.unique(run[start[title]], return_index=True)
+        at = np.minimum(np.searchsorted(there, run[here]), len(there) - 1)
+        hit = there[at] == run[here]
+        found.append((text[here[hit]] - n, title[first[at[hit]]]))
+    none = np.zeros(0, np.int64)
+    row, column = (np.concatenate([none, *(f[k] for f in found)]) for k in (0, 1))
+    return binary(row, column, (len(texts), n))
 
 
 def _in_vectors(view: View, column: pa.Array, end: str) -> Iterator[Named]:

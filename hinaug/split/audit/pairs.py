@@ -59,6 +59,8 @@ def judge(
     private = max((n_left[active] == 1).mean(), (n_right[active] == 1).mean()) >= PRIVATE
     verdict = judge_codes(view, codes, bool(private) and not guessed, weak)
     verdict = verdict or _rows_repel(view, codes, row, len(n_left), weak)
+    if verdict is not None and weak and not _beyond_chance(view, left, right, codes):
+        return None
     if verdict is None and not cut and not weak:
         return _complement(view, distinct(codes), left, right)
     return verdict
@@ -103,6 +105,20 @@ def judge_codes(view: View, codes: np.ndarray, private: bool, weak: bool = False
     if stats.binom.sf(n - 1, n_new, expected) < CHANCE:
         return Verdict(view.any_drawn, hits, f"{why}, far beyond chance")
     return _may_be_names(hits, n_new, why) if weak else None
+
+
+def _beyond_chance(view: View, left: sp.csr_array, right: sp.csr_array, codes: np.ndarray) -> bool:
+    """Whether rows name more held-out pairs than they do with their users exchanged by chance."""
+    order = np.random.default_rng(0).permutation(np.flatnonzero(np.diff(left.indptr)))
+    moved = np.arange(left.shape[0])
+    moved[np.sort(order)] = order
+    new, wrong = (
+        c[~view.known.contains_codes(c)]
+        for c in (distinct(codes), distinct(all_pairs(view, left[moved], right)[0]))
+    )
+    hits, by_chance = (int(view.held.contains_codes(c).sum()) for c in (new, wrong))
+    rate = max((by_chance + 1) / (len(wrong) + 1), view.base_rate)
+    return bool(stats.binom.sf(hits - 1, len(new), min(rate, 1.0)) < CHANCE_IF_MOST)
 
 
 def _may_be_names(hits: np.ndarray, n_new: int, why: str) -> Verdict | None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+from scipy import stats
 
 from hinaug.graph import arrow as tb
 from hinaug.graph.evidence import times_of, touching
@@ -14,12 +17,15 @@ from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import Type
 from hinaug.split.audit.moments import moments
 from hinaug.split.audit.pairs import witnessed
-from hinaug.split.audit.view import View
+from hinaug.split.audit.view import OWN, View
 
 N_BINS = 4  # of equally many rows, for counts by time
 MOST_DIMS = 8  # of a vector column that are summed: its principal components
 MOST_NODES = 5_000  # nodes whose aggregates are computed
+MOST_NUMBERS = 4  # of a text that are read
+NO_NUMBER = r"[^0-9.\s]+"  # what stands between the numbers of a text
 MOST_MARKS = 64  # nodes of a type, such as tags, that count as a vector of marks
+RECENCY = (0.05, 0.2, 0.5)  # of the span of times, for counts in which older rows weigh less
 MOST_LEVELS = 10  # distinct values of a rating that are counted one by one
 
 
@@ -122,12 +128,18 @@ def _weights(view: View, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
             edges = np.quantile(values, np.linspace(0, 1, N_BINS + 1)[1:-1])
             place = np.searchsorted(edges, values)
             yield "the number of rows by time", np.eye(N_BINS)[place]
+            age = (values.max() - values) / max(np.ptp(values), 1e-12)
+            yield "the weight of recent rows", np.exp(-age[:, None] / np.array(RECENCY))
         else:
             yield f"the sum of {name!r}", _centred(values[:, None], use)
     if rows.side >= 0:
         partner = view.source.links(view.target)[1 - rows.side]
         popularity = np.log1p(view.counts(1 - rows.side)[0])[partner]
         yield "the popularity of what it meets", _centred(popularity[:, None], use)
+        for name, values in numbers_met(view, rows).items():
+            if "in the id" not in name:
+                ranks = stats.rankdata(values) / len(values)  # a few large values say little
+                yield f"the sum of {name}", _centred(ranks[:, None], use)
         yield "the taste of what it meets", _centred(view.factors[1 - rows.side][partner], use)
         for name, vectors in _vectors_of_rows(view, rows):
             yield name, _centred(vectors, use)
@@ -141,6 +153,127 @@ def numbers_of_rows(view: View) -> dict[str, np.ndarray]:
         values = {f.name: times_of(view.source, view.target, f.name) for f in fields}
         view.cache["numbers"] = {n: v for n, v in values.items() if np.isfinite(v).all()}
     return view.cache["numbers"]
+
+
+def numbers_met(view: View, rows: Rows) -> dict[str, np.ndarray]:
+    """The numeric columns, and the numbers in the ids, of what each row of the source meets."""
+    key = ("numbers met", rows.side)
+    if rows.side >= 0 and key not in view.shared:
+        side = 1 - rows.side
+        end, at = (view.a, view.b)[side], view.source.links(view.target)[side]
+        table, found = view.source.nodes[end], {}
+        for field in table.schema:
+            if field.name not in OWN and _numeric(field.type):
+                values = times_of(view.source, end, field.name)
+                if np.isfinite(values).all():
+                    found[f"the {field.name!r} of what it meets"] = values[at]
+        numbers = numbers_in(tb.one_chunk(table["id"]))
+        if numbers:
+            found["the number in the id of what it meets"] = np.nan_to_num(numbers[0])[at]
+        view.shared[key] = found
+    return view.shared.get(key, {})
+
+
+def numbers_in(texts: pa.Array) -> list[np.ndarray]:
+    """The first, second, ... number of each text, NaN for none, as long as most texts have one."""
+    apart = pc.utf8_trim(pc.replace_substring_regex(texts, NO_NUMBER, " "), " ")
+    some = pc.fill_null(pc.match_substring_regex(apart, r"\d"), False)
+    rows = np.flatnonzero(some.to_numpy(zero_copy_only=False))
+    split = pc.split_pattern_regex(apart.take(pa.array(rows)), r"[^0-9]*\s[^0-9]*|\.(\s|$)")
+    size = pc.list_value_length(split).to_numpy(zero_copy_only=False)
+    words, start, found = split.flatten(), np.cumsum(size) - size, []
+    for place in range(MOST_NUMBERS):
+        there = np.flatnonzero(size > place)
+        if 2 * len(there) <= len(texts):
+            break
+        text = words.take(pa.array(start[there] + place))
+        text = pc.if_else(pc.match_substring_regex(text, r"^\d{1,15}(\.\d+)?$"), text, None)
+        values = np.full(len(texts), np.nan)
+        values[rows[there]] = pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
+        found.append(values)
+    return found
+
+
+def keys_met(view: View, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, code of each row of the source) of categories of what it meets: nodes, or words."""
+    if rows.side < 0:
+        return
+    side = 1 - rows.side
+    end, at = (view.a, view.b)[side], view.source.links(view.target)[side]
+    key = ("keys", end)
+    if key not in view.shared:
+        view.shared[key] = dict(_keys_of(view, end))
+    yield from ((name, code[at]) for name, code in view.shared[key].items())
+
+
+def _keys_of(view: View, end: str) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, code of each node) of the one node of a type that it touches, or of a text."""
+    for type in sorted(view.source.nodes.keys() - {view.a, view.b}):
+        touch = touching(view.source, end, type)
+        if touch.nnz and (np.diff(touch.indptr) == 1).all():
+            yield type, touch.indices.astype(np.int64)
+    texts = {f.name for f in view.source.nodes[end].schema if tb.is_text(f.type)}
+    for name in sorted(texts.difference(OWN)):
+        coded = tb.one_chunk(view.source.nodes[end][name]).dictionary_encode()
+        if 2 * len(coded.dictionary) <= len(coded) and not coded.null_count:
+            yield name, coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def tallies(view: View, rows: Rows, part: str) -> Iterator[tuple[str, sp.csr_array]]:
+    """(name, counts [n, keys]) of the categories of what the nodes meet in a part."""
+    use = parts(view)[part][rows.row]
+    for name, key in keys_met(view, rows):
+        shape = (rows.n, int(key.max(initial=0)) + 1)
+        entries = np.ones(int(use.sum()))
+        yield name, sp.csr_array((entries, (rows.node[use], key[rows.row[use]])), shape=shape)
+
+
+def _of_tally(tally: sp.csr_array) -> Iterator[tuple[str, np.ndarray]]:
+    """How many categories a node meets, and the entropy of them."""
+    tally.sum_duplicates()
+    node = np.repeat(np.arange(tally.shape[0]), np.diff(tally.indptr))
+    total = np.asarray(tally.sum(axis=1)).ravel()
+    share = tally.data / np.maximum(total[node], 1)
+    yield "number", np.diff(tally.indptr).astype(float)
+    yield "entropy", np.bincount(node, -share * np.log(share), minlength=tally.shape[0])
+
+
+def fitted(view: View, rows: Rows, part: str, c: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Counts with one free number, chosen so that their total is that of a column.
+
+    The rows above a level, their share of all rows, and counts that halve with age.
+    """
+    use = parts(view)[part][rows.row]
+    known = np.isfinite(c) & (c >= 0)
+    node, row = rows.node[use], rows.row[use]
+    node, row = node[known[node]], row[known[node]]
+    if not len(row) or not known.any():
+        return
+    count = np.bincount(node, minlength=rows.n).astype(float)
+    count[~known] = np.nan
+    for name, values in (numbers_of_rows(view) | numbers_met(view, rows)).items():
+        met = values[row]
+        for what, total in (("number", c[known].sum()), ("share", (c * count)[known].sum())):
+            n_above = round(float(total))
+            if 0 < n_above < len(met) and (c[known] <= np.maximum(count[known], 1)).all():
+                level = np.partition(met, -n_above)[-n_above]
+                above = np.bincount(node[met >= level], minlength=rows.n)
+                scale = 1 if what == "number" else np.maximum(count, 1)
+                yield f"{what} above a level of {name!r}", np.where(known, above / scale, np.nan)
+        if name in moments(view, view.target):
+            weight = _halved(met.max() - met, float(c[known].sum()))
+            by_age = np.bincount(node, weight, minlength=rows.n)
+            yield f"number by age of {name!r}", np.where(known, by_age, np.nan)
+
+
+def _halved(age: np.ndarray, total: float) -> np.ndarray:
+    """exp(-age / tau) with the tau that gives them a total."""
+    low, high = np.log(max(np.ptp(age), 1e-12) * 1e-4), np.log(max(np.ptp(age), 1e-12) * 1e4)
+    for _ in range(50):
+        middle = (low + high) / 2
+        less = np.exp(-age / np.exp(middle)).sum() < total
+        low, high = (middle, high) if less else (low, middle)
+    return np.exp(-age / np.exp(low))
 
 
 def _numeric(kind: pa.DataType) -> bool:
@@ -215,9 +348,13 @@ def aggregates(view: View, rows: Rows, part: str) -> dict[str, np.ndarray]:
         out = {"count": count}
         times = [n for n in numbers_of_rows(view) if n in moments(view, view.target)]
         when = numbers_of_rows(view)[times[0]][row] if times else row
-        for name, values in numbers_of_rows(view).items():
+        columns = {repr(name): values for name, values in numbers_of_rows(view).items()}
+        for name, values in (columns | numbers_met(view, rows)).items():
             found = _of_values(node, values[row], when, count)
-            out.update({f"{what} of {name!r}": v for what, v in found})
+            out.update({f"{what} of {name}": v for what, v in found})
+        for name, tally in tallies(view, rows, part):
+            found = _of_tally(tally)
+            out.update({f"{what} of {name!r} nodes or values it meets": v for what, v in found})
         view.cache[key] = out
     return view.cache[key]
 

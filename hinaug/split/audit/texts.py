@@ -21,6 +21,8 @@ CONTAINED = 0.3  # of the runs of a text: it stands in another, or a part of it 
 CHANCE = 1e-6  # that so many texts stand in the cells of their own nodes and not in others
 RARE = 0.1  # twins that chance gives a text, from which it is one that many write
 CHANCE_OF_TWINS = 1e-3  # that chance gives so many twins
+SLOTS = 8  # first words of a text, any of which may be filled from a few
+EXCESS = 5  # times as many twins as texts that differ from another in one such word
 PERHAPS = 0.05  # the same, from which it is unknown
 LEAST = 3  # texts that prove something
 ALL = 0.9  # of the held-out texts: then short ones prove something as well
@@ -113,13 +115,54 @@ def twins(view: View, evidence: Evidence) -> Found:
     for long in (True, False):
         codes = distinct(evidence.codes[hits[is_long == long]])
         surprise = stats.poisson.sf(len(codes) - 1, float(expected[rare].sum()))
-        if len(codes) and surprise < CHANCE_OF_TWINS:
+        if len(codes) and surprise < CHANCE_OF_TWINS and not _from_slots(view, evidence, codes):
             where = f"{title(evidence.type)}.{evidence.column}"
             why = f"repeats {len(codes):,} held-out texts word for word, by the same "
             why += f"{view.a!r} or on the same {view.b!r}"
             why += "; they are short, and may be habits" * (not long)
             remedy = "merge the duplicates before the split, or hold them out together"
             yield long, view.finding("twin text", where, why, remedy, codes)
+
+
+def _from_slots(view: View, evidence: Evidence, codes: np.ndarray) -> bool:
+    """Whether texts come of few words put in slots: many then differ from another in one word.
+
+    Duplicates are not like that: far more texts equal another of the node than are so near to one.
+    """
+    word, size = word_codes(evidence.text)
+    text = np.repeat(np.arange(len(size)), size)
+    place = np.arange(len(word)) - (np.cumsum(size) - size)[text]
+    term = (word.astype(np.uint64) + np.uint64(1)) * _odd(place)
+    total = np.zeros(len(size), np.uint64)
+    np.add.at(total, text, term)
+    inside = view.inside.contains_codes(evidence.codes)
+    asked = np.flatnonzero(np.isin(evidence.codes, codes))
+    ends = view.whole.ends(evidence.codes)
+    for slot in range(SLOTS):
+        at = place == slot
+        left = total.copy()
+        left[text[at]] -= term[at]
+        near = np.zeros(len(asked), bool)
+        for node in ends:
+            exact, alike = (_others(_mixed(v, node), inside, asked) for v in (total, left))
+            near |= alike > exact
+        if near.sum() * EXCESS > len(asked):
+            return True
+    return False
+
+
+def _others(key: np.ndarray, inside: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """For each row asked for, how many rows inside have the same key."""
+    there, n = np.unique(key[inside], return_counts=True)
+    if not len(there):
+        return np.zeros(len(asked), np.int64)
+    at = np.minimum(np.searchsorted(there, key[asked]), len(there) - 1)
+    return n[at] * (there[at] == key[asked])
+
+
+def _odd(place: np.ndarray) -> np.ndarray:
+    """An odd number for each place of a word."""
+    return np.uint64(2) * (place.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) + ODD[0]
 
 
 def _whole(view: View, evidence: Evidence) -> np.ndarray:
@@ -143,7 +186,7 @@ def _inside(
     """
     column = tb.one_chunk(view.observed.table(type)[name])
     row, cells = _flat(column.slice(0, MOST_CELLS))
-    word, n_words = _coded(pa.concat_arrays([text, cells]))
+    word, n_words = word_codes(pa.concat_arrays([text, cells]))
     size = n_words[: len(text)]
     cell_row = np.repeat(row, n_words[len(text) :])
     own_words, cell_words = np.split(word, [int(size.sum())])
@@ -190,7 +233,7 @@ def _flat(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
     return np.repeat(np.arange(len(column)), size), pc.fill_null(column.flatten(), "")
 
 
-def _coded(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def word_codes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """The words of texts as codes, one after another, and how many each text has."""
     clean = pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(texts), r"\W+", " "))
     split = pc.split_pattern(clean, " ")
@@ -223,9 +266,9 @@ def _contained(own, size, cells, cell_row, text_row):
     for n in np.unique(length):
         use = length == n
         text_of = np.repeat(np.arange(len(size)), size)
-        runs, last = _runs(own, n), np.arange(len(own)) - start[text_of] + n <= size[text_of]
+        runs, last = word_runs(own, n), np.arange(len(own)) - start[text_of] + n <= size[text_of]
         here = np.flatnonzero(last[: len(runs)] & use[text_of[: len(runs)]])
-        of_cell = _runs(cells, n)
+        of_cell = word_runs(cells, n)
         inside = cell_row[: len(of_cell)] == cell_row[n - 1 :] if len(of_cell) else cell_row[:0] > 0
         cell_rows = np.where(text_row[0] == -1, 0, cell_row[: len(of_cell)][inside])
         there = distinct(_mixed(of_cell[inside], cell_rows))
@@ -240,7 +283,7 @@ def _contained(own, size, cells, cell_row, text_row):
     return contained[0], by_chance, asked & (text_row != -2)
 
 
-def _runs(words: np.ndarray, n: int) -> np.ndarray:
+def word_runs(words: np.ndarray, n: int) -> np.ndarray:
     """A number for each run of n words."""
     out = np.zeros(max(len(words) - n + 1, 0), np.uint64)
     for k in range(n):
