@@ -79,5 +79,5 @@ def test_errors_name_the_file(folder, text, why):
     with raises(ValueError, names="user_item.dat"):
         amazon_hin(folder)
     (folder / "user_item.dat").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no user_item\.dat"):
+    with raises(FileNotFoundError, names="user_item.dat"):
         amazon_hin(folder)

@@ -56,7 +56,7 @@ def test_bpr_bad_arguments():
         bpr_loss(torch.zeros(2), torch.zeros(3))
     with pytest.raises(ValueError, match="at least one sample"):
         bpr_loss(torch.zeros(0), torch.zeros(0))
-    with pytest.raises(ValueError, match="2 samples need 2 weights"):
+    with raises(ValueError, names="[3]"):
         bpr_loss(torch.zeros(2), torch.zeros(2), torch.ones(3))
     for bad in ([0.0, 0.0], [2.0, -1.0], [math.nan, 1.0]):
         with pytest.raises(ValueError, match="must not be negative"):
@@ -127,7 +127,7 @@ def test_softmax_of_huge_logits_is_finite():
 
 def test_softmax_bad_arguments():
     users, items = torch.zeros(2, 3), torch.zeros(4, 3)
-    with pytest.raises(ValueError, match=r"shape \(2, 4\), got \(3, 4\)"):
+    with raises(ValueError, names="(2, 4)"):
         softmax_loss(users, items, sp.csr_array((3, 4)))
     with raises(ValueError, names="positives"):
         softmax_loss(users, items, sp.csr_array((2, 4)))
@@ -137,7 +137,7 @@ def test_softmax_bad_arguments():
         softmax_loss(users, items, PAIRS, 0.0)
     with raises(ValueError, names="weight"):
         softmax_loss(users, items, sp.csr_array(np.eye(2, 4)), weight=torch.ones(2))
-    with pytest.raises(ValueError, match="1 pairs need 1 weights"):
+    with raises(ValueError, names="[2]"):
         softmax_loss(users, items, torch.tensor([[0], [1]]), weight=torch.ones(2))
     with raises(ValueError, names="users"):
         softmax_loss(users, items, torch.tensor([[0, 1, 2]]))

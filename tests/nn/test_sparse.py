@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from raising import raises
 from torch.autograd import gradcheck
 
 from hinaug.nn import SparseMatrix, pair_dot, spmm
@@ -66,9 +67,9 @@ def test_repeated_entries_are_summed_and_the_source_is_left_alone():
 
 def test_errors_say_what_is_needed():
     a = SparseMatrix(random_csr(4, 3, 0.5))
-    with pytest.raises(ValueError, match=r"needs x of shape \[3, d\], got \[4, 2\]"):
+    with raises(ValueError, names="[3, d]"):
         spmm(a, torch.ones(4, 2))
-    with pytest.raises(ValueError, match=r"use matrix.to\(torch.float64\)"):
+    with raises(ValueError, names="torch.float64"):
         spmm(a, torch.ones(3, 2, dtype=torch.float64))
     assert spmm(a.to(torch.float64), torch.ones(3, 2, dtype=torch.float64)).dtype == torch.float64
     with pytest.raises(ValueError, match="one length"):

@@ -112,7 +112,7 @@ def test_a_parameter_that_is_not_finite_ends_the_training():
     "model", [MultVAE(RATES, lr=1e4, epochs=60), MF(RATES, lr=1e38), HeteroGNN(RATES, lr=1e30)]
 )
 def test_a_diverged_fit_says_at_which_epoch_and_leaves_the_model_as_it_was(model, split):
-    with pytest.raises(DivergenceError, match=r"diverged at epoch \d+ .*lower lr") as raised:
+    with raises(DivergenceError, names="lr") as raised:
         model.fit(split.train, rng=0)
     assert raised.value.asked >= 1
     with pytest.raises(hinaug.errors.NotFittedError):
