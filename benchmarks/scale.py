@@ -31,10 +31,10 @@ from typing import Any
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyarrow.dataset as ds  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
 
 RELATION = ("user", "rates", "item")
 CHUNK = 5_000_000
@@ -172,9 +172,8 @@ def stored(steps: Steps, edges: int, folder: Path, seconds: float) -> None:
     more = chunks(edges // 100, n_users, n_items, 1)
     steps("append 1 %", lambda: append_edges(folder / "more", RELATION, more))
     shutil.rmtree(folder / "more")
-    last = steps("leave last", lambda: leave_last(hin, RELATION), sizes)
-    steps("save split", lambda: save(last, folder / "split"))
-    del last
+    kept = [steps("leave last", lambda: leave_last(hin, RELATION), sizes)]
+    steps("save split", lambda: save(kept.pop(), folder / "split"))
     shutil.rmtree(folder / "split")
     split = steps("random", lambda: random_split(hin, RELATION, rng=0), sizes)
     if seconds:

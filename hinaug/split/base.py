@@ -202,9 +202,21 @@ def _sorted(
     shape = (high - low, shape[1])
     if order is None:
         return order_of_pairs(src - low, dst, shape)
-    by_time = np.argsort(order, kind="stable")
+    by_time = sort_order(time_keys(order))
     rows, is_first = order_of_pairs(src[by_time] - low, dst[by_time], shape)
     return by_time[rows], is_first
+
+
+def time_keys(order: np.ndarray) -> np.ndarray:
+    """Whole numbers of at least 0 in the order of numbers of any kind, uint64, for `sort_order`."""
+    if not len(order):
+        return np.zeros(0, np.uint64)
+    if order.dtype.kind == "f":
+        bits = (order.astype(np.float64) + 0.0).view(np.int64)  # -0.0 and 0.0 are one moment
+        order = bits ^ ((bits >> 63) & np.iinfo(np.int64).max)  # of negative numbers the bits turn
+    if order.dtype != np.uint64:
+        order = order.astype(np.int64)
+    return (order - order.min()).view(np.uint64)
 
 
 def _by_range(

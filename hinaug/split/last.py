@@ -10,8 +10,18 @@ import numpy as np
 from hinaug import checks
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import sort_order
 from hinaug.graph.schema import EdgeType
-from hinaug.split.base import TEST, TRAIN, VALID, RelationPairs, Split, build_split, check_time_name
+from hinaug.split.base import (
+    TEST,
+    TRAIN,
+    VALID,
+    RelationPairs,
+    Split,
+    build_split,
+    check_time_name,
+    time_keys,
+)
 
 
 def leave_last(
@@ -42,7 +52,7 @@ def leave_last(
     for block in pairs.blocks():
         assert pairs.order is not None
         src, when = pairs.src[block], pairs.order[block]
-        order = np.lexsort((pairs.first_row[block], when, src))
+        order = sort_order(pairs.first_row[block], time_keys(when), src)
         part[block][order] = in_order = last_of_each(src, valid, test, min_train, None)
         when = when[order]
         cut = (in_order[1:] != in_order[:-1]) & (src[1:] == src[:-1])

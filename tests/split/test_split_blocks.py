@@ -6,6 +6,8 @@ import pytest
 
 from hinaug.graph import spill
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import sort_order
+from hinaug.split.base import time_keys
 from hinaug.split.cold import cold_users
 from hinaug.split.last import leave_last
 from hinaug.split.random import random_split
@@ -98,3 +100,19 @@ def test_text_beyond_the_limit_becomes_large_text(monkeypatch):
         rows.append(pa.table({"text": pa.array([text], pa.string())}))
     column = rows.table()["text"]
     assert (column.type, column.to_pylist()) == (pa.large_string(), ["abcdef", "ghijkl", None])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0, -0.0, 3.5, -2.5, -np.inf, np.inf, -2.5],
+        np.array([-(2**63), 2**63 - 1, 0, -1, 0]),
+        np.array([2**64 - 1, 0, 2**63], np.uint64),
+        np.array([-128, 127, 0, 127], np.int8),
+        np.zeros(0, np.int32),
+    ],
+)
+def test_keys_of_times_sort_as_the_times(values):
+    values = np.asarray(values)
+    found = sort_order(time_keys(values))
+    assert found.tolist() == np.argsort(values, kind="stable").tolist()

@@ -105,7 +105,7 @@ def _categories(table: pa.Table, field: pa.Field) -> dict[str, Any]:
 def _place(type: Type) -> str:
     """The folder of a type."""
     is_node = isinstance(type, str)
-    name = "__".join(map(_quoted, [type] if is_node else type))
+    name = _quoted(type) if isinstance(type, str) else "__".join(map(_quoted, type))
     if len(name) > _LONGEST_NAME:
         raise SchemaError(
             f"to_parquet: {type!r} is too long for the name of a file ({len(name)} letters); "
