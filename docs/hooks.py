@@ -20,14 +20,9 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 # the order of the guides; others follow by name, and missing ones are left out
-GUIDES = [
-    "your-data",
-    "from-raw-to-report",
-    "which-augmentation-when",
-    "reading-a-report",
-    "can-i-believe-it",
-]
-GUIDES += ["what-leaks", "add-a-predictor", "add-a-generator"]
+GUIDES = ["your-data", "from-raw-to-report", "which-augmentation-when", "reading-a-report"]
+GUIDES += ["can-i-believe-it", "what-leaks", "text-features", "writing", "scale"]
+GUIDES += ["add-a-predictor", "add-a-generator"]
 # shown besides the pages: what a page links to, and pictures
 SHOWN = ["docs/**/*.md", "docs/pictures/*", "docs/style.css", "README.md", "CONTRIBUTING.md"]
 SHOWN += ["CHANGELOG.md", "LICENSE", "hinaug/io/store/FORMAT.md", "notebooks/*.ipynb"]
