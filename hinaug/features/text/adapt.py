@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,10 +104,10 @@ def adapt(
     tokenizer, model = encoder._loaded_model()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator.integers(2**31)))
-        tuned = peft.get_peft_model(
-            model.float(),
-            peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_layers(model)),
-        )
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_layers(model))
+        with warnings.catch_warnings():  # of what peft still asks of transformers
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = peft.get_peft_model(model.float(), config)
         weights = [p for p in tuned.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(weights, lr)
         for _ in range(epochs):
