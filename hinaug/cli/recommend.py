@@ -14,7 +14,7 @@ from hinaug.cli.drop import graph_without
 from hinaug.cli.folders import opened
 from hinaug.cli.names import listed
 from hinaug.cli.options import Drop, Json, OwnClass
-from hinaug.cli.output import answer, counted, note, table, words
+from hinaug.cli.output import answer, counted, note, table, tell, words
 from hinaug.cli.own import own_class
 from hinaug.errors import EmptyListWarning, KindError, ParameterError, SchemaError, StoreError
 from hinaug.graph import HIN
@@ -36,12 +36,23 @@ def recommend(
     ] = None,
     own: OwnClass = None,
     drop: Drop = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder for Parquet files, for many users; the same again goes on."),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Workers on this machine, with --out.")
+    ] = 1,
+    ray: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Workers of Ray instead, with --out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the k best items of each user that the user has not met.
 
     Users and items go by their external ids. Of a split, the graph is train and
-    valid.
+    valid. For many users give --out, and --processes or --ray: whatever their
+    number, the files have the same bytes.
 
     Example, after that of evaluate:
       hinaug recommend model --store split --users u000,u001 --k 5 --show title
@@ -49,20 +60,15 @@ def recommend(
     predictor = opened_model(model, own)
     hin = graph_without(_opened_graph(store, predictor), drop)
     names = listed(users, "--users")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", EmptyListWarning)  # `note` below names the users
-            found = serving.recommend(predictor, hin, names, k)
-    except SchemaError as error:
-        hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE"
-        raise ParameterError(f"{error}{hint if ',' in users else ''}") from error
+    if out is not None:
+        if own or drop or column:
+            raise ParameterError("--out goes without --class, --drop and --show", asked=str(out))
+        job = serving.Recommend(str(model), str(store), tuple(names), k)
+        files = serving.in_shards(job, len(names), out, processes=processes, ray=ray)
+        _tell_files(as_json, out, len(names), predictor.relation[0], len(files))
+        return
+    rows = _rows(predictor, hin, names, k, model, store, "," in users)
     source, _, target = predictor.relation
-    if not len(found) and set(names).isdisjoint(predictor.src_ids_.to_pylist()):
-        raise ParameterError(
-            f"{model} was fitted on a graph that has none of these {source}s; is {store} the "
-            "right one?"
-        )
-    rows = [_plain_ids(row) for row in found.to_pylist()]
     if column is not None:
         shown = _column_by_id(hin, target, column)
         rows = [{**row, column: shown[row["item"]]} for row in rows]
@@ -74,6 +80,38 @@ def recommend(
         )
     title = f"{target}s for {counted(len(names), source)}, by {type(predictor).__name__}"
     answer(as_json, rows, lambda console: _show(rows, title, column, console))
+
+
+def _rows(
+    predictor: LinkPredictor,
+    hin: HIN,
+    names: list[str],
+    k: int,
+    model: Path,
+    store: Path,
+    has_commas: bool,
+) -> list[dict[str, Any]]:
+    """The lists as rows with ids as text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EmptyListWarning)  # a note names the users
+            found = serving.recommend(predictor, hin, names, k)
+    except SchemaError as error:
+        hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE"
+        raise ParameterError(f"{error}{hint if has_commas else ''}") from error
+    if not len(found) and set(names).isdisjoint(predictor.src_ids_.to_pylist()):
+        raise ParameterError(
+            f"{model} was fitted on a graph that has none of these {predictor.relation[0]}s; is "
+            f"{store} the right one?"
+        )
+    return [_plain_ids(row) for row in found.to_pylist()]
+
+
+def _tell_files(as_json: bool, out: Path, n: int, source: str, n_files: int) -> None:
+    document = {"store": out, "users": n, "files": n_files}
+    answer(
+        as_json, document, lambda console: tell(console, f"{counted(n, source)}: saved to {out}")
+    )
 
 
 def opened_model(path: Path, own: Sequence[str] | None = None) -> LinkPredictor:

@@ -112,15 +112,27 @@ def in_shards(
     for left in folder.glob("*.partial"):  # of a worker that was killed
         left.unlink(missing_ok=True)
     missing = [number for number, path in enumerate(paths) if not path.exists()]
+    _work_off(job, missing, folder, n, size, processes, ray)
+    return paths
+
+
+def _work_off(
+    job: Job,
+    missing: Sequence[int],
+    folder: Path,
+    n: int,
+    size: int,
+    processes: int,
+    ray: int | None,
+) -> None:
     if ray is not None and missing:
         _by_ray(job, missing, folder, n, size, checks.whole(ray, "in_shards: ray", 1))
-    elif processes == 1:
+    elif processes == 1 or len(missing) < 2:
         worker = Worker(job, folder, n, size)
         for number in missing:
             worker.make(number)
-    elif missing:
+    else:
         _by_processes(job, missing, folder, n, size, processes)
-    return paths
 
 
 class Worker:
