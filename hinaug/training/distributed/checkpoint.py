@@ -81,22 +81,26 @@ class RankCheckpoint(Checkpoint):
         """The own columns, of the files that have them."""
         assert self.path is not None
         files, width = manifest["files"], self.width
-        first, last = self.ranks.bounds(width)[self.ranks.rank : self.ranks.rank + 2]
+        own = self.ranks.share(width)
         parts: list[Tensors] = []
         numbers: dict[str, Any] = {}
         for k, name in enumerate(files):
             a, b = width * k // len(files), width * (k + 1) // len(files)
-            if a < last and first < b:
+            cut = slice(max(own.start - a, 0), min(own.stop, b) - a)
+            if cut.start < cut.stop:
                 numbers, tensors = _read(self.path / name)
-                cut = slice(max(first, a) - a, min(last, b) - a)
                 parts.append({n: t[..., cut] if t.ndim else t for n, t in tensors.items()})
         if numbers.get("number") != self.saved or not parts:
             raise StoreError(f"{self.path} does not hold epoch {self.saved}", asked=self.saved)
-        whole = {
-            n: torch.cat([part[n] for part in parts], -1) if t.ndim else t
-            for n, t in parts[0].items()
-        }
-        return self._restore(numbers, whole)
+        return self._restore(numbers, _beside(parts))
+
+
+def _beside(parts: Sequence[Tensors]) -> Tensors:
+    """Columns next to each other; numbers without columns are the same in all parts."""
+    return {
+        name: torch.cat([part[name] for part in parts], -1) if tensor.ndim else tensor
+        for name, tensor in parts[0].items()
+    }
 
 
 def _manifest(folder: Path | None) -> dict[str, Any]:
