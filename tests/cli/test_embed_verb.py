@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, BertTokenizerFast
 from typer.testing import CliRunner
 
 import hinaug
 from hinaug.cli.app import app
 from hinaug.errors import HinaugError
-from hinaug.features.text import TextEncoder
+from hinaug.features.text import StaticEncoder, TextEncoder, TextViews, TfIdfEncoder
+from hinaug.features.text.locate import POTION_INSTALL
 from hinaug.graph.arrow import lineage_of
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "jam", "green", "sweet", "of", "figs"]
@@ -35,6 +38,20 @@ def model(tmp_path_factory):
         )  # fmt: skip
         BertModel(config).save_pretrained(path)
     BertTokenizerFast(vocab=str(path / "vocab.txt")).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory):
+    """A folder of static vectors of four numbers."""
+    path = tmp_path_factory.mktemp("static")
+    words = ["[UNK]", "Green", "tea", "Jam", "sweet"]
+    tokenizer = Tokenizer(models.WordLevel({w: k for k, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(path / "tokenizer.json"))
+    table = np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32)
+    save_file({"embeddings": table}, path / "model.safetensors")
+    (path / "config.json").write_text(json.dumps({"normalize": False}))
     return path
 
 
@@ -86,6 +103,58 @@ def test_the_lineage_is_that_of_the_worst_column(store, model, tmp_path):
     assert lineage_of(hin.nodes["item"].schema.field("x")) == "aggregate"
 
 
+@pytest.mark.parametrize("unit", [False, True])
+def test_quick_takes_static_vectors_and_no_model(store, static, tmp_path, unit):
+    options = ("--columns", "title", "--quick", "--static", static, *["--normalize"] * unit)
+    told, hin = vectors(store, "no/such-model", tmp_path / "out", *options)
+    assert (told["encoded"], told["without_text"], told["dimensions"]) == (2, 1, 4)
+    found = hin.vectors("item", fill=np.nan)
+    expected = StaticEncoder(static).encode(["Green tea", "Jam", None])
+    length = np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected / length if unit else expected, atol=1e-6)
+    assert lineage_of(hin.nodes["item"].schema.field("x")) == "row"
+
+
+@pytest.mark.parametrize("columns", ["title", "title,tags"])
+def test_views_stand_side_by_side_in_the_order_asked_for(store, model, static, tmp_path, columns):
+    asked = ("--columns", columns, "--views", "static, bert", "--static", static)
+    _, hin = vectors(store, model, tmp_path / "out", *asked)
+    tags = "," in columns
+    texts = ["Green tea" + "\nsweet" * tags, "Jam" + "\nof figs" * tags, None]
+    bert = TextEncoder(model, max_length=16, cache=False, progress=False)
+    views = TextViews([StaticEncoder(static), bert]).fit(texts)
+    found = hin.vectors("item", fill=np.nan)
+    assert found.shape == (3, 12)
+    np.testing.assert_allclose(found, views.encode(texts), atol=1e-5)
+    # means are of all texts
+    assert lineage_of(hin.nodes["item"].schema.field("x")) == "aggregate"
+
+
+def test_tfidf_is_fitted_on_the_texts_of_the_store(model, static, tmp_path):
+    texts = ["red Jam", "blue Jam", "red tea", None]
+    hinaug.save(
+        hinaug.HIN.from_tables({"item": {"id": list("abcd"), "t": texts}}, {}), tmp_path / "s"
+    )
+    asked = ("--columns", "t", "--views", "tfidf,static,bert", "--static", static)
+    _, hin = vectors(tmp_path / "s", model, tmp_path / "out", *asked)
+    views = TextViews([TfIdfEncoder()]).fit(texts)
+    found = hin.vectors("item", fill=np.nan)
+    width = views.encode(texts).shape[1]
+    assert found.shape[1] == width + 4 + 8
+    np.testing.assert_allclose(found[:, :width], views.encode(texts), atol=1e-5)
+
+
+def test_one_error_where_static_vectors_are_absent(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    out = tmp_path / "out"
+    done = run(
+        "embed", store, "--type", "item", "--columns", "title", "--quick", "--out", out, code=2
+    )
+    assert isinstance(done.exception.__context__.__cause__, FileNotFoundError)
+    assert POTION_INSTALL in " ".join(done.output.split())
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -93,6 +162,10 @@ def test_the_lineage_is_that_of_the_worst_column(store, model, tmp_path):
         ("--type", "items", "--columns", "title"),
         ("--type", "item", "--columns", " , "),
         ("--type", "item", "--columns", "title", "--model", "."),
+        ("--type", "item", "--columns", "title", "--quick", "--static", "."),
+        ("--type", "item", "--columns", "title", "--quick", "--views", "tfidf"),
+        ("--type", "item", "--columns", "title", "--views", "tfidf,word2vec"),
+        ("--type", "item", "--columns", "title", "--views", ","),
     ],
 )
 def test_what_is_refused(store, model, tmp_path, monkeypatch, wrong):

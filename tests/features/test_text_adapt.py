@@ -42,12 +42,12 @@ def rank_of_own(encoder):
 
 def test_pairs_come_closer_and_the_first_encoder_stays(encoder, tmp_path):
     before, state = encoder.encode(LEFT), torch.random.get_rng_state()
-    tuned = adapt(encoder, PAIRS, tmp_path / "a", epochs=40, lr=0.02, batch_size=12, rng=0)
+    tuned = adapt(encoder, PAIRS, tmp_path / "a", epochs=20, lr=0.04, batch_size=12, rng=0)
     assert torch.equal(state, torch.random.get_rng_state())
     assert rank_of_own(tuned) < 0.5 * rank_of_own(encoder)
     assert encoder.encode(LEFT).tobytes() == before.tobytes()
     assert not list((tmp_path / "a").glob("adapter*"))  # merged
-    again = adapt(encoder, PAIRS, tmp_path / "b", epochs=40, lr=0.02, batch_size=12, rng=0)
+    again = adapt(encoder, PAIRS, tmp_path / "b", epochs=20, lr=0.04, batch_size=12, rng=0)
     np.testing.assert_allclose(again.encode(LEFT), tuned.encode(LEFT), atol=1e-5)
 
 

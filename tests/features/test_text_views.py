@@ -44,6 +44,8 @@ def test_static_vectors_are_means_over_known_tokens(tmp_path, unit):
         mean = table[at].mean(0)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean) if unit else mean, rtol=1e-4)
     assert encoder.encode([]).shape == (0, 4)
+    scaled = StaticEncoder(static_folder(tmp_path, unit), normalize=True).encode(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(scaled[[0, 1, 3]], axis=1), 1, rtol=1e-5)
     with pytest.raises(KindError):
         encoder.encode("one text")
 
@@ -108,6 +110,9 @@ def test_views_are_centred_and_of_the_same_length(tmp_path):
     for wrong in ([], "tfidf", [3]):
         with pytest.raises(ParameterError):
             TextViews(wrong).fit(TEXTS)
+    with pytest.raises(ParameterError) as error:
+        TextViews([StaticEncoder(static_folder(tmp_path))]).fit(["zzz", "yyy"])
+    assert (error.value.asked, error.value.there) == ("StaticEncoder", 2)
     with pytest.raises(NotFittedError):
         TextViews().encode(TEXTS)
 

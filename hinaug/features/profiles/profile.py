@@ -117,8 +117,8 @@ class Profile:
             made[f"profile_{counts.name}_lift"] = some, pa.array(top, pa.float32())
             made[f"profile_{counts.name}_n"] = np.ones(len(met), bool), pa.array(met, pa.int64())
         if self.writer is not None:
-            liked = {c.name: values for c, (values, _) in zip(found, best, strict=True)}
-            has, prose = self._prose(hin, liked)
+            favourites = {c.name: values for c, (values, _) in zip(found, best, strict=True)}
+            has, prose = self._prose(hin, favourites)
             made["profile_prose"] = has, prose
         ids = tb.one_chunk(hin.nodes[node]["id"])
         return Delta(
@@ -188,15 +188,15 @@ class Profile:
         said = facts(
             hin, self._node, np.arange(hin.n(self._node)), self.columns, self.about, most=self.most
         )
-        lines = [
-            [text, *(f"often {name}: {', '.join(v[n])}" for name, v in liked.items() if v[n])]
-            for n, text in enumerate(said)
-        ]
-        shown = ["\n".join(filter(None, parts)) for parts in lines]
-        has = np.array([bool(text) for text in shown], bool)
+
+        def lines(n: int) -> list[str]:
+            often = {name: ", ".join(values[n]) for name, values in liked.items()}
+            return [said[n], *(f"often {name}: {text}" for name, text in often.items() if text)]
+
+        shown = ["\n".join(filter(None, lines(n))) for n in range(len(said))]
         prompts = [f"{MATERIAL}\n\n{text}\n\n{self.ASKS}" for text in shown if text]
         answers = iter(text.strip() or None for text in ask(self.writer, prompts))
-        prose = [next(answers) if some else None for some in has]
+        prose = [next(answers) if text else None for text in shown]
         return np.array([text is not None for text in prose], bool), pa.array(prose, pa.string())
 
 

@@ -33,15 +33,46 @@ def embed_text(
     Raises SchemaError when the column is not text.
     """
     expect.graph(hin, "embed_text")
-    if (
-        isinstance(encoder, str)
-        or isclass(encoder)
-        or not (callable(encoder) or hasattr(encoder, "encode"))
-    ):
+    if not _encodes(encoder):
         raise KindError(
             f"embed_text: encoder={encoder!r} is neither a TextEncoder nor a function of texts; "
             "write TextEncoder('minilm')"
         )
+    table = hin.observed().nodes[type]
+    texts = text_column(hin, type, column).to_pylist()
+    rows = [k for k, text in enumerate(texts) if text and text.strip()]
+    if not rows:
+        raise SchemaError(
+            f"{type!r}, column {column!r} holds no text: all {len(texts)} rows are null or blank; "
+            "name another with column="
+        )
+    vectors = _vectors(encoder, [texts[k] for k in rows])
+    out = np.full((len(texts), vectors.shape[1]), np.nan, np.float32)
+    out[rows] = vectors
+    own = tb.lineage_of(table.schema.field(column))
+    lineage = "aggregate" if getattr(encoder, "fitted_texts_", None) else own
+    return hin.with_column(type, into, out, lineage=lineage)
+
+
+def _encodes(encoder: Any) -> bool:
+    """Whether it is a function or has `encode`; a class and a name are neither."""
+    is_one = callable(encoder) or hasattr(encoder, "encode")
+    return is_one and not isinstance(encoder, str) and not isclass(encoder)
+
+
+def _vectors(encoder: Any, texts: list[str]) -> np.ndarray:
+    """What the encoder gives for texts; ParameterError where it is not one row of numbers each."""
+    vectors = _numbers(getattr(encoder, "encode", encoder)(texts))
+    if vectors.ndim != 2 or len(vectors) != len(texts) or vectors.dtype.kind not in "biuf":
+        raise ParameterError(
+            f"the encoder gave an array of shape {vectors.shape} for {len(texts)} texts, "
+            f"{vectors.dtype}; numbers [n, d] are needed, one row a text"
+        )
+    return vectors
+
+
+def text_column(hin: HIN, type: str, column: str) -> pa.Array:
+    """A column of text of the observed nodes; SchemaError where it is not text."""
     table = hin.observed().nodes[type]
     values = hin.observed().column(type, column)
     if pa.types.is_dictionary(values.type):
@@ -52,28 +83,7 @@ def embed_text(
             f"{type!r}, column {column!r} is {values.type}, not text; columns of text are "
             f"{there}: name one with column="
         )
-    texts = values.to_pylist()
-    rows = [k for k, text in enumerate(texts) if text and text.strip()]
-    if not rows:
-        raise SchemaError(
-            f"{type!r}, column {column!r} holds no text: all {len(texts)} rows are null or blank; "
-            "name another with column="
-        )
-    function = (
-        encoder.encode if isinstance(encoder, TextEncoder) else getattr(encoder, "encode", encoder)
-    )
-    vectors = _numbers(function([texts[k] for k in rows]))
-    if vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype.kind not in "biuf":
-        raise ParameterError(
-            f"the encoder gave an array of shape {vectors.shape} for {len(rows)} texts, "
-            f"{vectors.dtype}; numbers [n, d] are "
-            "needed, one row a text"
-        )
-    out = np.full((len(texts), vectors.shape[1]), np.nan, np.float32)
-    out[rows] = vectors
-    own = tb.lineage_of(table.schema.field(column))
-    lineage = "aggregate" if getattr(encoder, "fitted_texts_", None) else own
-    return hin.with_column(type, into, out, lineage=lineage)
+    return values
 
 
 def _numbers(vectors: Any) -> np.ndarray:

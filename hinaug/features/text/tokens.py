@@ -72,9 +72,20 @@ def pieces_of(tokenizer: Any, texts: list[str], max_length: int, chunk: bool) ->
     whole = max(map(len, texts), default=0)
     from_right = getattr(tokenizer, "truncation_side", "right") != "right"
     size = whole if from_right or chunk else PER_TOKEN * max_length
+    found, cut = _read(tokenizer, texts, max_length, size, fast)
+    long = sum(n in cut or len(rows) > 1 for n, rows in found.items())
+    return _packed([found[n] if chunk else found[n][:1] for n in range(len(texts))], long)
+
+
+def _read(
+    tokenizer: Any, texts: list[str], max_length: int, size: int, fast: bool
+) -> tuple[dict[int, list[list[int]]], set[int]]:
+    """The pieces of the first `size` characters of each text, of more where these do not fill
+    `max_length`; and which texts were cut.
+    """
     found: dict[int, list[list[int]]] = {}
     cut: set[int] = set()
-    left = list(range(len(texts)))
+    left, whole = list(range(len(texts))), max(map(len, texts), default=0)
     while left:
         parts = [beginning(texts[n], size) for n in left]
         pieces = _tokenised(tokenizer, parts, max_length, fast)
@@ -83,8 +94,7 @@ def pieces_of(tokenizer: Any, texts: list[str], max_length: int, chunk: bool) ->
         cut |= {n for n in shortened if len(found[n][0]) >= max_length}
         left = [n for n in shortened if len(found[n][0]) < max_length]
         size = min(4 * size, whole)
-    long = sum(n in cut or len(rows) > 1 for n, rows in found.items())
-    return _packed([found[n] if chunk else found[n][:1] for n in range(len(texts))], long)
+    return found, cut
 
 
 def _tokenised(tokenizer: Any, texts: list[str], size: int, fast: bool) -> list[list[list[int]]]:

@@ -135,6 +135,8 @@ class TextViews:
     Learned by `fit`: `encoders_`, `means_`, `lengths_`, and `fitted_texts_`, how many different
     texts they come from. Fit on the texts of train alone.
 
+    Raises ParameterError where a view knows no word of any text, NotFittedError before `fit`.
+
     Example
     -------
     >>> views = TextViews([TfIdfEncoder(2, min_texts=1)]).fit(["red amp", "blue amp", "red drum"])
@@ -162,6 +164,13 @@ class TextViews:
             if hasattr(encoder, "fit"):
                 encoder.fit(unique)
             x = np.asarray(encoder.encode(unique), np.float32)
+            if np.isnan(x).all():
+                raise ParameterError(
+                    f"TextViews: {type(encoder).__name__} knows no word of the {len(unique):,} "
+                    "texts; leave this view out",
+                    asked=type(encoder).__name__,
+                    there=len(unique),
+                )
             self.means_.append(np.nanmean(x, axis=0, dtype=np.float64).astype(np.float32))
             length = float(np.nanmean(np.linalg.norm(x - self.means_[-1], axis=1)))
             self.lengths_.append(length if length > 1e-9 else 1.0)
@@ -178,6 +187,6 @@ class TextViews:
         shown = [given[k] for k in rows]
         parts = []
         for encoder, mean, length in zip(self.encoders_, self.means_, self.lengths_, strict=True):
-            x = np.asarray(encoder.encode(shown), np.float32) if shown else mean[None][:0]
+            x = np.asarray(encoder.encode(shown), np.float32) if shown else mean.reshape(1, -1)[:0]
             parts.append(np.nan_to_num((x - mean) / np.float32(length)))
         return filled(np.concatenate(parts, axis=1), rows, len(given))
