@@ -247,7 +247,7 @@ CASES = [
     (
         lambda: convert.from_parquet("/no/such/folder"),
         SchemaError,
-        ["has no nodes/*.parquet", "it is no folder", "to_parquet"],
+        ["nodes/TYPE", "*.parquet", "it is no folder", "to_parquet"],
     ),
     (
         lambda: convert.from_parquet(None),

@@ -58,6 +58,7 @@ class Recommend(Job):
     k: int = 10
 
     def open(self) -> Rows:
+        """The function from a range of rows to their lists; model and graph are read here."""
         predictor, thing = load(self.model), load(self.store)
         hin = thing.train_valid if isinstance(thing, Split) else thing
 
