@@ -2,13 +2,19 @@
 written: without outputs.
 """
 
+import json
 import re
 from pathlib import Path
 
 import matplotlib
 import nbformat
+import numpy as np
 import pytest
+import torch
 from nbclient import NotebookClient
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import BertConfig, BertModel, BertTokenizerFast
 
 import hinaug.datasets
 
@@ -68,9 +74,35 @@ def output_of(path, monkeypatch, cache):
     return "".join(out.text for out in streams), outputs
 
 
+@pytest.fixture(scope="module")
+def tiny_models(tmp_path_factory):
+    """Folders of a random BERT and of random static vectors, for words of the planted world."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    texts = hinaug.datasets.planted(rng=0).column("item", "text").to_pylist()
+    words += sorted({word for text in texts for word in text.lower().split()})
+    bert, static = (tmp_path_factory.mktemp(name) for name in ("bert", "static"))
+    (bert / "vocab.txt").write_text("\n".join(words), "utf-8")
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "max_position_embeddings": 256}
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        BertModel(BertConfig(vocab_size=len(words), **sizes, **layers)).save_pretrained(bert)
+    BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
+    tokenizer = Tokenizer(models.WordLevel({w: k for k, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(static / "tokenizer.json"))
+    table = np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32)
+    save_file({"embeddings": table}, static / "model.safetensors")
+    (static / "config.json").write_text(json.dumps({"normalize": True}), "utf-8")
+    return {"HINAUG_BERT": bert, "HINAUG_STATIC": static}
+
+
 @quiet
 @each
-def test_runs(path, monkeypatch, tmp_path):
+def test_runs(path, monkeypatch, tmp_path, tiny_models):
+    for name, folder in tiny_models.items():
+        monkeypatch.setenv(name, str(folder))
     shown, outputs = output_of(path, monkeypatch, tmp_path)  # no data: the planted world
     assert "This run is on the planted world" in shown, "a notebook says what it runs on"
     assert any("image/png" in out.get("data", {}) for out in outputs), (
@@ -95,3 +127,4 @@ def cache(tmp_path_factory):
 def test_runs_on_movielens(path, monkeypatch, cache):
     shown, _ = output_of(path, monkeypatch, cache)
     assert re.search("This run is on (MovieLens 100K|the planted world)", shown)
+    assert "is left out" not in shown, "every model that a package carries is there"
