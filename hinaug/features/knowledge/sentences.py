@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +12,13 @@ from hinaug.features.knowledge.dictionary import plain
 from hinaug.features.text.locate import SPACY_INSTALL, spacy_folder
 from hinaug.progress import track
 
+PROPER = "PROPN"  # a name
+MANY = ("they", "these")
 ITSELF = ("it", "this", "these", "they")  # what a text is about, where nothing else can be meant
-_POSSIBLE = "would could might may should can must if unless whether wish hope"
+_POSSIBLE = (
+    "would could might may should can must will 'll \u2019ll wo if unless whether wish hope "
+    "believe think guess suppose doubt expect"
+)
 _NEGATIVE = "no not n't n\u2019t never neither nor nobody nothing none hardly barely"
 UNREAL, NEGATIVE = frozenset(_POSSIBLE.split()), frozenset(_NEGATIVE.split())
 SUBJECTS = ("nsubj", "nsubjpass")
@@ -42,10 +47,12 @@ class Sentences:
 
     A fact is a verb with its subject and an object: a direct object, a complement ("is loud", "is a
     strap"), a noun after a preposition, or, in the passive, who does it. Both sides of "and" count.
-    "It", "this" and "they" as a subject are what the text is about; other pronouns are nobody, and
-    their sentences are left out. Not facts are what is negated, asked, wished or only possible:
-    verbs under "not", "never", "no", "if", "would", "can" and the like, and sentences
-    that end in a question mark.
+    "It", "this" and "they" as a subject are what the text is about ("they" only where no other
+    several things stand before it in the sentence); other pronouns are nobody, and their sentences
+    are left out. Not facts are what is negated, asked, wished, believed, to come or only possible:
+    verbs under "not", "never", "no", "if", "would", "will", "think" and the like, and sentences
+    that end in a question mark. What stands before a verb, as in "in fact" and "at the end", is no
+    object of it.
 
     model: a folder with a model of spaCy or an installed package; None for the small English one of
         a package.
@@ -131,12 +138,18 @@ def _objects(verb: Any) -> Iterator[tuple[str, Any]]:
     """(relation, head of the object) of all objects of a verb."""
     base = _verb_name(verb)
     for child in verb.children:
-        if child.dep_ in ("dobj", "obj", "attr", "acomp", "oprd"):
+        if child.dep_ in ("attr", "acomp", "oprd"):
             yield from ((base, thing) for thing in _with_conjuncts([child]))
-        elif child.dep_ in ("prep", "agent"):
-            things = [t for t in child.children if t.dep_ == "pobj"]
-            relation = f"{base} {child.lower_}"
-            yield from ((relation, thing) for thing in _with_conjuncts(things))
+        elif child.dep_ in ("dobj", "obj"):
+            yield from ((base, thing) for thing in _things([child]))
+        elif child.dep_ in ("prep", "agent") and child.i > verb.i:
+            yield from ((f"{base} {child.lower_}", thing) for thing in _things(child.children))
+
+
+def _things(tokens: Iterable[Any]) -> list[Any]:
+    """The objects among some words, and what is joined to them; an adjective names no thing."""
+    objects = [token for token in tokens if token.dep_ in ("dobj", "obj", "pobj")]
+    return [thing for thing in _with_conjuncts(objects) if thing.pos_ != "ADJ"]
 
 
 def _verb_name(verb: Any) -> str:
@@ -178,15 +191,31 @@ def _name(token: Any) -> str | None:
     is about, "" for what names nothing.
     """
     if token.lower_ in ITSELF and token.dep_ in SUBJECTS:
-        return None
-    if token.pos_ == "PROPN":
-        return " ".join(part.text for part in _phrase(token))
-    if token.pos_ not in ("NOUN", "ADJ", "NUM"):
+        return "" if token.lower_ in MANY and _are_others(token) else None
+    if token.pos_ not in ("PROPN", "NOUN", "ADJ", "NUM"):
         return ""
     if _is_itself(token):
         return None
-    words = [part.text if part.pos_ == "PROPN" else part.lower_ for part in _phrase(token)[:-1]]
-    return " ".join([*words, token.lemma_.lower()])
+    return _written(token)
+
+
+def _written(token: Any) -> str:
+    """The words that name a thing, joined as in the text."""
+    phrase = _phrase(token)
+    words = [part.text if PROPER in (part.pos_, token.pos_) else part.lower_ for part in phrase]
+    words[-1] = token.text if token.pos_ == PROPER else token.lemma_.lower()
+    ends = [None, *(part.idx + len(part.text) for part in phrase[:-1])]
+    gaps = ["" if part.idx == end else " " for part, end in zip(phrase, ends, strict=True)]
+    return "".join(gap + word for word, gap in zip(words, gaps, strict=True)).strip()
+
+
+def _are_others(token: Any) -> bool:
+    """Whether several things stand before a word in its sentence, which it may mean."""
+    before = token.doc[token.sent.start : token.i]
+    return any(
+        word.tag_ in ("NNS", "NNPS") or (word.pos_ in ("NOUN", PROPER) and word.conjuncts)
+        for word in before
+    )
 
 
 def _is_itself(token: Any) -> bool:
@@ -219,8 +248,8 @@ def _is_doubt(word: Any) -> bool:
 
 
 def _governors(verb: Any) -> Iterator[Any]:
-    """The verbs that a verb depends on, as in "I wish it had" and "if it is big and has"."""
-    while verb.dep_ in ("conj", "ccomp", "xcomp", "advcl") and verb.head is not verb:
+    """What a verb depends on, as in "I wish it had", "if it is big and has", "not sure it has"."""
+    while verb.dep_ in ("conj", "ccomp", "xcomp", "advcl", "acomp") and verb.head is not verb:
         verb = verb.head
         yield verb
 

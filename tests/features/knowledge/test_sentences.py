@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 from hinaug.errors import ParameterError
 from hinaug.features.knowledge import Sentences
 from hinaug.features.knowledge.sentences import facts_of
+from hinaug.features.text import locate
 
 # word, part of speech, tag, lemma, head, dependency
 CASE = [("a", "DET", "DT", "a", 3, "det"), ("padded", "ADJ", "JJ", "padded", 3, "amod")]
@@ -19,11 +20,10 @@ HAS = [
 ]  # fmt: skip
 
 
-def parsed(rows):
+def parsed(rows, spaces=None):
     words, pos, tags, lemmas, heads, deps = map(list, zip(*rows, strict=True))
-    return Doc(
-        spacy.blank("en").vocab, words, pos=pos, tags=tags, lemmas=lemmas, heads=heads, deps=deps
-    )
+    vocab = spacy.blank("en").vocab
+    return Doc(vocab, words, spaces, pos=pos, tags=tags, lemmas=lemmas, heads=heads, deps=deps)
 
 
 def facts(rows):
@@ -52,6 +52,8 @@ def changed(at, *new):
         changed(2, "never", "ADV", "RB", "never", 1, "neg"),
         changed(2, "if", "SCONJ", "IN", "if", 1, "mark"),
         changed(2, "might", "AUX", "MD", "might", 1, "aux"),
+        changed(2, "will", "AUX", "MD", "will", 1, "aux"),
+        changed(4, "green", "ADJ", "JJ", "green", 1, "dobj"),
         changed(4, "it", "PRON", "PRP", "it", 1, "dobj"),
     ],
 )
@@ -65,6 +67,51 @@ def test_names_keep_their_form_and_demonstratives_are_the_text_itself():
     this = [("This", "DET", "DT", "this", 1, "det"), ("strap", "NOUN", "NN", "strap", 2, "nsubj")]
     moved = [(*row[:4], row[4] + 1, row[5]) for row in HAS[1:]]
     assert facts(this + moved)[0][:3] == (None, "have", "padded case")
+
+
+def test_they_are_others_where_several_things_stand_before():
+    others = [
+        ("Pedals", "NOUN", "NNS", "pedal", 1, "nsubj"), ("fit", "VERB", "VBP", "fit", 1, "ROOT"),
+        ("and", "CCONJ", "CC", "and", 1, "cc"), ("they", "PRON", "PRP", "they", 4, "nsubj"),
+        ("have", "VERB", "VBP", "have", 1, "conj"), ("lights", "NOUN", "NNS", "light", 4, "dobj"),
+    ]  # fmt: skip
+    assert facts(others) == []
+    others[0] = ("Pedal", "NOUN", "NN", "pedal", 1, "nsubj")
+    assert facts(others)[0][:3] == (None, "have", "light")
+
+
+def test_what_stands_before_a_verb_is_no_object():
+    rows = [
+        ("In", "ADP", "IN", "in", 3, "prep"), ("fact", "NOUN", "NN", "fact", 0, "pobj"),
+        ("it", "PRON", "PRP", "it", 3, "nsubj"), ("sits", "VERB", "VBZ", "sit", 3, "ROOT"),
+        ("on", "ADP", "IN", "on", 3, "prep"), ("legs", "NOUN", "NNS", "leg", 4, "pobj"),
+    ]  # fmt: skip
+    assert [fact[:3] for fact in facts(rows)] == [(None, "sit on", "leg")]
+
+
+def test_names_are_written_as_in_the_text():
+    rows = [
+        ("It", "PRON", "PRP", "it", 1, "nsubj"), ("has", "VERB", "VBZ", "have", 1, "ROOT"),
+        ("Ford", "PROPN", "NNP", "Ford", 4, "poss"), ("'s", "PART", "POS", "'s", 2, "case"),
+        ("amp", "NOUN", "NN", "amp", 1, "dobj"),
+    ]  # fmt: skip
+    (fact,) = facts_of(parsed(rows, [True, True, False, True, False]))
+    assert fact.object == "Ford's amp"
+
+
+def test_the_model_of_a_package_is_checked(tmp_path, monkeypatch):
+    place = tmp_path / "some_model" / "en"
+    (place / "parser").mkdir(parents=True)
+    (place / "parser" / "model").write_bytes(b"other weights")
+    (tmp_path / "some_model" / "__init__.py").write_text("raise ImportError")  # never run
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(locate, "SPACY", {"some_model": "en"})
+    with pytest.raises(ParameterError) as caught:
+        Sentences()(["It is."])
+    assert caught.value.there == locate.SPACY_SHA256
+    monkeypatch.setattr(locate, "SPACY", {"no_such_model": "en"})
+    with pytest.raises(ParameterError):
+        Sentences()(["It is."])
 
 
 def test_no_such_model():
