@@ -95,7 +95,7 @@ def tiny_models(tmp_path_factory):
     table = np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32)
     save_file({"embeddings": table}, static / "model.safetensors")
     (static / "config.json").write_text(json.dumps({"normalize": True}), "utf-8")
-    return {"HINAUG_BERT": bert, "HINAUG_STATIC": static}
+    return {"HINAUG_BERT": bert, "HINAUG_STATIC": static, "HINAUG_WRITER": "plain"}
 
 
 @quiet
