@@ -256,14 +256,16 @@ class TransformersWriter:
         tokens, there = (torch.from_numpy(a).to(model.device) for a in _right_padded(flat, width))
         logs = first.gather(1, tokens[:, :1])[:, 0]
         if width > 1:
-            read.past_key_values.batch_repeat_interleave(n)
+            name = _cache_name(model)
+            cache = getattr(read, name)
+            cache.batch_repeat_interleave(n)
             mask = asked["attention_mask"].repeat_interleave(n, dim=0)
             start = mask.sum(dim=1, keepdim=True)
             out = model(
                 input_ids=tokens[:, :-1],
                 attention_mask=torch.cat([mask, there[:, :-1]], dim=1),
                 position_ids=start + torch.arange(width - 1, device=model.device),
-                **{_cache_name(model): read.past_key_values},
+                **{name: cache},
             )
             rest = torch.log_softmax(out.logits.float(), dim=-1)
             rest = rest.gather(2, tokens[:, 1:, None])[..., 0]
