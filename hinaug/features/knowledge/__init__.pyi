@@ -3,3 +3,4 @@ from .deltas import mentions as mentions
 from .dictionary import Dictionary as Dictionary
 from .sentences import Fact as Fact
 from .sentences import Sentences as Sentences
+from .written import WrittenFacts as WrittenFacts

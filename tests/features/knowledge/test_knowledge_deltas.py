@@ -95,7 +95,7 @@ def test_no_held_out_text_is_read():
     assert len(read) < hin.n("review")
 
 
-@pytest.mark.parametrize("module", ["dictionary", "deltas"])
+@pytest.mark.parametrize("module", ["dictionary", "deltas", "written"])
 def test_the_examples_run(module):
     result = doctest.testmod(importlib.import_module(f"hinaug.features.knowledge.{module}"))
     assert result.attempted > 0
