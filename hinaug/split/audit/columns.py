@@ -8,6 +8,7 @@ Cov(x, y) >= 0. A column made from x + y makes them repel: what is in the graph 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -79,12 +80,14 @@ class Reading:
     """A column as numbers for the nodes of the source: [n], or vectors [n, d]; NaN for none.
 
     ordered: whether the order of the numbers says something; otherwise they are codes.
+    is_read: whether methods read it; no method reads ids as numbers, so these are no proof.
     """
 
     where: str
     rows: Rows
     values: np.ndarray
     ordered: bool = True
+    is_read: bool = True
 
     @property
     def is_number(self) -> bool:
@@ -156,8 +159,10 @@ def _examined(
         verdict = test(view, reading, level)
         if verdict is None:
             continue
-        certain, why = verdict
+        certain, why = verdict[0] and reading.is_read, verdict[1]
         remedy = "compute it with Split.with_derived, or drop it"
+        if not reading.is_read:
+            remedy = "give new ids, if somebody reads them as numbers"
         found = certain, Finding("aggregate", reading.where, view.name, why, remedy)
         if certain:
             return found
@@ -184,7 +189,8 @@ def _readings(view: View, type: Type) -> Iterator[Reading]:
                 for numbers in numbers_in(ids)[:1]:
                     number = _at_nodes(numbers, position, rows.n, True)
                     if number is not None:
-                        yield Reading(f"{title(type)} (numbers of ids)", rows, number)
+                        where = f"{title(type)} (numbers of ids)"
+                        yield Reading(where, rows, number, is_read=False)
 
 
 def _of_column(
@@ -339,8 +345,27 @@ def _followed(view: View, reading: Reading) -> Iterator[tuple[bool, str]]:
             if _of_what(what) in honest:
                 continue  # such as ids given in the order of users
             proof = _proof(reading.values, whole, own.get(what))
-            if proof is not None:
+            if proof is not None and not _comes_to(view, reading, what, own[what]):
                 yield proof, f"the {what} of a node's rows, {SAYS[part]}"
+
+
+def _comes_to(view: View, reading: Reading, what: str, own: np.ndarray) -> bool:
+    """Whether an aggregate of partners comes to a column of few levels by itself with more rows.
+
+    Like meets like: the median topic of what users meet comes to the topic that they like. Then
+    fewer nodes are out of order by the graph's rows than by half of them, and errors fall by the
+    same factor for each row more. It is no proof where so few errors are left to expect that there
+    may be none.
+    """
+    if "it meets" not in what:
+        return False
+    half = dict(_candidates(view, reading, "half")).get(what)
+    if half is None or len(np.unique(reading.values[np.isfinite(reading.values)])) > FEW_VALUES:
+        return False
+    before, now = (_out_of_order(reading.values, f) for f in (half, own))
+    share = parts(view)["graph"].mean()
+    left = now * (now / max(before, now, 1)) ** (2 * (1 - share) / share)
+    return bool(np.exp(-left) > LEAK_LEVEL)
 
 
 def _is_honest(c: np.ndarray, own: np.ndarray) -> bool:
@@ -432,6 +457,20 @@ def _misplaced(c: np.ndarray, own: np.ndarray, equal: bool) -> int:
     rising, falling = c[np.lexsort((c, own))], c[np.lexsort((-c, own))]
     least = 1e-6 * np.ptp(c)
     return int(min((np.diff(rising) < -least).sum(), (np.diff(falling) > least).sum()))
+
+
+def _out_of_order(c: np.ndarray, f: np.ndarray) -> int:
+    """The fewest nodes to leave out so that a column is a monotone function of another."""
+    known = np.isfinite(c) & np.isfinite(f)
+    c, f = c[known], f[known]
+    longest = 0
+    for values in (c, -c):
+        tails: list[float] = []  # the lowest end of a rising run of each length
+        for value in values[np.lexsort((values, f))].tolist():
+            at = bisect_right(tails, value)
+            tails[at : at + 1] = [value]
+        longest = max(longest, len(tails))
+    return len(c) - longest
 
 
 def _unlikely(c: np.ndarray, whole: np.ndarray) -> bool:

@@ -248,7 +248,7 @@ def _agreement(source: _Hits, graph: _Hits, thinned: _Hits, kept: float, several
     )
     honest = max(lost, 0) / kept
     noise = (source.hit != graph.hit).sum() + (graph.hit != thinned.hit).sum() / kept**2
-    if gain <= GAINED * honest:
+    if gain <= GAINED * honest or source.over_all:  # one cut moves many ties at once
         return 1.0
     return float(stats.norm.sf((gain - honest) / np.sqrt(noise + 1)))
 

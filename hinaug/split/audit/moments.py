@@ -128,7 +128,7 @@ def _to_moments(view: View, name: str, values: np.ndarray, time: str) -> Found:
         of_held = np.unique(_keys(source[side][held], times[held]))
         of_known = np.unique(_keys(source[side][~held], times[~held]))
         of_held = np.setdiff1d(of_held, of_known)
-        wrong = [np.random.default_rng(k).permutation(values) for k in range(SHUFFLES)]
+        wrong = [_permuted(values, ok, k) for k in range(SHUFFLES)]
         for sign, own in ((1, 0 * own_time), (1, own_time), (-1, own_time)):
             n = int((ok & (values != 0)).sum())
             hits, *by_chance = (
@@ -143,6 +143,13 @@ def _to_moments(view: View, name: str, values: np.ndarray, time: str) -> Found:
                 remedy = f"drop the column {name!r} of {view.target!r}"
                 yield True, Finding("pointer", where, view.name, why, remedy, hits)
                 return
+
+
+def _permuted(values: np.ndarray, ok: np.ndarray, seed: int) -> np.ndarray:
+    """The values of usable rows in another order."""
+    out = values.copy()
+    out[ok] = np.random.default_rng(seed).permutation(values[ok])
+    return out
 
 
 def _hits(

@@ -60,6 +60,7 @@ def parts(view: View) -> dict[str, np.ndarray]:
         ends = view.source.links(view.target)
         out = {"graph": view.inside.contains(*ends), "held": view.held.contains(*ends)}
         out["source"] = np.ones(len(ends[0]), bool)
+        out["half"] = out["graph"] & (np.random.default_rng(0).random(len(ends[0])) < 0.5)
         if view.name == "train":
             both = view.split.train_valid.observed().links(view.target)
             nodes = view.split.train_valid.nodes

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from hinaug.graph import arrow as tb
-from hinaug.graph.pairs import PairIndex, distinct
+from hinaug.graph.pairs import distinct
 from hinaug.graph.schema import Type
 from hinaug.split.audit.pairs import witnessed
 from hinaug.split.audit.view import Found, View, is_among, title
@@ -95,7 +95,7 @@ def _is_text(field: pa.Field) -> bool:
 def twins(view: View, evidence: Evidence) -> Found:
     """Held-out texts that stand word for word in train, by the same user or on the same item.
 
-    Texts that so many write that chance puts them there are no news.
+    Texts that so many others write that chance puts them there are no news.
     """
     text = _whole(view, evidence)
     inside = np.flatnonzero(view.inside.contains_codes(evidence.codes))
@@ -104,10 +104,15 @@ def twins(view: View, evidence: Evidence) -> Found:
     frequency = np.bincount(text[inside], minlength=n_texts)
     found, expected = np.zeros(len(held), bool), np.zeros(len(held))
     for side, node in enumerate(view.whole.ends(evidence.codes)):
-        known = PairIndex.from_positions(node[inside], text[inside], (view.shape[side], n_texts))
-        found |= known.contains(node[held], text[held])
-        size = np.bincount(node[inside], minlength=view.shape[side])
-        expected += size[node[held]] * frequency[text[held]] / max(len(inside), 1)
+        keys, n_own = np.unique(node[inside] * n_texts + text[inside], return_counts=True)
+        own = np.zeros(len(held))
+        if len(keys):
+            asked = node[held] * n_texts + text[held]
+            at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+            own = n_own[at] * (keys[at] == asked)
+        found |= own > 0
+        size = np.bincount(node[inside], minlength=view.shape[side])[node[held]]
+        expected += size * (frequency[text[held]] - own) / np.maximum(len(inside) - size, 1)
     rare = expected < RARE
     hits = held[found & rare]
     n_words = pc.count_substring_regex(evidence.text.take(pa.array(hits)), r"\w+")
@@ -145,7 +150,7 @@ def _from_slots(view: View, evidence: Evidence, codes: np.ndarray) -> bool:
         near = np.zeros(len(asked), bool)
         for node in ends:
             exact, alike = (_others(_mixed(v, node), inside, asked) for v in (total, left))
-            near |= alike > exact
+            near |= (exact > 0) & (alike > exact)
         if near.sum() * EXCESS > len(asked):
             return True
     return False

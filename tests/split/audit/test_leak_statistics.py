@@ -11,6 +11,7 @@ from scipy import sparse
 
 from hinaug.datasets import planted
 from hinaug.graph.hin import HIN
+from hinaug.split import audit
 
 
 def shop():
@@ -83,7 +84,9 @@ def test_ids_that_are_numbered_by_sales():
     at = table.column_names.index("dst")
     edges[RATES] = table.set_column(at, "dst", pa.array(back[dst].astype(np.int32)))
     numbered = HIN({t: nodes[t] for t in ("user", "item")}, edges)
-    assert "ids" in named(split_of(numbered), "item (numbers of ids)").where
+    found = audit(split_of(numbered))
+    assert not found.leaks  # no method reads ids as numbers
+    assert "item (numbers of ids)" in {f.where for f in found.unknown}
 
 
 def test_a_title_of_several_words_inside_a_text():
