@@ -49,8 +49,8 @@ CASES = {
 PUBLISHED = """Hyperparameters stand in `chosen.json`; `published.py` has the protocol at its head.
 *published* is the figure of the method's authors. *refit* is fitted on train and valid. CPU seconds
 are of both fits. Means of three seeds have their standard deviation in brackets; other rows have one
-seed. Rows of ensembles are of an earlier form, in which members saw the pairs that the weights were
-learned from. *Eight* is an ensemble of SLIM, EASE, GFCF, BSPM, ALS, two LightGCN and XSimGCL. More in
+seed. Rows of ensembles on gowalla, amazon-hin and yelp-hin are of an earlier form, in which members
+saw the pairs that the weights were learned from. *Eight* is an ensemble of SLIM, EASE, GFCF, BSPM, ALS, two LightGCN and XSimGCL. More in
 the [note](notes/2026-11-29-published-splits.md).
 """
 
@@ -173,6 +173,20 @@ def side(data: str) -> Iterator[list[str]]:
             yield [*start, "", figure(row["NDCG@20"]), row.get("change", ""), p, ""]
 
 
+def texts(data: str) -> Iterator[list[str]]:
+    """Views of reviews as a side column of EASE; see large_models.py."""
+    for row in rows("large_models"):
+        if row["part"] != "side column" or row["data"] != data or row["side"] == "none":
+            continue
+        arm = row["view"] + (", dealt anew among users" if row["side"] == "permuted" else "")
+        for part, name in (("train", "fitted on train"), ("refit", "refit on train + valid")):
+            case = f"EASE with users' reviews, {name}, {row['splits']} splits, {row['ridge']} ridge"
+            found = row[part]
+            figures = [figure(found["base"]), figure(found["arm"])]
+            change, p = f"{found['%']:+.1f} %", f"{found['p']:.2g}"
+            yield [case, arm, "no text", *figures, change, p, ""]
+
+
 def augmentation() -> Iterator[str]:
     """One table a data set of what augmentation and side information changed."""
     names = [
@@ -191,7 +205,7 @@ def augmentation() -> Iterator[str]:
         for row in rows("relations"):
             if row["data"] == data:
                 lines += comparisons(row, CASES.get(row["part"], row["part"]))
-        lines += [*places(data), *side(data)]
+        lines += [*places(data), *side(data), *texts(data)]
         yield f"### {data}\n\n" + table([*head, "p", "verdict"], lines)
 
 
