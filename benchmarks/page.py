@@ -50,8 +50,9 @@ PUBLISHED = """Hyperparameters stand in `chosen.json`; `published.py` has the pr
 *published* is the figure of the method's authors. *refit* is fitted on train and valid. CPU seconds
 are of both fits. Means of three seeds have their standard deviation in brackets; other rows have one
 seed. Rows of ensembles on gowalla, amazon-hin and yelp-hin are of an earlier form, in which members
-saw the pairs that the weights were learned from. *Eight* is an ensemble of SLIM, EASE, GFCF, BSPM, ALS, two LightGCN and XSimGCL. More in
-the [note](notes/2026-11-29-published-splits.md).
+saw the pairs that the weights were learned from. *Eight* is an ensemble of SLIM, EASE, GFCF, BSPM,
+ALS, two LightGCN and XSimGCL. More in the
+[note](notes/2026-11-29-published-splits.md).
 """
 
 
