@@ -324,16 +324,20 @@ def _equals(view: View, reading: Reading, level: float) -> tuple[bool, str] | No
     It must not follow that of the graph alone. Short of a proof, a telling name decides.
     """
     few = reading.rows.n < MATCHED
-    if reading.values.ndim > 1 or not reading.ordered or (few and not reading.is_number):
-        return None
-    sure = few and _telling(reading.where)
-    doubts = []
-    for proof, what in _followed(view, reading):
+    sure, doubt = few and _telling(reading.where), None
+    for proof, what in _followed(view, reading) if _has_order(reading) else ():
         by_first = not reading.is_number and what.startswith(FIRST_EVENT)
         if (proof or sure) and not by_first:
             return True, f"follows {what}"
-        doubts += [(False, f"may follow {what}")] * (few or (proof and by_first))
-    return doubts[0] if doubts else None
+        if few or proof:
+            doubt = doubt or (False, f"may follow {what}")
+    return doubt
+
+
+def _has_order(reading: Reading) -> bool:
+    """Whether its order can be compared with that of an aggregate; of few nodes, only numbers."""
+    enough = reading.is_number or reading.rows.n >= MATCHED
+    return reading.values.ndim == 1 and reading.ordered and enough
 
 
 def _followed(view: View, reading: Reading) -> Iterator[tuple[bool, str]]:
