@@ -181,7 +181,8 @@ def texts(data: str) -> Iterator[list[str]]:
             continue
         arm = row["view"] + (", dealt anew among users" if row["side"] == "permuted" else "")
         for part, name in (("train", "fitted on train"), ("refit", "refit on train + valid")):
-            case = f"EASE with users' reviews, {name}, {row['splits']} splits, {row['ridge']} ridge"
+            ridge = "one ridge for all" if row["ridge"] == "shared" else "a ridge each"
+            case = f"EASE with users' reviews, {name}, {row['splits']} splits, {ridge}"
             found = row[part]
             figures = [figure(found["base"]), figure(found["arm"])]
             change, p = f"{found['%']:+.1f} %", f"{found['p']:.2g}"

@@ -1,6 +1,6 @@
 """How fast texts become vectors, beside sentence-transformers, and whether the vectors are the same.
 
-    HINAUG_DATA=folder python benchmarks/text_speed.py MODEL --peer PYTHON [--texts 2000] [--rounds 3]
+    HINAUG_DATA=folder python benchmarks/text_speed.py MODEL --peer PYTHON [--texts 2000] [--rounds 3] [--out FILE]
 
 MODEL is the folder of a sentence model, PYTHON an interpreter with sentence-transformers. Texts are reviews of Amazon
 Musical Instruments. Every way is a process of its own with one thread; the ways take turns, and the order turns round
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     parser.add_argument("--worker", choices=WAYS)
+    parser.add_argument("--out", type=Path, help="a file to put the lines at the end of")
     parser.add_argument("--folder")
     parser.add_argument("--cache", default="")
     options = parser.parse_args()
@@ -133,9 +134,14 @@ def main() -> None:
         vectors = {way: np.load(folder / f"{way}.npy") for way in options.ways}
     first = options.ways[0]
     for way in options.ways:
-        times = np.median(seconds[first]) / np.median(seconds[way])
-        cosine = smallest_cosine(vectors[first], vectors[way])
-        print(f"{way:24} {np.median(seconds[way]):8.1f} s  {times:5.2f} times  cosine {cosine:.5f}")
+        cpu, peer = (float(np.median(seconds[name])) for name in (way, first))
+        row = {"part": "speed of texts", "way": way, "texts": options.texts}
+        row |= {"rounds": options.rounds, "cpu_s": round(cpu, 2), "times": round(peer / cpu, 2)}
+        row["cosine"] = round(smallest_cosine(vectors[first], vectors[way]), 5)
+        print(json.dumps(row))
+        if options.out:
+            with options.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":
