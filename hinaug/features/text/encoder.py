@@ -69,8 +69,9 @@ class TextEncoder:
     batch_tokens: tokens a forward pass, padding counted; None is 512 on a CPU, 1,024 there
         in bfloat16, and 32,768 elsewhere. It changes the speed, and results by no more than float
         rounding.
-    dtype: "float32"; "bfloat16", with slightly different vectors (cosine above .999), twice as fast
-        where the processor has instructions for it and several times slower where it has none; or
+    dtype: "float32"; "bfloat16", with slightly different vectors (cosine above .999), nearly twice
+        as fast where the processor has instructions for it and several times slower where it has
+        none; or
         "auto", which asks the processor. Vectors come out as float32 either way.
     engine: "torch", or "onnx": the model is exported once and run by ONNX Runtime on the CPU, in
         float32 (extra onnx).
