@@ -117,5 +117,6 @@ POSITIVE = Interval(above=0)
 NOT_NEGATIVE = Interval(least=0)
 INSIDE = Interval(above=0, below=1)  # a share that leaves something on both sides
 DROPOUT = Interval(least=0, below=1)
+SHARE = Interval(least=0, most=1)
 
 Limits = Mapping[str, Interval | Collection[Any]]  # parameter: the values that it can have

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import linked_targets
@@ -96,6 +98,13 @@ class ALS(FoldsIn, FoldsInItems):
     """
 
     ON_RANKS = True
+    LIMITS: ClassVar[Limits] = {
+        "embedding_dim": COUNT,
+        "l2": POSITIVE,
+        "unobserved_weight": NOT_NEGATIVE,
+        "epochs": COUNT,
+        "steps": COUNT,
+    }
     embedding_dim: int = 64
     l2: float | None = None
     unobserved_weight: float | None = None
@@ -106,7 +115,6 @@ class ALS(FoldsIn, FoldsInItems):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         x = self._counted_links(hin, self.weight)
-        self._check_parameters()
         self._check_weights(x, f"column {self.weight!r}")
         self.unobserved_weight_, self.l2_ = self._chosen(x)
         xt = x.T.tocsr()
@@ -148,19 +156,6 @@ class ALS(FoldsIn, FoldsInItems):
         self._check_weights(links, f"column {self.weight!r}")
         self.items_ = np.concatenate([self.items_, self._solved(links.T.tocsr(), self.users_)])
         self.known_ = np.append(self.known_, linked_targets(links))
-
-    def _check_parameters(self) -> None:
-        for name in ("embedding_dim", "epochs", "steps"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ParameterError(f"ALS: {name}={value!r}; at least 1", asked=value)
-        if self.l2 is not None and not self.l2 > 0:
-            raise ParameterError(f"ALS: l2 is above 0, or None; got {self.l2}", asked=self.l2)
-        weight = self.unobserved_weight
-        if weight is not None and not weight >= 0:
-            raise ParameterError(
-                f"ALS: unobserved_weight is at least 0, or None; got {weight}", asked=weight
-            )
 
     def _chosen(self, x: sp.csr_array) -> tuple[float, float]:
         """The `unobserved_weight` and `l2` that were given, or that the links suggest."""

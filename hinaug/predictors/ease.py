@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,8 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from hinaug.errors import FoldInError, ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.errors import FoldInError
 from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
@@ -107,6 +109,12 @@ class EASE(FoldsIn, FoldsInItems):
     """
 
     STOCHASTIC = False
+    LIMITS: ClassVar[Limits] = {
+        "l2": POSITIVE,
+        "side_weight": NOT_NEGATIVE,
+        "prior_weight": NOT_NEGATIVE,
+        "prior_k": COUNT,
+    }
     l2: float | None = None
     weight: str | None = None
     generated: str = "both"
@@ -272,12 +280,6 @@ def ridge_of(model: LinkPredictor, links: sp.csr_array) -> float:
     l2 = model.l2  # type: ignore[attr-defined]
     if l2 is None:
         return max(2 * noise_variance(links), 1e-6)
-    if not l2 > 0:
-        raise ParameterError(
-            f"{type(model).__name__}: l2 is above 0 (the matrix may not be invertible without it), "
-            f"or None for one that the links suggest; got {l2}",
-            asked=l2,
-        )
     return float(l2)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
 from hinaug.features.axes import Source, nearest_graph, principal_axes
 from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, Embeddings, PropagatedEmbeddings, SparseMatrix
@@ -76,6 +77,11 @@ class LightGCN(FoldedEmbeddings):
         "sampled": {"n_layers": 3, "lr": 0.05, "l2": 1.0, "epochs": 150},
     }
 
+    LIMITS: ClassVar[Limits] = {
+        "n_layers": COUNT,
+        "smooth": NOT_NEGATIVE,
+        "feature_scale": NOT_NEGATIVE,
+    }
     n_layers: int | None = None
     features: Sequence[Source] = ()
     source_features: Sequence[Source] = ()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from hinaug.checks import COUNT, SHARE, Limits
 from hinaug.graph.hin import HIN
 from hinaug.nn import Embeddings, ScaledEmbeddings, ScaledPropagation
 from hinaug.predictors.fold_in import FoldedEmbeddings
@@ -38,6 +39,10 @@ class LightGCNPP(FoldedEmbeddings):
         "sampled": {"n_layers": 2, "lr": 0.1, "l2": 2.0, "epochs": 150},
     }
 
+    LIMITS: ClassVar[Limits] = {
+        "n_layers": COUNT,
+        "gamma": SHARE,
+    }
     n_layers: int | None = None
     alpha: float = 0.6
     beta: float = -0.1

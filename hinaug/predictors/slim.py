@@ -10,7 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.features.similarity import best_of_rows, most_similar, stretches
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
@@ -85,13 +85,13 @@ class SLIM(FoldsIn):
 
     STOCHASTIC = False
     ON_RANKS = True
+    LIMITS: ClassVar[Limits] = {"k": COUNT, "l2": POSITIVE, "shrinkage": NOT_NEGATIVE}
     k: int = 100
     l2: float | None = None
     shrinkage: float = 20.0
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
-        self._check()
         links = interactions(hin, self.relation, self.weight)
         self.l2_ = ridge_of(self, links)
         by_item, n = links.T.tocsr(), links.shape[1]
@@ -116,13 +116,6 @@ class SLIM(FoldsIn):
     def _similar(self, by_item: sp.csr_array, items: np.ndarray) -> sp.csr_array:
         """The k items most similar to each of some items, CSR [len(items), n_items]."""
         return most_similar(by_item[items], by_item, self.k, self.shrinkage, items)
-
-    def _check(self) -> None:
-        if self.k < 1 or self.shrinkage < 0:
-            raise ParameterError(
-                f"{type(self).__name__}: k is at least 1 and shrinkage at least 0; got k={self.k}, "
-                f"shrinkage={self.shrinkage}"
-            )
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         return self._columns(hin, self._from(self._history(hin, src, self.weight)))
@@ -214,10 +207,8 @@ def ridge(xt: sp.csr_array, items: np.ndarray, near: np.ndarray, l2: float) -> n
     n, k = near.shape
     rows = xt[np.concatenate([items[:, None], near], axis=1).ravel()]
     owner = np.repeat(np.repeat(np.arange(n), k + 1), np.diff(rows.indptr))
-    apart = sp.csr_array(
-        (rows.data, owner * xt.shape[1] + rows.indices, rows.indptr),
-        shape=(n * (k + 1), n * xt.shape[1]),
-    )
+    sources, own = np.unique(owner * xt.shape[1] + rows.indices, return_inverse=True)
+    apart = sp.csr_array((rows.data, own, rows.indptr), shape=(n * (k + 1), len(sources)))
     met = (apart @ apart.T).tocoo()
     at, to = met.coords
     gram = np.zeros((n, k + 1, k + 1), np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, Embeddings, NoisyEmbeddings
@@ -58,6 +59,14 @@ class XSimGCL(EmbeddingPredictor):
     )
     NO_FOLD_IN_ITEMS: ClassVar[str] = NO_FOLD_IN
 
+    LIMITS: ClassVar[Limits] = {
+        "n_layers": COUNT,
+        "eps": NOT_NEGATIVE,
+        "contrast": COUNT,
+        "cl": NOT_NEGATIVE,
+        "tau": POSITIVE,
+        "sample": COUNT,
+    }
     n_layers: int = 3
     eps: float = 0.1
     contrast: int = 1

@@ -120,20 +120,6 @@ def test_it_finds_what_was_planted():
     assert ndcg[0] > 1.3 * ndcg[1]
 
 
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        (ALS(RATES, embedding_dim=0), "embedding_dim=0; at least 1"),
-        (ALS(RATES, epochs=0), "epochs=0; at least 1"),
-        (ALS(RATES, l2=0.0), "l2 is above 0"),
-        (ALS(RATES, unobserved_weight=-1.0), "unobserved_weight is at least 0"),
-    ],
-)
-def test_parameters_that_make_no_sense(model, says):
-    with pytest.raises(ValueError, match=says):
-        model.fit(world()[0])
-
-
 def test_negative_weights_are_refused():
     hin = HIN.from_tables(
         {"user": {"id": ["a"]}, "item": {"id": ["p"]}},

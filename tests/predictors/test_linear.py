@@ -271,7 +271,8 @@ def test_unknown_names_say_what_there_is():
 
 def test_a_fit_that_fails_leaves_the_model_as_it_was():
     hin = planted(rng=0)
-    model = EASE(RATES, l2=-1)
+    model = EASE(RATES)
+    model.l2 = -1.0
     with raises(ValueError, asked=-1):
         model.fit(hin)
     with pytest.raises(NotFittedError):

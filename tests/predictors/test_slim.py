@@ -86,14 +86,6 @@ def test_nan_for_no_history_and_for_what_nobody_had():
     assert not np.isnan(model.score(served, [40])[0, :25]).any()
 
 
-@pytest.mark.parametrize(
-    ("bad", "says"), [({"l2": 0.0}, "l2 is above 0"), ({"k": 0}, "k is at least 1")]
-)
-def test_it_says_what_it_takes(bad, says):
-    with pytest.raises(ValueError, match=says):
-        SLIM(RATES, **bad).fit(world()[0])
-
-
 def test_a_graph_without_links_gives_nothing():
     hin = HIN.from_tables(
         {"user": {"id": ["a"]}, "item": {"id": ["p", "q"]}}, {RATES: {"src": [], "dst": []}}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from hinaug.errors import ParameterError, SchemaError
+from hinaug.checks import COUNT, POSITIVE, Limits
+from hinaug.errors import SchemaError
 from hinaug.features.kinds import decoded, present, vectors
 from hinaug.features.similarity import cosine_neighbours
 from hinaug.generators.base import Condition, Entities
@@ -59,6 +61,11 @@ class Aggregation(ProfileGenerator):
     observed nodes of the graph given to `generate`.
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "k": COUNT,
+        "categories": ("majority", "draw"),
+        "sharpness": POSITIVE,
+    }
     node: str = "user"
     _: KW_ONLY
     k: int = 5
@@ -66,17 +73,6 @@ class Aggregation(ProfileGenerator):
     categories: str = "majority"
     sharpness: float = 1.0
     repeat: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.k < 1:
-            raise ParameterError(f"Aggregation: k={self.k!r}: a whole number of at least 1")
-        if self.categories not in ("majority", "draw"):
-            raise ParameterError(
-                f"Aggregation: categories={self.categories!r}: expected 'majority' or 'draw'"
-            )
-        if not self.sharpness > 0:
-            raise ParameterError(f"Aggregation: sharpness={self.sharpness!r}: a number above 0")
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         self._learn_schema(hin)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.generators.entities.calibration import calibrate, pool_of
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.whole import WholeNodes
@@ -62,6 +63,15 @@ class CFGAN(WholeNodes):
     5
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "hidden": COUNT,
+        "epochs": COUNT,
+        "batch_size": COUNT,
+        "lr": POSITIVE,
+        "alpha": NOT_NEGATIVE,
+        "unlinked": NOT_NEGATIVE,
+        "temperature": POSITIVE,
+    }
     node: str = "user"
     _: KW_ONLY
     hidden: int = 128
@@ -71,21 +81,6 @@ class CFGAN(WholeNodes):
     alpha: float = 0.1
     unlinked: float = 3.0
     temperature: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        sizes = self.hidden, self.epochs, self.batch_size
-        if min(sizes) < 1 or not (self.lr > 0 and self.alpha >= 0 and self.unlinked >= 0):
-            raise ParameterError(
-                "CFGAN: hidden, epochs, batch_size at least 1, lr above 0, alpha and unlinked at "
-                f"least 0; got {self!r}",
-                asked=(*sizes, self.lr, self.alpha, self.unlinked),
-            )
-        if self.temperature is not None and not self.temperature > 0:
-            raise ParameterError(
-                f"CFGAN: temperature={self.temperature!r}: a number above 0, or None",
-                asked=self.temperature,
-            )
 
     def _learn(self, real: Real, rng: np.random.Generator) -> None:
         self.sizes_ = [view.links.shape[1] for view in real.views]

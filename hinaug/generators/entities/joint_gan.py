@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import Rng
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng
 from hinaug.generators.entities.draws import NEVER
 from hinaug.generators.entities.joint_vae import JointVAE
 from hinaug.generators.entities.real import Real
@@ -89,6 +88,18 @@ class JointGAN(JointVAE):
     5
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "start": ("vae", "nothing"),
+        "critic_loss": ("hinge", "wasserstein"),
+        "steps": COUNT,
+        "critic_steps": COUNT,
+        "pack": COUNT,
+        "adversarial": NOT_NEGATIVE,
+        "reconstruction": NOT_NEGATIVE,
+        "tau": POSITIVE,
+        "critic_lr": POSITIVE,
+        "average": DROPOUT,
+    }
     node: str = "user"
     _: KW_ONLY
     attributes: str = "heads"
@@ -102,34 +113,6 @@ class JointGAN(JointVAE):
     pack: int = 4
     tau: float = 1.0
     average: float = 0.98
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, allowed in (
-            ("start", ("vae", "nothing")),
-            ("critic_loss", ("hinge", "wasserstein")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"JointGAN: {name}={getattr(self, name)!r}: expected one of {allowed}",
-                    asked=getattr(self, name),
-                    there=allowed,
-                )
-        for name in ("steps", "critic_steps", "pack"):
-            if getattr(self, name) < 1:
-                raise ParameterError(
-                    f"JointGAN: {name}={getattr(self, name)!r}: a whole number of at least 1",
-                    asked=getattr(self, name),
-                )
-        weights = self.adversarial, self.reconstruction
-        if not (
-            min(weights) >= 0 and self.tau > 0 and self.critic_lr > 0 and 0 <= self.average < 1
-        ):
-            raise ParameterError(
-                "JointGAN: adversarial and reconstruction at least 0, tau and critic_lr above 0, "
-                f"average in [0, 1); got {self!r}",
-                asked=(*weights, self.tau, self.critic_lr, self.average),
-            )
 
     @classmethod
     def fine_tuned(cls, vae: JointVAE, hin: HIN, *, rng: Rng = None, **changes: Any) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import softmax
 
-from hinaug.checks import Rng
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng
 from hinaug.features.kinds import decoded
 from hinaug.generators.entities.attributes import STEPS, codes_of, ranks_of
 from hinaug.generators.entities.calibration import calibrate, pool_of
@@ -89,6 +88,18 @@ class JointVAE(WholeNodes):
     True
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "attributes": ("trees", "heads"),
+        "latent": COUNT,
+        "hidden": COUNT,
+        "kl": NOT_NEGATIVE,
+        "dropout": DROPOUT,
+        "epochs": COUNT,
+        "batch_size": COUNT,
+        "lr": POSITIVE,
+        "temperature": POSITIVE,
+        "candidates": COUNT,
+    }
     node: str = "user"
     _: KW_ONLY
     attributes: str = "trees"
@@ -104,31 +115,6 @@ class JointVAE(WholeNodes):
 
     # whether nodes have as many links beside those kept as a random real node has
     _adds = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("latent", "hidden", "epochs", "batch_size", "candidates"):
-            if getattr(self, name) < 1:
-                raise ParameterError(
-                    f"JointVAE: {name}={getattr(self, name)!r}: a whole number of at least 1",
-                    asked=getattr(self, name),
-                )
-        if not (0 <= self.dropout < 1 and self.kl >= 0 and self.lr > 0):
-            raise ParameterError(
-                f"JointVAE: dropout in [0, 1), kl at least 0, lr above 0; got {self!r}",
-                asked=(self.dropout, self.kl, self.lr),
-            )
-        if self.temperature is not None and not self.temperature > 0:
-            raise ParameterError(
-                f"JointVAE: temperature={self.temperature!r}: a number above 0, or None",
-                asked=self.temperature,
-            )
-        if self.attributes not in ("trees", "heads"):
-            raise ParameterError(
-                f"JointVAE: attributes={self.attributes!r}: expected 'trees' or 'heads'",
-                asked=self.attributes,
-                there=("trees", "heads"),
-            )
 
     def neighbours(
         self, hin: HIN, nodes: object, k: int = 5, keep: float = 1.0, rng: Rng = None

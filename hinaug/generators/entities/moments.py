@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.whole import WholeNodes
 
@@ -43,18 +44,14 @@ class SecondMoment(WholeNodes):
     5
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "dim": COUNT,
+        "strength": NOT_NEGATIVE,
+    }
     node: str = "user"
     _: KW_ONLY
     dim: int = 40
     strength: float = 3.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dim < 1 or self.strength < 0:
-            raise ParameterError(
-                f"{self.origin}: dim at least 1, strength at least 0; got {self!r}",
-                asked=(self.dim, self.strength),
-            )
 
     def _learn(self, real: Real, rng: np.random.Generator) -> None:
         counts = [view.counts.astype(np.float64) for view in real.views]

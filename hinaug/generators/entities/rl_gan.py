@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from hinaug.checks import Rng
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, POSITIVE, SHARE, Interval, Limits, Rng
 from hinaug.generators.entities.confidence import realness
 from hinaug.generators.entities.joint_vae import JointVAE, with_code
 from hinaug.generators.entities.links import Drawn, joined
@@ -101,6 +100,15 @@ class RLGAN(JointVAE):
     ['policy', 'reward', 'realism']
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "steps": COUNT,
+        "episodes": COUNT,
+        "policy_lr": POSITIVE,
+        "algorithm": ("ppo", "reinforce"),
+        "floor": SHARE,
+        "l2": POSITIVE,
+        "folds": Interval(least=2),
+    }
     node: str = "user"
     _: KW_ONLY
     attributes: str = "heads"
@@ -117,22 +125,6 @@ class RLGAN(JointVAE):
     folds: int = 3
     shuffled: bool = False
     control: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.algorithm not in ("ppo", "reinforce"):
-            raise ParameterError(
-                f"RLGAN: algorithm={self.algorithm!r}: expected 'ppo' or 'reinforce'",
-                asked=self.algorithm,
-                there=("ppo", "reinforce"),
-            )
-        numbers = self.steps, self.episodes, self.folds - 1
-        if min(numbers) < 1 or not (self.policy_lr > 0 and 0 <= self.floor <= 1):
-            raise ParameterError(
-                "RLGAN: steps and episodes at least 1, folds at least 2, policy_lr above 0, floor "
-                f"in [0, 1]; got {self!r}",
-                asked=(*numbers, self.policy_lr, self.floor),
-            )
 
     @classmethod
     def fine_tuned(cls, vae: JointVAE, hin: HIN, *, rng: Rng = None, **changes: Any) -> Self:

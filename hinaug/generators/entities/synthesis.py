@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from hinaug.errors import ParameterError
+from hinaug.checks import COUNT, Limits
 from hinaug.features.similarity import cosine_neighbours
 from hinaug.generators.base import Condition, Entities
 from hinaug.generators.entities.base import ProfileGenerator
@@ -59,24 +60,17 @@ class Synthesis(ProfileGenerator):
     the observed nodes of the graph given to `generate`.
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "pair": ("similar", "random"),
+        "neighbors": COUNT,
+        "numbers": ("mean", "pick"),
+    }
     node: str = "user"
     _: KW_ONLY
     pair: str = "similar"
     neighbors: int = 10
     numbers: str = "mean"
     repeat: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, known in (("pair", ("similar", "random")), ("numbers", ("mean", "pick"))):
-            if getattr(self, name) not in known:
-                raise ParameterError(
-                    f"Synthesis: {name}={getattr(self, name)!r}: expected one of {known}"
-                )
-        if self.neighbors < 1:
-            raise ParameterError(
-                f"Synthesis: neighbors={self.neighbors!r}: a whole number of at least 1"
-            )
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         self._learn_schema(hin)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.checks import SHARE, Limits
 from hinaug.errors import ParameterError, SchemaError, some
 from hinaug.features.kinds import decoded
 from hinaug.generators.base import Condition, Entities, EntityGenerator, Evidence
@@ -74,6 +75,10 @@ class WholeNodes(EntityGenerator):
     Learned: `targets_` (ids of the targets of each view), `kinds_`, `schema_`, `left_out_`.
     """
 
+    LIMITS: ClassVar[Limits] = {
+        "keep": SHARE,
+        "between": SHARE,
+    }
     node: str = "user"
     _: KW_ONLY
     relations: Sequence[EdgeType] | None = None
@@ -81,18 +86,6 @@ class WholeNodes(EntityGenerator):
     time: str = "time"
     between: float | None = None
     writer: Writer | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.keep <= 1:
-            raise ParameterError(
-                f"{self.origin}: keep={self.keep!r}: a probability between 0 and 1", asked=self.keep
-            )
-        if self.between is not None and not 0 <= self.between <= 1:
-            raise ParameterError(
-                f"{self.origin}: between={self.between!r}: a share between 0 and 1, or None",
-                asked=self.between,
-            )
 
     # ---- to write --------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from hinaug.checks import INSIDE, Limits
+from hinaug.checks import COUNT, INSIDE, POSITIVE, Limits
 from hinaug.errors import ParameterError, SchemaError, UnknownNameError, nearest
 from hinaug.generators.base import Generator, resolve_size
 from hinaug.generators.relations.budget import Room, limits, shares, standing_for, within
@@ -140,7 +140,13 @@ class RelationGenerator(Generator):
     Delta(140 user rates item edges by RelationGenerator(EASE))
     """
 
-    LIMITS: ClassVar[Limits] = {"holdout": INSIDE, "degrees": ("observed",)}
+    LIMITS: ClassVar[Limits] = {
+        "per_source": POSITIVE,
+        "per_target": POSITIVE,
+        "degrees": ("observed",),
+        "candidates": COUNT,
+        "holdout": INSIDE,
+    }
     predictor: LinkPredictor
     _: KW_ONLY
     per_source: int | float | None = None
@@ -163,10 +169,6 @@ class RelationGenerator(Generator):
                 f"predictor={self.predictor!r}: expected a LinkPredictor, such as EASE(relation)",
                 asked=self.predictor,
             )
-        for name in ("per_source", "per_target", "candidates"):
-            value = getattr(self, name)
-            if value is not None and (value <= 0 or (isinstance(value, int) and value < 1)):
-                raise ParameterError(f"{name}={value!r}: a whole number of at least 1", asked=value)
 
     @property
     def origin(self) -> str:
