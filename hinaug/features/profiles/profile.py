@@ -38,7 +38,8 @@ class Profile:
         neighbours that have it.
     half_life
         Each vector counts 2^(-age / half_life), its age the time before the node's latest one, in
-        units of the column `time`. None counts all alike, which was best where it was measured.
+        units of the column `time`; one without a time does not count. None counts all alike, which
+        was best where it was measured.
     time
         The neighbours' column of times, read where `half_life` is given.
     weight
@@ -158,10 +159,13 @@ class Profile:
         return weights
 
     def _decay(self, hin: HIN, type: str, pool: sp.csr_array) -> np.ndarray:
-        """2^(-age / half_life) of each entry; its age is counted from the node's latest row."""
-        time = kinds.numbers(hin.column(type, self.time))[pool.indices]
+        """2^(-age / half_life) of each entry; its age is counted from the node's latest row, and a
+        row without a time counts 0.
+        """
+        column = hin.column(type, self.time)
+        time = np.where(kinds.present(column), kinds.numbers(column), -np.inf)[pool.indices]
         row = np.repeat(np.arange(pool.shape[0]), np.diff(pool.indptr))
-        latest = np.full(pool.shape[0], -np.inf)
+        latest = np.full(pool.shape[0], np.finfo(np.float64).min)
         np.maximum.at(latest, row, time)
         return np.exp2((time - latest[row]) / self.half_life).astype(np.float32)
 

@@ -75,15 +75,15 @@ def _has(hin: HIN, type: str, name: str) -> tuple[sp.csr_array, pa.Array]:
 
 
 def lifts(counts: sp.csr_array, prior: float) -> sp.csr_array:
-    """How many times as often a node meets a value as all nodes do, CSR like `counts`.
+    """How many times as often a node meets a value as all nodes do, with the entries of `counts`
+    in their order.
 
     With c_uv the counts, c_u their sum for a node and p_v the share of the value over all nodes,
     (c_uv + m p_v) / ((c_u + m) p_v) with m the `prior`, so that one meeting says little.
     """
     total = counts.sum(axis=1)
     share = counts.sum(axis=0) / max(float(total.sum()), 1e-12)
-    entries = counts.tocoo()
-    row, col = entries.coords
-    p = share[col]
-    data = (entries.data + prior * p) / ((total[row] + prior) * p)
-    return sp.csr_array((data, (row, col)), shape=counts.shape)
+    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    p = share[counts.indices]
+    data = (counts.data + prior * p) / ((total[row] + prior) * p)
+    return sp.csr_array((data, counts.indices, counts.indptr), shape=counts.shape)

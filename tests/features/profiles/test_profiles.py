@@ -55,9 +55,10 @@ def test_mean_vectors_weights_and_decay_are_those_of_a_loop():
                 assert np.isnan(found[n]).all()
 
 
-def test_favourites_are_those_of_the_largest_lift():
+@pytest.mark.parametrize("least", [1, 2, 3])
+def test_favourites_are_those_of_the_largest_lift(least):
     hin = world(3)
-    profile = UserProfile(RATES, traits=[("item", "kind")], favourites=2, least=1, prior=5.0)
+    profile = UserProfile(RATES, traits=[("item", "kind")], favourites=2, least=least, prior=5.0)
     delta = profile.generate(hin)
     shown = hin + delta
     links = hin.adjacency(RATES).toarray()
@@ -65,7 +66,7 @@ def test_favourites_are_those_of_the_largest_lift():
     counts = np.stack([links[:, [k == name for k in KINDS]].sum(1) for name in names], axis=1)
     share = counts.sum(0) / counts.sum()
     lift = (counts + 5 * share) / ((counts.sum(1, keepdims=True) + 5) * share)
-    lift[counts < 1] = 0
+    lift[counts < least] = 0
     for n, (liked, top) in enumerate(
         zip(
             shown.column("user", "profile_kind").to_pylist(),
@@ -178,3 +179,18 @@ def test_what_is_refused():
     below = hin.with_column("review", "w", -np.ones(hin.n("review")))
     with pytest.raises(ParameterError):
         UserProfile(RATES, vectors=("review", "x"), weight="w").generate(below)
+
+
+def test_a_row_without_a_time_does_not_count():
+    reviews = {
+        "id": ["r", "s", "t"],
+        "x": [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]],
+        "time": [None, -5, None],
+    }
+    wrote = ("user", "wrote", "review")
+    hin = HIN.from_tables(
+        {"user": {"id": ["a", "b"]}, "review": reviews},
+        {wrote: {"src": ["a", "a", "b"], "dst": ["r", "s", "t"]}},
+    )
+    delta = UserProfile(wrote, vectors=("review", "x"), half_life=3.0).generate(hin)
+    assert (hin + delta).column("user", "profile_vector").to_pylist() == [[0.0, 1.0], None]
