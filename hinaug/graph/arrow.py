@@ -173,10 +173,23 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     """The column as one array; shared where it is one chunk already."""
     if column.num_chunks == 1:
         return column.chunk(0)
+    if pa.types.is_dictionary(column.type):  # codes of 8 bits may not do for the words of all
+        column = pa.chunked_array([_wide(chunk) for chunk in column.chunks], _wide_type(column))
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):  # strings beyond 2 GiB do not fit one plain chunk
         combined = column.cast(pa.large_string()).combine_chunks()
     return combined
+
+
+def _wide_type(column: pa.ChunkedArray | pa.Array) -> pa.DataType:
+    return pa.dictionary(pa.int32(), column.type.value_type, column.type.ordered)
+
+
+def _wide(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same with codes of 32 bits."""
+    return pa.DictionaryArray.from_arrays(
+        column.indices.cast(pa.int32()), column.dictionary, ordered=column.type.ordered
+    )
 
 
 def normalise(column: pa.Array, where: str) -> pa.Array:

@@ -273,6 +273,17 @@ def test_a_dictionary_of_nulls_alone_keeps_its_words():
     assert tb.content_hash(pa.table({"x": fresh})) == tb.content_hash(pa.table({"x": column}))
 
 
+def test_chunks_of_categories_have_more_words_than_their_codes_can_tell():
+    chunks = [
+        pa.DictionaryArray.from_arrays(
+            pa.array(range(100), pa.int8()), [f"{k} {i}" for i in range(100)]
+        )
+        for k in range(2)
+    ]
+    column = pa.chunked_array(chunks)
+    assert tb.one_chunk(column).to_pylist() == column.to_pylist()
+
+
 def test_hashed_ids_are_the_same_wherever_they_stand():
     ids = pa.array([str(i) for i in range(50_000)] + ["", "ä", "a much longer id than the others"])
     whole = tb.hashed(ids)

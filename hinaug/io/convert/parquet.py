@@ -25,7 +25,8 @@ from hinaug.graph.schema import Type
 from hinaug.io.convert.shared import graph_from_tables, visible_table
 
 SCHEMA = "schema.json"
-_LONGEST_NAME = 240
+_Said = tuple[pa.Schema, dict[str, pa.Array]]
+_LONGEST_NAME = 240  # bytes
 
 
 def to_parquet(hin: HIN, folder: str | os.PathLike[str]) -> None:
@@ -106,11 +107,11 @@ def _place(type: Type) -> str:
     """The folder of a type."""
     is_node = isinstance(type, str)
     name = _quoted(type) if isinstance(type, str) else "__".join(map(_quoted, type))
-    if len(name) > _LONGEST_NAME:
+    size = len(name.encode())
+    if size > _LONGEST_NAME:
         raise SchemaError(
-            f"to_parquet: {type!r} is too long for the name of a file ({len(name)} letters); "
-            "rename it",
-            asked=len(name),
+            f"to_parquet: {type!r} is too long for the name of a file ({size} bytes); rename it",
+            asked=size,
             there=_LONGEST_NAME,
         )
     return f"{'nodes' if is_node else 'edges'}/{name}"
@@ -139,12 +140,13 @@ def from_parquet(folder: str | os.PathLike[str], lineage: Any = None) -> HIN:
     """
     folder = checks.folder(folder, "from_parquet")
     tables = {type: _read(path) for type, path in _places(folder)}
-    if not tables:
+    said_of = _said(folder)
+    if not tables and (said_of or not (folder / SCHEMA).exists()):
         raise SchemaError(
             f"from_parquet: {folder} has no nodes/TYPE and edges/SOURCE__RELATION__TARGET with "
             f"*.parquet files; {_what_is_there(folder)}; pass what to_parquet wrote"
         )
-    for type, said in _said(folder).items():
+    for type, said in said_of.items():
         if type in tables:
             tables[type] = _laid_over(tables[type], type, said)
     return graph_from_tables(tables, lineage, "from_parquet")
@@ -191,25 +193,39 @@ def _read(path: Path) -> pa.Table:
         ) from error
 
 
-def _said(folder: Path) -> dict[Type, Mapping[str, Any]]:
+def _said(folder: Path) -> dict[Type, _Said]:
     """What the schema says of each type; nothing where there is no schema."""
     path = folder / SCHEMA
     if not path.exists():
         return {}
     try:
         tables = json.loads(path.read_text())["tables"]
-        return {t["type"] if isinstance(t["type"], str) else tuple(t["type"]): t for t in tables}
-    except (ValueError, KeyError, TypeError) as error:
+        return {
+            t["type"] if isinstance(t["type"], str) else tuple(t["type"]): _words(t) for t in tables
+        }
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise SchemaError(
             f"from_parquet: {path} is no schema that to_parquet wrote ({error!r}); restore it, or "
             "take it away and pass lineage"
         ) from error
 
 
-def _laid_over(table: pa.Table, type: Type, said: Mapping[str, Any]) -> pa.Table:
-    """The table with the types and metadata that the schema says."""
+def _words(said: Mapping[str, Any]) -> _Said:
+    """The columns of a table, and the words of those with categories."""
     schema = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(said["arrow"])))
-    words = {c["name"]: c["categories"] for c in said["columns"] if "categories" in c}
+    words = {
+        c["name"]: tb.one_chunk(
+            pa.ipc.open_stream(base64.b64decode(c["categories"])).read_all()["word"]
+        )
+        for c in said["columns"]
+        if "categories" in c
+    }
+    return schema, words
+
+
+def _laid_over(table: pa.Table, type: Type, said: _Said) -> pa.Table:
+    """The table with the types and metadata that the schema says."""
+    schema, words = said
     names = [name for name in schema.names if name in table.column_names]
     fields, columns = [], []
     for name in [*names, *(n for n in table.column_names if n not in names)]:
@@ -224,7 +240,7 @@ def _laid_over(table: pa.Table, type: Type, said: Mapping[str, Any]) -> pa.Table
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=schema.metadata))
 
 
-def _cast(column: pa.Array, field: pa.Field, words: str | None, where: str) -> pa.Array:
+def _cast(column: pa.Array, field: pa.Field, words: pa.Array | None, where: str) -> pa.Array:
     if words is not None:
         column = _coded(column, words, field.type.ordered)
     if pa.types.is_null(field.type) and column.null_count == len(column):
@@ -243,11 +259,10 @@ def _cast(column: pa.Array, field: pa.Field, words: str | None, where: str) -> p
         ) from error
 
 
-def _coded(column: pa.Array, words: str, ordered: bool) -> pa.Array:
+def _coded(column: pa.Array, known: pa.Array, ordered: bool) -> pa.Array:
     """The column as categories in the order in which they were written; new words come last."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    known = tb.one_chunk(pa.ipc.open_stream(base64.b64decode(words)).read_all()["word"])
     column = column.cast(known.type)
     new = pc.unique(column.filter(pc.invert(pc.is_in(column, value_set=known)))).drop_null()
     known = pa.concat_arrays([known, new])

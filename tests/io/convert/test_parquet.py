@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 
@@ -167,9 +168,26 @@ def test_parquet_that_cannot_be_read(tiny, tmp_path):
         convert.from_parquet(tmp_path / "p")
 
 
-def test_parquet_names_that_are_too_long(tmp_path):
-    hin = HIN({"n" * 241: {"id": ["1"]}}, {})
+@pytest.mark.parametrize(("name", "size"), [("n" * 241, 241), ("é" * 121, 242)])
+def test_parquet_names_that_are_too_long(name, size, tmp_path):
+    hin = HIN({name: {"id": ["1"]}}, {})
     with pytest.raises(SchemaError) as error:
         convert.to_parquet(hin, tmp_path / "p")
-    assert (error.value.asked, error.value.there) == (241, 240)
+    assert (error.value.asked, error.value.there) == (size, 240)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_graph_without_types_comes_back(tmp_path):
+    convert.to_parquet(HIN({}, {}), tmp_path / "p")
+    assert convert.from_parquet(tmp_path / "p").fingerprint() == HIN({}, {}).fingerprint()
+
+
+@pytest.mark.parametrize("arrow", ["AAAA", "#", None])
+def test_a_schema_that_was_damaged(arrow, tiny, tmp_path):
+    convert.to_parquet(tiny, tmp_path / "p")
+    path = tmp_path / "p" / "schema.json"
+    said = json.loads(path.read_text())
+    said["tables"][0]["arrow"] = arrow
+    path.write_text(json.dumps(said))
+    with pytest.raises(SchemaError):
+        convert.from_parquet(tmp_path / "p")
