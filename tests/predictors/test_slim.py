@@ -1,5 +1,7 @@
 """SLIM against EASE and against one regression an item."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -114,3 +116,15 @@ def test_local_ease_takes_the_items_that_are_seen_together_most():
         near = weights[:, [item]].tocoo().coords[0]
         assert len(near) == 4
         assert together[near, item].min() >= np.sort(together[:, item])[-4]
+
+
+def test_sources_without_links_cost_little():
+    """A block of items holds numbers for the sources of its items, not for all sources."""
+    n, at = 400_000, np.arange(600)
+    edges = {"src": at * 7 % 97, "dst": at % 60}
+    hin = HIN({"user": {"id": np.arange(n)}, "item": {"id": np.arange(60)}}, {RATES: edges})
+    tracemalloc.start()
+    LocalEASE(RATES, k=20).fit(hin)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * n
