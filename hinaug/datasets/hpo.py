@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hinaug.datasets.files import require
+from hinaug.datasets.files import graph, require
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -86,7 +86,7 @@ def hpo(folder: Any) -> HIN:
         ),
     }
     lineage: dict[Any, str] = dict.fromkeys((*nodes, *edges), "row") | {LINKED: "aggregate"}
-    return HIN.from_tables(nodes, edges, lineage=lineage)
+    return graph(nodes, edges, lineage)
 
 
 def hpo_version(folder: Any) -> str:

@@ -92,3 +92,13 @@ def test_files_that_are_others(folder):
     (folder / "phenotype.hpoa").unlink()
     with pytest.raises(FileNotFoundError):
         hpo(folder)
+
+
+def test_nodes_follow_a_hash_and_not_the_file(folder):
+    terms = "".join(f"\n[Term]\nid: HP:{k}\nname: term {k}\n" for k in range(10, 50))
+    (folder / "hp.obo").write_text(OBO + terms)
+    found = hpo(folder).ids("phenotype").to_pylist()
+    turned = "".join(f"\n[Term]\nid: HP:{k}\nname: term {k}\n" for k in range(49, 9, -1))
+    (folder / "hp.obo").write_text(OBO + turned)
+    assert hpo(folder).ids("phenotype").to_pylist() == found
+    assert found != sorted(found)

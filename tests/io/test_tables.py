@@ -374,7 +374,8 @@ def test_an_export_with_categories_can_be_built_from(tmp_path):
     hin = HIN.from_tables({"item": {"id": ["a", "b", "c"], "kind": kinds}}, {})
     to_parquet(hin, tmp_path / "p")
     again, _ = build(
-        [tmp_path / "p" / "nodes" / "item.parquet"], {"node": {"item": {"id": "id", "keep": "all"}}}
+        [tmp_path / "p" / "nodes" / "item" / "part-0.parquet"],
+        {"node": {"item": {"id": "id", "keep": "all"}}},
     )
     assert again == hin
 
