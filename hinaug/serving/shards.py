@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from hinaug.serving.recommend import recommend
 from hinaug.split import Split
 
 PLAN = "shards.json"
+RAY_SECONDS = 120.0  # that workers of Ray may take to start
 Rows = Callable[[int, int], pa.Table]  # the table of the rows from a to b
 
 
@@ -158,11 +160,9 @@ class Worker:
         finally:
             partial.unlink(missing_ok=True)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """For Ray, whose batches hold numbers of shards alone."""
-        for number in batch["number"]:
-            self.make(int(number))
-        return batch
+    def is_ready(self) -> bool:
+        """True, where the worker answers at all."""
+        return True
 
 
 def _path(folder: Path, number: int) -> Path:
@@ -173,8 +173,8 @@ def _check_plan(folder: Path, plan: dict[str, Any]) -> None:
     """Write what the shards are of; StoreError where the folder has those of something else."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / PLAN
-    if not path.exists():
-        if any(folder.iterdir()):
+    if not any(folder.glob("part-*.parquet")):  # nothing was made: any plan will do
+        if any(file.name not in (PLAN, f"{PLAN}.partial") for file in folder.iterdir()):
             raise StoreError(
                 f"{folder} is not empty and holds no shards; name another folder", asked=str(folder)
             )
@@ -217,38 +217,75 @@ def _by_processes(
             for _ in pool.map(_make, missing):
                 pass
     except BrokenProcessPool as error:
-        left = [number for number in missing if not _path(folder, number).exists()]
-        raise RankError(
-            f"a worker was lost; {len(left):,} of {len(missing):,} shards are still missing in "
-            f"{folder}: start the same again",
-            asked=processes,
-            there=left,
-        ) from error
+        raise _lost(folder, missing, processes) from error
 
 
 def _by_ray(
     job: Job, missing: Sequence[int], folder: Path, n: int, size: int, workers: int
 ) -> None:
+    ray = _started_ray(workers)
+    try:
+        made = ray.remote(max_restarts=3, max_task_retries=3)(Worker)
+        actors = _ready(ray, [made.remote(job, folder.resolve(), n, size) for _ in range(workers)])
+        pool = ray.util.ActorPool(actors)
+        for _ in pool.map_unordered(lambda actor, number: actor.make.remote(number), missing):
+            pass
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error  # what the worker raised
+    except ray.exceptions.RayError as error:
+        raise _lost(folder, missing, workers) from error
+    finally:
+        ray.shutdown()
+
+
+def _started_ray(workers: int) -> Any:
+    """The module ray, joined to the cluster that RAY_ADDRESS names, else to one of this process."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # spares a warning
     try:
         import ray
+        import ray.util
     except ImportError as error:
         raise ParameterError(
             'Ray is not installed; pip install "hinaug[ray]", or use processes', asked="ray"
         ) from error
     is_local = "RAY_ADDRESS" not in os.environ
-    ray.init(
-        include_dashboard=False if is_local else None,
-        num_cpus=workers if is_local else None,
-        log_to_driver=False,
-    )
     try:
-        numbers = ray.data.from_items([{"number": number} for number in missing])
-        numbers.repartition(len(missing)).map_batches(
-            Worker,
-            fn_constructor_args=(job, folder.resolve(), n, size),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=workers),
-        ).materialize()
-    finally:
+        ray.init(
+            include_dashboard=False if is_local else None,
+            num_cpus=workers if is_local else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # each part of Ray has its own
         ray.shutdown()
+        raise RankError(
+            f"Ray did not start ({type(error).__name__}: {error}); use processes in place of ray",
+            asked=workers,
+        ) from error
+    return ray
+
+
+def _ready(ray: Any, actors: list[Any]) -> list[Any]:
+    """The workers that answer in time; RankError where none does."""
+    calls = {actor.is_ready.remote(): actor for actor in actors}
+    answered, _ = ray.wait(list(calls), num_returns=len(calls), timeout=RAY_SECONDS)
+    if not answered:
+        raise RankError(
+            f"no worker of Ray started within {RAY_SECONDS:g} s; use processes in place of ray, or "
+            "see whether the cluster has free CPUs",
+            asked=len(actors),
+            there=0,
+        )
+    return [calls[call] for call in answered]
+
+
+def _lost(folder: Path, missing: Sequence[int], workers: int) -> RankError:
+    """What to raise where a worker is lost for good."""
+    left = [number for number in missing if not _path(folder, number).exists()]
+    return RankError(
+        f"a worker was lost; {len(left):,} of {len(missing):,} shards are still missing in "
+        f"{folder}: start the same again",
+        asked=workers,
+        there=left,
+    )

@@ -17,7 +17,7 @@ from hinaug.errors import RankError, StoreError
 from hinaug.io import save
 from hinaug.predictors import ALS
 from hinaug.serving import recommend
-from hinaug.serving.shards import Job, Recommend, in_shards
+from hinaug.serving.shards import Job, Recommend, _ready, in_shards
 
 RATES = ("user", "rates", "item")
 
@@ -93,6 +93,34 @@ def test_a_folder_of_another_job_is_refused(tmp_path):
     (tmp_path / "full" / "file").touch()
     with pytest.raises(StoreError):
         in_shards(Numbers("nowhere"), 25, tmp_path / "full", size=5)
+
+
+def test_a_folder_where_nothing_was_made_takes_another_job(tmp_path):
+    marker = tmp_path / "marker"
+    marker.touch()
+    with pytest.raises(RankError):
+        in_shards(Numbers(str(marker)), 50, tmp_path / "out", size=25, processes=2)
+    for path in (tmp_path / "out").glob("*.parquet"):
+        path.unlink()
+    assert len(in_shards(Numbers("nowhere"), 25, tmp_path / "out", size=5)) == 5
+
+
+def test_no_worker_of_ray_is_an_error_in_time():
+    class Silent:
+        """Ray, of which no worker answers."""
+
+        def wait(self, calls, num_returns, timeout):
+            return [], calls
+
+    class Actor:
+        class is_ready:
+            @staticmethod
+            def remote():
+                return object()
+
+    with pytest.raises(RankError) as caught:
+        _ready(Silent(), [Actor(), Actor()])
+    assert (caught.value.asked, caught.value.there) == (2, 0)
 
 
 @pytest.mark.slow
