@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from hinaug import __version__
+from hinaug.cli.output import in_options
 from hinaug.errors import HinaugError
 
 VERBS = {  # in the order in which one meets them
@@ -87,7 +88,8 @@ class Verbs(TyperGroup):
         except Exception as error:
             if not _is_mistake(error):
                 raise
-            sys.stderr.write(f"hinaug: {_message(error)}\n")
+            said = in_options(_message(error), options_of(ctx.invoked_subcommand))
+            sys.stderr.write(f"hinaug: {said}\n")
             raise typer.Exit(2) from error
 
 
@@ -98,6 +100,12 @@ def load_verb(name: str) -> Any:
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     alone.command(name)(function)
     return typer.main.get_command(alone)
+
+
+def options_of(name: str | None) -> list[str]:
+    """The options of a verb as they are typed: --held-out."""
+    verb = load_verb(name) if name in VERBS else None
+    return [option for p in verb.params for option in p.opts] if verb else []
 
 
 def _is_mistake(error: Exception) -> bool:

@@ -55,7 +55,7 @@ def evaluate(
     delta: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A delta to learn from as well; may stand again. Beside each, a random one."
+            help="A delta to learn from as well; may be repeated. Beside each, a random one."
         ),
     ] = None,
     on: Annotated[

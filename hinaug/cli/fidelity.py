@@ -10,7 +10,7 @@ import typer
 from hinaug.cli.folders import opened
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import PREDICTORS, Json, Seed, Setting, complete_predictor
-from hinaug.cli.output import answer, tell
+from hinaug.cli.output import answer, in_options, tell
 from hinaug.errors import ParameterError
 from hinaug.evaluation.fidelity import Fidelity
 from hinaug.evaluation.fidelity import fidelity as judge
@@ -83,7 +83,8 @@ def _show(found: Fidelity, out: Path, console: Any) -> None:
         if root.parts:
             show(scores(root, DEPTH, root.name), console)
         if root.says:
-            tell(console, f"{root.name}: {root.says}")
+            said = in_options(root.says, ["--student", "--held-out"])
+            tell(console, f"{root.name}: {said}")
     tell(console, f"written to {out}")
 
 

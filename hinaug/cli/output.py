@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -58,6 +59,20 @@ def words(value: Any) -> str:
 def counted(n: int, thing: str) -> str:
     """1 file, 2 files."""
     return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
+def in_options(text: str, options: list[str]) -> str:
+    """A message of the library for those who type: held_out= as --held-out.
+
+    A keyword is also found in the plural (students=) and in the singular (column=).
+    """
+
+    def typed(found: re.Match[str]) -> str:
+        word = found[1].replace("_", "-")
+        near = (f"--{word}", f"--{word.removesuffix('s')}", f"--{word}s")
+        return next((option for option in near if option in options), found[0])
+
+    return re.sub(r"(?<![\w.-])([a-z_]+)=(?![\w'\"=\[(.-])", typed, text)
 
 
 def _jsonable(value: Any) -> Any:

@@ -57,12 +57,15 @@ def recommend(
     Example, after that of evaluate:
       hinaug recommend model --store split --users u000,u001 --k 5 --show title
     """
+    if out is None and (processes > 1 or ray is not None):
+        raise ParameterError("--processes and --ray need --out, the folder for the lists")
     predictor = opened_model(model, own)
     hin = graph_without(_opened_graph(store, predictor), drop)
     names = listed(users, "--users")
     if out is not None:
         if own or drop or column:
             raise ParameterError("--out goes without --class, --drop and --show", asked=str(out))
+        _check_ids(hin, predictor.relation[0], names, "," in users)
         job = serving.Recommend(str(model), str(store), tuple(names), k)
         files = serving.in_shards(job, len(names), out, processes=processes, ray=ray)
         _tell_files(as_json, out, len(names), predictor.relation[0], len(files))
@@ -97,14 +100,26 @@ def _rows(
             warnings.simplefilter("ignore", EmptyListWarning)  # a note names the users
             found = serving.recommend(predictor, hin, names, k)
     except SchemaError as error:
-        hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE"
-        raise ParameterError(f"{error}{hint if has_commas else ''}") from error
+        raise _unknown_ids(error, has_commas) from error
     if not len(found) and set(names).isdisjoint(predictor.src_ids_.to_pylist()):
         raise ParameterError(
             f"{model} was fitted on a graph that has none of these {predictor.relation[0]}s; is "
             f"{store} the right one?"
         )
     return [_plain_ids(row) for row in found.to_pylist()]
+
+
+def _check_ids(hin: HIN, source: str, names: list[str], has_commas: bool) -> None:
+    """Raises ParameterError for an id that is no node, before anything is written."""
+    try:
+        hin.positions(source, names)
+    except SchemaError as error:
+        raise _unknown_ids(error, has_commas) from error
+
+
+def _unknown_ids(error: SchemaError, has_commas: bool) -> ParameterError:
+    hint = "; an id that holds a comma stands on a line of its own in a file: --users @FILE"
+    return ParameterError(f"{error}{hint if has_commas else ''}", asked=error.asked)
 
 
 def _tell_files(as_json: bool, out: Path, n: int, source: str, n_files: int) -> None:

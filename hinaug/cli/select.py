@@ -70,6 +70,11 @@ def select(
         )
     edge = None if relation is None else edge_type(relation, given[0].edges)
     n = number(size, "--size")
+    if isinstance(n, float) and n > 1:
+        raise ParameterError(
+            f"--size {size}: a share of the delta's pairs is at most 1.0, and a count is whole",
+            asked=n,
+        )
     train = _train(split, by, drop)
     kept = _kept(given, by, n, edge, train, [*(column or ["x"])], seed)
     save(kept, out)

@@ -55,7 +55,7 @@ def split(
     ] = How.random,
     evidence: Annotated[
         list[str] | None,
-        typer.Option(help="A node type that witnesses a pair, such as review; may stand again."),
+        typer.Option(help="A node type that witnesses a pair, such as review; may be repeated."),
     ] = None,
     valid: Annotated[
         str | None, typer.Option(help="Share (0.1) or, of each user, count (1).")

@@ -24,6 +24,7 @@ from hinaug.cli import options
 from hinaug.cli.app import VERBS, app
 from hinaug.cli.names import Settings, method, number, sized
 from hinaug.cli.options import method_names
+from hinaug.cli.output import in_options
 from hinaug.cli.recommend import left_without
 from hinaug.cli.run_folder import title_of
 from hinaug.datasets import planted
@@ -323,6 +324,22 @@ def test_recommend_is_that_of_the_library(made, tmp_path):
     )
 
 
+def test_files_of_lists_need_a_folder_and_users_who_are_there(made, tmp_path):
+    asked = ("recommend", made / "model", "--store", made / "store", "--users")
+    run(*asked, "u00", "--processes", "2", code=2)
+    run(*asked, "u00", "--ray", "2", code=2)
+    run(*asked, "nobody", "--out", tmp_path / "lists", code=2)
+    assert not (tmp_path / "lists").exists()
+
+
+def test_keywords_of_the_library_are_told_as_options():
+    options = ["--student", "--columns", "--held-out"]
+    told = in_options("pass students= and held_out=; name one with column=", options)
+    assert told == "pass --student and --held-out; name one with --columns"
+    for text in ("l2=300, column='a', unknown= stays", "--set columns=3"):
+        assert in_options(text, options) == text
+
+
 def test_users_left_without_are_found_in_one_pass():
     compared = 0
 
@@ -427,6 +444,8 @@ def test_build_and_its_example(tmp_path):
         "# likes.csv: who, what\n# A first guess"
     )
     assert "takes files and --out" in run("build", code=2).stderr
+    (tmp_path / "none").mkdir()
+    assert not run("build", tmp_path / "none", "--example", code=2).stdout
 
 
 def test_data_sets_are_listed_and_read(tmp_path, monkeypatch):

@@ -94,3 +94,8 @@ def test_mistakes_end_in_a_sentence(folder, tmp_path, monkeypatch, arguments, wo
     said = run(*arguments, "--out", tmp_path / "out", code=2)
     assert words in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_share_above_one_is_refused(folder, tmp_path):
+    run("select", folder / "EASE", "--size", "1.5", "--out", tmp_path / "kept", code=2)
+    assert not (tmp_path / "kept").exists()

@@ -133,8 +133,9 @@ def _check_is_file(folder: Path, path: Path) -> None:
     if path.is_symlink():
         raise StoreError(f"{path} is no regular file; refused")
     if not path.is_file():
-        there = some(entries(folder)) or "no files"
-        raise StoreError(f"{folder} is no hinaug store: there is no {MANIFEST}, only {there}")
+        files = entries(folder)
+        there = f"there is no {MANIFEST}, only {some(files)}" if files else "it is empty"
+        raise StoreError(f"{folder} is no hinaug store: {there}")
 
 
 def _check_version(folder: Path, path: Path, version: Any) -> None:

@@ -69,7 +69,13 @@ def example(files: Iterable[Any] = (), encoding: str = "utf8") -> str:
     """A schema to start from: of the files, with their own names in it; without files, `EXAMPLE`.
 
     Tables of DuckDB and SQLite files get a query each. Files that cannot be read are named with the
-    reason.
+    reason. Raises FileNotFoundError for folders without a table.
     """
-    paths = _tables(files)
-    return _example(paths, encoding) if paths else EXAMPLE
+    given = list(files)
+    if not given:
+        return EXAMPLE
+    paths = _tables(given)
+    if not paths:
+        where = ", ".join(map(str, given))
+        raise FileNotFoundError(f"{where}: holds no file of a table and no database")
+    return _example(paths, encoding)

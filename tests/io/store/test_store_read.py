@@ -98,7 +98,7 @@ def test_what_is_no_store(stored, tmp_path):
     for path, says in {
         tmp_path / "none": "is not there; a store is a folder",
         stored / "schema.json": "is a file; a store is a folder",
-        tmp_path / "empty": "there is no schema.json, only no files",
+        tmp_path / "empty": "it is empty",
         tmp_path / "other": "there is no schema.json, only 'a.csv'",
     }.items():
         with pytest.raises(StoreError) as error:
