@@ -454,6 +454,16 @@ def test_pairs_join_the_nodes_that_another_table_describes(tmp_path):
     assert hin.edges["customer", "order", "item"]["time"].to_pylist() == [1577836800]
 
 
+def test_rows_with_two_ids_and_more_are_links_to_nodes_that_another_table_describes(tmp_path):
+    (tmp_path / "artists.dat").write_text("id\tname\n7\tOne\n")
+    (tmp_path / "user_artists.dat").write_text("userID\tartistID\tweight\n1\t7\t3\n1\t7\t4\n")
+    (tmp_path / "artist_days.csv").write_text("artist_day_id,artist_id,plays\n1,7,3\n")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert list(hin.edges) == [("user", "user_artist", "artist")]
+    assert hin.edges["user", "user_artist", "artist"]["weight"].to_pylist() == [3, 4]
+    assert set(hin.nodes) == {"user", "artist", "artist_day"}
+
+
 def test_a_second_section_of_a_name_is_a_comment(tmp_path):
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_text("user,item,rating\na,x,1\n")

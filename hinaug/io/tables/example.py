@@ -200,18 +200,30 @@ def _section(source: Source, has_review: bool, types: Collection[str]) -> list[s
     """The lines of a section. types: of the nodes that other sources may describe."""
     columns = [name for name in source.columns if name not in source.nested]
     role = {kind: _named(columns, words) for kind, words in ROLES.items()}
-    ends = _ends(source, columns)
+    ends = _ends(source, columns, types)
     if role["user"] and role["item"] and source.is_named:
         return _of_pairs(source, role, has_review, types)
     return _of_edges(source, ends, columns) if ends else _of_nodes(source, columns, role)
 
 
-def _ends(source: Source, columns: Sequence[str]) -> tuple[str, str] | None:
-    """The types that the rows join: those of the file's name, or of two columns of ids."""
+def _ends(source: Source, columns: Sequence[str], types: Collection[str]) -> tuple[str, str] | None:
+    """The types that the rows join: those of the file's name, or of two columns of ids.
+
+    With more columns the second id must be of nodes that another source describes, and the first
+    not the row's own: user_artists.dat with userID, artistID, weight beside artists.dat.
+    """
     if not source.is_named:
         return _two_words(source.name) if len(columns) > 1 else None
-    ids = [name for name in columns if "id" in _words(name)]
-    return (_type(ids[0]), _type(ids[1])) if len(columns) == len(ids) == 2 else None
+    ids = _ids(columns)
+    if len(ids) < 2:
+        return None
+    ends = (_type(ids[0]), _type(ids[1]))
+    is_link = ends[1] in types and ends[0] not in ("thing", _type(_stem(source)))
+    return ends if is_link or len(columns) == len(ids) == 2 else None
+
+
+def _ids(columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if "id" in _words(name)]
 
 
 def _of_nodes(source: Source, columns: Sequence[str], role: dict[str, Any]) -> list[str]:
@@ -239,10 +251,12 @@ def _of_pairs(
 
 
 def _of_edges(source: Source, ends: tuple[str, str], columns: Sequence[str]) -> list[str]:
-    src, dst, *rest = columns
+    first = _ids(columns)[:2] if source.is_named else columns[:2]
+    src, dst, *rest = [*first, *(name for name in columns if name not in first)]
+    relation = _type(_stem(source)) if source.is_named and rest else "to"
     keys = [f"src = {_quoted(src)}", f"dst = {_quoted(dst)}"]
     keep = [f"keep = {_list(rest)}"] if rest else []
-    return [f"[edge.{ends[0]}.to.{ends[1]}]", *source.source, *keys, *keep]
+    return [f"[edge.{ends[0]}.{relation}.{ends[1]}]", *source.source, *keys, *keep]
 
 
 def _named(columns: Sequence[str], words: Sequence[str]) -> str | None:
