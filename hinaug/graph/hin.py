@@ -33,7 +33,7 @@ from hinaug.errors import (
     some,
 )
 from hinaug.graph import arrow as tb
-from hinaug.graph import edit, matrices, overlay, validate
+from hinaug.graph import edit, matrices, overlay, spill, validate
 from hinaug.graph import schema as sc
 from hinaug.graph.delta import Delta
 from hinaug.graph.edit import State
@@ -203,7 +203,7 @@ class HIN:
         missing
             What becomes of ids in edges that are no nodes: "error", or "add" for nodes without
             attributes; with "add" node tables may be left out: `from_tables({}, edges,
-            missing="add")`.
+            missing="add")`. All of a stream is then in memory.
 
         Raises SchemaError that names the table, the column, the first bad rows and the remedy.
         """
@@ -617,7 +617,8 @@ def _only_a_delta(sign: str, other: Any) -> None:
 
 def _edge_table(type: Any, table: Any) -> pa.Table:
     """An edge table with columns "src" and "dst", whatever is in them."""
-    table = tb.as_table(table, f"edges {type}")
+    where = f"edges {type}"
+    table = spill.whole(table, where) if spill.is_stream(table) else tb.as_table(table, where)
     for side in ("src", "dst"):
         if side not in table.column_names:
             raise SchemaError(

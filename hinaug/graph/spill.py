@@ -108,6 +108,14 @@ def parts(stream: Any, where: str) -> Iterator[pa.Table]:
         yield tb.concat(waiting)
 
 
+def whole(stream: Any, where: str) -> pa.Table:
+    """All tables of a stream as one, see `joined`; SchemaError where it has none."""
+    tables = list(parts(stream, where))
+    if not tables:
+        raise SchemaError(f"{where}: the stream has no table; give one without rows for no edges")
+    return joined(tables, where)
+
+
 def joined(tables: Sequence[pa.Table], where: str) -> pa.Table:
     """Tables one after another, in the form of the first; large ones go through a file."""
     schema = tables[0].schema

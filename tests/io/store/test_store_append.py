@@ -45,6 +45,16 @@ def test_a_stream_of_tables_is_one_table(lookup, large, monkeypatch):
         assert found.fingerprint() == whole.fingerprint()
 
 
+def test_nodes_of_a_stream_can_be_added():
+    tables = [rows(seed) for seed in range(3)]
+    whole = HIN.from_tables({}, {RATES: pa.concat_tables(tables)}, missing="add")
+    for stream in streams(tables):
+        found = HIN.from_tables({}, {RATES: stream}, missing="add")
+        assert found.fingerprint() == whole.fingerprint()
+    with pytest.raises(SchemaError):
+        HIN.from_tables({}, {RATES: iter([])}, missing="add")
+
+
 def test_a_stream_whose_tables_differ_names_the_column_and_the_rows(monkeypatch):
     monkeypatch.setattr(spill, "LOOKUP", 1)
     other = rows(1).set_column(2, "rating", pa.array(["good"] * 20))
