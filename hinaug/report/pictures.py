@@ -203,8 +203,8 @@ def _(picture: Bars) -> Figure:
         ax.text(0, y + 0.4, shortened(clean(group), 60), weight="bold", va="center")
         y += 1
         for name, value in bars.items():
-            kind = "random" if "random" in name else "plain"
-            _draw_bar(ax, y, name, value, top, "made" if name in picture.marked else kind)
+            kind = "made" if name in picture.marked else "plain"
+            _draw_bar(ax, y, name, value, top, "random" if "random" in name else kind)
             y += 1
         y += 0.3
     return made
@@ -212,7 +212,7 @@ def _(picture: Bars) -> Figure:
 
 def _draw_bar(ax: Axes, y: float, name: str, value: list[float], top: float, kind: str) -> None:
     """A name, a bar from zero, its interval if it has one, and its figure."""
-    left, wide, (middle, *bounds) = 0.3, 0.52, value
+    left, wide, (middle, *bounds) = 0.37, 0.45, value
     ax.text(0, y + 0.4, shortened(clean(name), 24), va="center", fontsize=9.5)
     ax.barh(y + 0.4, wide * middle / top, 0.6, left=left, **_look(kind))
     if bounds:

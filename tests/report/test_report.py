@@ -431,3 +431,18 @@ def test_brief_settings():
     assert brief("LightGCN(relation=('a', 'b', 'c'), epochs=None, embedding_dim=64)") == (
         "LightGCN(embedding_dim=64)"
     )
+
+
+def test_a_long_name_ends_before_its_bar_and_a_control_is_hatched():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from hinaug.report.blocks import Bars
+    from hinaug.report.pictures import draw
+
+    name = "EASE + random like d12345"
+    made = draw(Bars("t", "NDCG@20", {"all": {name: [0.1]}}, marked=[name]))
+    ax = made.axes[0]
+    renderer = FigureCanvasAgg(made).get_renderer()
+    label = next(text for text in ax.texts if text.get_text().startswith("EASE"))
+    assert label.get_window_extent(renderer).x1 <= ax.patches[0].get_window_extent(renderer).x0
+    assert ax.patches[0].get_hatch()
