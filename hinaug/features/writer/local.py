@@ -101,7 +101,7 @@ class TransformersWriter:
     def records(self, prompts: list[str], schema: dict[str, Any]) -> list[str]:
         """One JSON object a prompt that keeps to a JSON Schema token by token.
 
-        It needs the extra "write" (outlines_core); without it the model writes freely. An answer of more
+        It needs the extra "write"; without it the model writes freely. An answer of more
         than `max_new_tokens` ends in the middle. Name the fields: a schema of any object takes half
         a minute to read.
         """
