@@ -59,6 +59,14 @@ class Recommend(Job):
     users: tuple[Any, ...]
     k: int = 10
 
+    def digest(self) -> str:
+        """A hash that changes when the model or the graph is saved anew in its folder."""
+        of = hashlib.sha256(repr(self).encode())
+        for folder in (self.model, self.store):
+            for file in sorted(Path(folder).rglob("schema.json")):
+                of.update(file.read_bytes())
+        return of.hexdigest()
+
     def open(self) -> Rows:
         """The function from a range of rows to their lists; model and graph are read here."""
         predictor, thing = load(self.model), load(self.store)

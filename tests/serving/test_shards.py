@@ -136,3 +136,15 @@ def test_ray_writes_what_one_process_writes(job, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)
     assert contents(one) == contents(sorted((tmp_path / "ray").glob("*.parquet")))
+
+
+def test_a_model_that_was_fitted_anew_gets_no_old_shards(job, tmp_path):
+    job, _ = job
+    hin = planted(60, 40, 3, rng=0)
+    mine = Recommend(str(tmp_path / "model"), job.store, job.users, 5)
+    save(ALS(RATES, embedding_dim=4).fit(hin, rng=0), tmp_path / "model")
+    in_shards(mine, 60, tmp_path / "out", size=30)
+    in_shards(mine, 60, tmp_path / "out", size=30)
+    save(ALS(RATES, embedding_dim=4).fit(hin, rng=1), tmp_path / "model")
+    with pytest.raises(StoreError):
+        in_shards(mine, 60, tmp_path / "out", size=30)
