@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
+from hinaug.checks import NOT_NEGATIVE, Limits
 from hinaug.features.axes import Source, nearest_graph, principal_axes
 from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, Embeddings, PropagatedEmbeddings, SparseMatrix
@@ -78,7 +78,7 @@ class LightGCN(FoldedEmbeddings):
     }
 
     LIMITS: ClassVar[Limits] = {
-        "n_layers": COUNT,
+        "n_layers": NOT_NEGATIVE,  # 0 is MF
         "smooth": NOT_NEGATIVE,
         "feature_scale": NOT_NEGATIVE,
     }

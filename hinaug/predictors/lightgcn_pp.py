@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from hinaug.checks import COUNT, SHARE, Limits
+from hinaug.checks import NOT_NEGATIVE, SHARE, Limits
 from hinaug.graph.hin import HIN
 from hinaug.nn import Embeddings, ScaledEmbeddings, ScaledPropagation
 from hinaug.predictors.fold_in import FoldedEmbeddings
@@ -40,7 +40,7 @@ class LightGCNPP(FoldedEmbeddings):
     }
 
     LIMITS: ClassVar[Limits] = {
-        "n_layers": COUNT,
+        "n_layers": NOT_NEGATIVE,
         "gamma": SHARE,
     }
     n_layers: int | None = None

@@ -798,7 +798,7 @@ def test_help_names_every_method(made):
         ),
         (
             ("augment", "split", "--users", "Synthesis:1", "--set", "pair=odd", "--out", "o"),
-            "expected one of",
+            "'similar'",
         ),
         (("evaluate", "split", "--model", "EASY"), "did you mean 'EASE'"),
         (("evaluate", "split", "--model", "EASE", "--set", "l3=1"), "no method has that"),

@@ -58,7 +58,7 @@ def test_a_split_and_the_terminal(made, tmp_path):
     folder, *_ = made
     page = tmp_path / "page.html"
     said = run(folder / "split", folder / "delta", "--node", "user", "--out", page).stdout
-    for words in ("links/degree", "ceiling", "copies", "pass students="):
+    for words in ("links/degree", "ceiling", "copies", "--student"):
         assert words in said
     assert page.exists()
 
@@ -69,7 +69,7 @@ def test_a_split_and_the_terminal(made, tmp_path):
         (["--node", "item"], "adds no 'item' nodes"),
         (["--node", "user", "--student", "EASE"], "--relation"),
         (["--node", "user", "--student", "EASE", "--relation", "user"], "source,relation,target"),
-        (["--node", "user", "--student", "EASE", "--relation", "user,rates,item"], "held_out="),
+        (["--node", "user", "--student", "EASE", "--relation", "user,rates,item"], "--held-out"),
     ],
 )
 def test_mistakes(made, tmp_path, arguments, message):
