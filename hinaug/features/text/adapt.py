@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,6 @@ def _info_nce(a: Any, b: Any, temperature: float) -> Any:
 
 def _written(encoder: TextEncoder, model: Any, tokenizer: Any, folder: Path) -> TextEncoder:
     """The merged model beside its tokenizer, and an encoder of it with the same options."""
-    from dataclasses import replace
 
     steps = encoder._modules()
     folder.mkdir(parents=True, exist_ok=True)

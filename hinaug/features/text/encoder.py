@@ -20,6 +20,7 @@ from hinaug.features.text.processor import has_bfloat16
 from hinaug.features.text.store import VectorStore, cache_root, file_sha256, keys_of
 from hinaug.features.text.texts import texts_of
 from hinaug.features.text.tokens import Pieces, pieces_of
+from hinaug.progress import track
 
 _WINDOW = 4096  # texts that are tokenised, encoded and written to the cache together
 _BATCH = {"float32": 512, "bfloat16": 1024}  # tokens a pass: what the caches of a processor hold
@@ -248,7 +249,6 @@ class TextEncoder:
         """Texts of like length together: little padding, and what is done is kept when a long run
         is stopped.
         """
-        from hinaug.progress import track
 
         def steps() -> Iterator[tuple[list[int], Pieces, np.ndarray | None]]:
             for start in range(0, len(todo), _WINDOW):

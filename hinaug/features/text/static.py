@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +73,6 @@ class StaticEncoder:
     def _load(self) -> tuple[Any, np.ndarray, bool, int | None]:
         """Tokenizer, table, whether vectors have length 1, and the id of what is unknown."""
         if self._loaded is None:
-            import json
-
             from safetensors.numpy import load_file
             from tokenizers import Tokenizer
 

@@ -221,7 +221,8 @@ class WrittenRelation(Generator):
         logs = []
         for said in (told, [""] * len(told)):
             prompts = [self._prompt(t, names, task) for t, names in zip(said, lists, strict=True)]
-            logs.append(np.asarray(self.writer.likelihoods(prompts, lists)))  # type: ignore[attr-defined]
+            found = self.writer.likelihoods(prompts, lists)  # type: ignore[attr-defined]
+            logs.append(np.asarray(found))
         return softmax(logs[0] - logs[1])
 
     def _with_reasons(self, told: list[str], lists: list[list[str]], picks: Any) -> Any:
