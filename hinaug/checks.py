@@ -4,7 +4,7 @@ what came, what to pass.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -120,3 +120,4 @@ DROPOUT = Interval(least=0, below=1)
 SHARE = Interval(least=0, most=1)
 
 Limits = Mapping[str, Interval | Collection[Any]]  # parameter: the values that it can have
+Space = Mapping[str, Sequence[Any]]  # parameter: what a search tries, as `tune` takes it

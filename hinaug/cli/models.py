@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,37 +16,6 @@ from hinaug.errors import ParameterError
 from hinaug.graph import EdgeType
 from hinaug.predictors.base import LinkPredictor
 from hinaug.training.estimator import Searched
-
-Space = Mapping[str, Sequence[Any]]
-
-_EMBEDDING: Space = {"lr": (0.005, 0.2, "log"), "l2": (0.01, 15.0, "log")}
-_NEIGHBOURS: Space = {"k": (10, 500, "log"), "shrinkage": (0.1, 500.0, "log")}
-_RIDGE: Space = {"l2": (1.0, 5000.0, "log")}
-
-# What `hinaug tune` tries where --search names nothing. A subclass has what its base has; a class
-# of one's own may say its own in a class attribute SPACE.
-SPACES: dict[str, Space] = {
-    "ALS": {"l2": (1e-4, 0.3, "log"), "unobserved_weight": (0.003, 1.0, "log")},
-    "BSPM": {"dim": (4, 448, "log"), "beta": (0.05, 5.0, "log"), "sharpen": (0.5, 3.0)},
-    "EASE": _RIDGE,
-    "EmbeddingPredictor": _EMBEDDING,
-    "FeatureProjection": {
-        "lr": (1e-4, 1e-2, "log"),
-        "temperature": (0.03, 0.3, "log"),
-        "dropout": (0.0, 0.5),
-    },
-    "GFCF": {"dim": (4, 256, "log"), "alpha": (0.05, 5.0, "log")},
-    "HeteroGNN": {"lr": (1e-3, 0.05, "log"), "l2": (0.1, 10.0, "log")},
-    "ItemKNN": _NEIGHBOURS,
-    "KernelRidge": {"width": (0.3, 3.0, "log"), "l2": (0.01, 100.0, "log")},
-    "LightGCN": {"n_layers": [1, 2, 3], **_EMBEDDING},
-    "MetapathSimilarity": {"max_steps": [2, 3, 4], "k": (10, 200, "log")},
-    "MultVAE": {"kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.8)},
-    "NearestNeighbors": {"k": (5, 500, "log")},
-    "SLIM": {**_RIDGE, "k": (20, 200, "log")},
-    "UserKNN": _NEIGHBOURS,
-    "XSimGCL": {**_EMBEDDING, "cl": (0.003, 1.0, "log")},
-}
 
 
 @dataclass(frozen=True)
@@ -106,14 +75,10 @@ def read_tuned(path: Path) -> dict[str, Any]:
 
 
 def space_of(predictor: LinkPredictor, search: Sequence[str]) -> dict[str, Any]:
-    """What a search tries: --search, else what the class is usually tuned by; may be empty."""
+    """What a search tries: --search, else the SPACE of the class; may be empty."""
     if search:
         return dict(_searched(text) for text in search)
-    for cls in type(predictor).__mro__:
-        space = vars(cls).get("SPACE", SPACES.get(cls.__name__))
-        if space:
-            return dict(space)
-    return {}
+    return dict(predictor.SPACE)
 
 
 def _searched(text: str) -> tuple[str, Any]:

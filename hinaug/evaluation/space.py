@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hinaug.checks import Space
 from hinaug.errors import ParameterError, nearest
 from hinaug.predictors.base import LinkPredictor
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 EDGE = 0.02  # a best value in the outer 2 % of a range lies on its edge
-Space = Mapping[str, Sequence[Any]]
 
 
 def checked(space: Space, predictor: LinkPredictor) -> dict[str, Sequence[Any]]:

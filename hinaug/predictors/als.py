@@ -10,7 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import linked_targets
@@ -105,6 +105,7 @@ class ALS(FoldsIn, FoldsInItems):
         "epochs": COUNT,
         "steps": COUNT,
     }
+    SPACE: ClassVar[Space] = {"l2": (1e-4, 0.3, "log"), "unobserved_weight": (0.003, 1.0, "log")}
     embedding_dim: int = 64
     l2: float | None = None
     unobserved_weight: float | None = None

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug import checks
-from hinaug.checks import Limits, Rng
+from hinaug.checks import Limits, Rng, Space
 from hinaug.errors import FoldInError, KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
@@ -51,6 +51,9 @@ class LinkPredictor(Estimator):
     # where generated edges count: "both", or in methods with a field of that name "loss" or "graph"
     generated = "both"
     LIMITS: ClassVar[Limits] = {"generated": ("both", "loss", "graph")}
+
+    # what `hinaug tune` tries where nothing is named; {} where there is nothing to choose
+    SPACE: ClassVar[Space] = {}
 
     relation: EdgeType
 

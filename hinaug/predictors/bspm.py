@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits, Space
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn
@@ -100,6 +100,11 @@ class BSPM(FoldsIn):
         "sharpen": NOT_NEGATIVE,
         "sharpen_steps": COUNT,
         "solver": ORDERS,
+    }
+    SPACE: ClassVar[Space] = {
+        "dim": (4, 448, "log"),
+        "beta": (0.05, 5.0, "log"),
+        "sharpen": (0.5, 3.0),
     }
     dim: int | None = None
     beta: float | None = None

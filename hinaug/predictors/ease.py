@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import FoldInError
 from hinaug.features.columns import Column, Features
 from hinaug.features.similarity import nearest_rows
@@ -115,6 +115,7 @@ class EASE(FoldsIn, FoldsInItems):
         "prior_weight": NOT_NEGATIVE,
         "prior_k": COUNT,
     }
+    SPACE: ClassVar[Space] = {"l2": (1.0, 5000.0, "log")}
     l2: float | None = None
     weight: str | None = None
     generated: str = "both"

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
@@ -99,6 +99,7 @@ class EmbeddingPredictor(LinkPredictor):
         "lr": POSITIVE,
         "l2": NOT_NEGATIVE,
     }
+    SPACE: ClassVar[Space] = {"lr": (0.005, 0.2, "log"), "l2": (0.01, 15.0, "log")}
     loss: str = "bpr"
     embedding_dim: int = 128
     lr: float | None = None

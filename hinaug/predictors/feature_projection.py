@@ -12,7 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import COUNT, DROPOUT, INSIDE, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, DROPOUT, INSIDE, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import FoldInError, ParameterError
 from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.graph.hin import HIN
@@ -104,6 +104,11 @@ class FeatureProjection(FoldsIn, FoldsInItems):
         "temperature": POSITIVE,
         "lr": POSITIVE,
         "weight_decay": NOT_NEGATIVE,
+    }
+    SPACE: ClassVar[Space] = {
+        "lr": (1e-4, 1e-2, "log"),
+        "temperature": (0.03, 0.3, "log"),
+        "dropout": (0.0, 0.5),
     }
     features: Source | Sequence[Source] = "x"
     end: str = "target"

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
@@ -83,6 +83,7 @@ class GFCF(FoldsIn):
     NO_FOLD_IN_ITEMS: ClassVar[str] = FIXED_BASIS
 
     LIMITS: ClassVar[Limits] = {"dim": COUNT, "alpha": NOT_NEGATIVE}
+    SPACE: ClassVar[Space] = {"dim": (4, 256, "log"), "alpha": (0.05, 5.0, "log")}
     dim: int | None = None
     alpha: float | None = None
     weight: str | None = None

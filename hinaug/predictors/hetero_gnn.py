@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from hinaug.checks import COUNT, DROPOUT, INSIDE, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, DROPOUT, INSIDE, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.features.columns import MOST_CATEGORIES, Features
 from hinaug.graph import arrow as tb
@@ -104,6 +104,7 @@ class HeteroGNN(LinkPredictor):
         "lr": POSITIVE,
         "l2": NOT_NEGATIVE,
     }
+    SPACE: ClassVar[Space] = {"lr": (1e-3, 0.05, "log"), "l2": (0.1, 10.0, "log")}
     conv: str = "sage"
     columns: Mapping[str, Sequence[Any]] | None = None
     edge_columns: Mapping[EdgeType, Sequence[str]] | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits, Space
 from hinaug.features.similarity import best_of_rows, lengths, most_similar, shrunken
 from hinaug.graph.hin import HIN
 from hinaug.predictors.base import FoldsIn, FoldsInItems
@@ -71,6 +71,7 @@ class ItemKNN(FoldsIn, FoldsInItems):
 
     STOCHASTIC = False
     LIMITS: ClassVar[Limits] = {"k": COUNT, "shrinkage": NOT_NEGATIVE}
+    SPACE: ClassVar[Space] = {"k": (10, 500, "log"), "shrinkage": (0.1, 500.0, "log")}
     k: int = 100
     shrinkage: float | None = None
     weight: str | None = None

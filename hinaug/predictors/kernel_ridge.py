@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.linalg import eigh, solve
 from threadpoolctl import threadpool_limits
 
-from hinaug.checks import POSITIVE, Limits
+from hinaug.checks import POSITIVE, Limits, Space
 from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.features.columns import Column, Features
 from hinaug.graph.hin import HIN
@@ -100,6 +100,7 @@ class KernelRidge(FoldsIn, FoldsInItems):
 
     STOCHASTIC = False
     LIMITS: ClassVar[Limits] = {"kernel": KERNELS, "width": POSITIVE, "l2": POSITIVE}
+    SPACE: ClassVar[Space] = {"width": (0.3, 3.0, "log"), "l2": (0.01, 100.0, "log")}
     columns: Column | Source | list[Any] = "x"
     kernel: str = "rbf"
     width: float = 1.0

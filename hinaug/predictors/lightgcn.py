@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import NOT_NEGATIVE, Limits
+from hinaug.checks import NOT_NEGATIVE, Limits, Space
 from hinaug.features.axes import Source, nearest_graph, principal_axes
 from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, Embeddings, PropagatedEmbeddings, SparseMatrix
@@ -82,6 +82,7 @@ class LightGCN(FoldedEmbeddings):
         "smooth": NOT_NEGATIVE,
         "feature_scale": NOT_NEGATIVE,
     }
+    SPACE: ClassVar[Space] = {"n_layers": [1, 2, 3], **FoldedEmbeddings.SPACE}
     n_layers: int | None = None
     features: Sequence[Source] = ()
     source_features: Sequence[Source] = ()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from scipy.optimize import nnls
 
-from hinaug.checks import COUNT, INSIDE, Limits
+from hinaug.checks import COUNT, INSIDE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.features.similarity import most_similar
 from hinaug.graph.evidence import without_pairs
@@ -97,6 +97,7 @@ class MetapathSimilarity(FoldsInItems):
     )
 
     LIMITS: ClassVar[Limits] = {"max_steps": COUNT, "k": COUNT, "holdout": INSIDE}
+    SPACE: ClassVar[Space] = {"max_steps": [2, 3, 4], "k": (10, 200, "log")}
     paths: Sequence[Sequence[Any]] | None = None
     max_steps: int = 2
     k: int = 50

@@ -11,7 +11,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.features.axes import PrincipalAxes, Source
 from hinaug.graph.hin import HIN
@@ -69,6 +69,7 @@ class MultVAE(FoldsIn):
         "kl": NOT_NEGATIVE,
         "lr": POSITIVE,
     }
+    SPACE: ClassVar[Space] = {"kl": (0.05, 1.0, "log"), "dropout": (0.2, 0.8)}
     latent: int = 64
     hidden: int = 300
     kl: float = 0.2

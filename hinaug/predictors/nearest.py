@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.checks import COUNT, Limits
+from hinaug.checks import COUNT, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.features.similarity import nearest_rows
 from hinaug.graph.hin import HIN
@@ -80,6 +80,7 @@ class NearestNeighbors(FoldsInItems):
 
     STOCHASTIC = False
     LIMITS: ClassVar[Limits] = {"k": COUNT}
+    SPACE: ClassVar[Space] = {"k": (5, 500, "log")}
     column: str = "x"
     through: str | None = None
     k: int | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from hinaug.checks import Space
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn, FoldsInItems
@@ -49,6 +51,7 @@ class Popularity(FoldsIn, FoldsInItems):
     """
 
     STOCHASTIC = False
+    SPACE: ClassVar[Space] = {}
     weight: str | None = None
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:

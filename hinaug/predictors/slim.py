@@ -10,7 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.features.similarity import best_of_rows, most_similar, stretches
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
@@ -86,6 +86,7 @@ class SLIM(FoldsIn):
     STOCHASTIC = False
     ON_RANKS = True
     LIMITS: ClassVar[Limits] = {"k": COUNT, "l2": POSITIVE, "shrinkage": NOT_NEGATIVE}
+    SPACE: ClassVar[Space] = {"l2": (1.0, 5000.0, "log"), "k": (20, 200, "log")}
     k: int = 100
     l2: float | None = None
     shrinkage: float = 20.0

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, Limits, Space
 from hinaug.features.similarity import most_similar
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
@@ -68,6 +68,7 @@ class UserKNN(FoldsIn, FoldsInItems):
 
     STOCHASTIC = False
     LIMITS: ClassVar[Limits] = {"k": COUNT, "shrinkage": NOT_NEGATIVE}
+    SPACE: ClassVar[Space] = {"k": (10, 500, "log"), "shrinkage": (0.1, 500.0, "log")}
     k: int = 100
     shrinkage: float = 10.0
     weight: str | None = None

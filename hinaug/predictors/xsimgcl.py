@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits
+from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.errors import ParameterError
 from hinaug.graph.hin import HIN
 from hinaug.nn import BipartitePropagation, Embeddings, NoisyEmbeddings
@@ -67,6 +67,7 @@ class XSimGCL(EmbeddingPredictor):
         "tau": POSITIVE,
         "sample": COUNT,
     }
+    SPACE: ClassVar[Space] = {**EmbeddingPredictor.SPACE, "cl": (0.003, 1.0, "log")}
     n_layers: int = 3
     eps: float = 0.1
     contrast: int = 1

@@ -7,12 +7,12 @@ from typer.testing import CliRunner
 
 import hinaug
 from hinaug.cli.app import app
-from hinaug.cli.models import SPACES, named, space_of
+from hinaug.cli.models import named, space_of
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import method_names
 from hinaug.datasets import planted
 from hinaug.evaluation.space import checked
-from hinaug.predictors import EASE, MF, ItemKNN, LightGCN, Popularity
+from hinaug.predictors import EASE, ItemKNN, LightGCN, LocalEASE
 from hinaug.predictors.base import LinkPredictor
 
 RATES = ("user", "rates", "item")
@@ -72,14 +72,22 @@ def test_test_pairs_are_not_read(made, tmp_path):
     assert (one["set"], one["value"]) == (two["set"], two["value"])
 
 
-def test_every_model_has_usual_values_or_says_that_it_has_none():
-    for name in method_names(hinaug.predictors):
-        if name != "Popularity":
-            model = method("predictors", name, LinkPredictor)(RATES)
-            assert checked(space_of(model, []), model)
-    assert space_of(MF(RATES), []) == SPACES["EmbeddingPredictor"]
+@pytest.mark.parametrize("name", method_names(hinaug.predictors))
+def test_every_model_says_what_a_search_tries(name):
+    cls = method("predictors", name, LinkPredictor)
+    said = [c for c in cls.__mro__ if "SPACE" in vars(c) and c is not LinkPredictor]
+    assert said, f"{name} or a class that it is made from needs SPACE"
+    model = cls(RATES)
+    searched = checked(space_of(model, []), model)
+    assert bool(searched) == (name != "Popularity")
+    for parameter, values in searched.items():  # each end can be built
+        for value in values[:2]:
+            assert getattr(cls(RATES, **{parameter: value}), parameter) == value
+
+
+def test_a_search_is_that_of_the_class_unless_one_is_named():
     assert "n_layers" in space_of(LightGCN(RATES), [])
-    assert space_of(Popularity(RATES), []) == {}
+    assert set(space_of(LocalEASE(RATES), [])) == {"l2", "k"}
     given = space_of(ItemKNN(RATES), ["k=1..9", "shrinkage=[0, 0.5]"])
     assert given == {"k": (1, 9), "shrinkage": [0, 0.5]}
 
