@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
+from hinaug.cli.drop import split_without
 from hinaug.cli.facts import describe, facts_of
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.names import Settings, edge_type, method, sized
 from hinaug.cli.options import (
     GENERATORS,
     PREDICTORS,
+    Drop,
     Force,
     Json,
     Seed,
@@ -94,6 +96,7 @@ def augment(
         ),
     ] = None,
     setting: Setting = None,
+    drop: Drop = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -110,7 +113,7 @@ def augment(
       hinaug augment split --users 20 --like job=baker --out bakers
       hinaug augment split --users 5 --for u000,u001 --out near
     """
-    made = opened(split, "split")
+    made = split_without(opened(split, "split"), drop)
     check_out(out, "delta", force)
     wanted = {
         "edges": edges or [],
@@ -122,13 +125,14 @@ def augment(
     nodes = _whom(wanted, made, like or [], given, seed)
     delta = _generated(wanted, made, joined, nodes, Settings(setting or []), seed)
     save(delta, out)
+    without = "".join(f" --drop {text}" for text in drop or [])
 
     def show(console: Any) -> None:
         describe(delta, console)
         tell(
             console,
-            f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out} says whether it "
-            "helps",
+            f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out}{without} says "
+            "whether it helps",
         )
 
     answer(as_json, {"store": out, **facts_of(delta)}, show)

@@ -59,12 +59,12 @@ def recommend(
     """
     if out is None and (processes > 1 or ray is not None):
         raise ParameterError("--processes and --ray need --out, the folder for the lists")
+    if out is not None:
+        _check_saved(own=own, drop=drop, show=column)
     predictor = opened_model(model, own)
     hin = graph_without(_opened_graph(store, predictor), drop)
     names = listed(users, "--users")
     if out is not None:
-        if own or drop or column:
-            raise ParameterError("--out goes without --class, --drop and --show", asked=str(out))
         _check_ids(hin, predictor.relation[0], names, "," in users)
         job = serving.Recommend(str(model), str(store), tuple(names), k)
         files = serving.in_shards(job, len(names), out, processes=processes, ray=ray)
@@ -83,6 +83,18 @@ def recommend(
         )
     title = f"{target}s for {counted(len(names), source)}, by {type(predictor).__name__}"
     answer(as_json, rows, lambda console: _show(rows, title, column, console))
+
+
+def _check_saved(own: Any, drop: Any, show: Any) -> None:
+    """Raises ParameterError for what the workers of --out do not know."""
+    asked = [name for name, v in (("--class", own), ("--drop", drop), ("--show", show)) if v]
+    if asked:
+        raise ParameterError(
+            f"--out with {' and '.join(asked)}: its workers open the saved model and the saved "
+            "graph as they are, and write ids and scores alone; leave out "
+            f"{' and '.join(asked)}, or --out",
+            asked=asked,
+        )
 
 
 def _rows(

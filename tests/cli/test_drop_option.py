@@ -66,6 +66,28 @@ def test_a_delta_of_the_whole_split_does_not_count_without_a_type(made, tmp_path
     run(*asked, "--drop", "review", code=2)
 
 
+def test_a_delta_is_made_from_the_graph_without_a_type(made, tmp_path):
+    asked = ("augment", made / "split", "--edges", "EASE:0.1", "--out", tmp_path / "delta")
+    text = run(*asked, "--drop", "review").stdout
+    assert "--drop review" in " ".join(text.split())  # what judges it must drop it, too
+    less = split_without(hinaug.load(made / "split"), ["review"])
+    assert hinaug.load(tmp_path / "delta").fitted_on == (less.train.fingerprint(),)
+    asked = ("evaluate", made / "split", "--model", "EASE", "--delta", tmp_path / "delta")
+    run(*asked, "--drop", "review")
+    run(*asked, code=2)
+
+
+def test_files_of_lists_take_the_model_and_the_graph_as_they_are_saved(made, tmp_path):
+    run("train", made / "split", "--model", "ItemKNN", "--out", tmp_path / "m")
+    asked = ("recommend", tmp_path / "m", "--store", made / "split", "--users", "u00")
+    for option in (("--drop", "review"), ("--show", "title"), ("--class", "a.py:B")):
+        done = run(*asked, "--out", tmp_path / "lists", *option, code=2)
+        others = {"--drop", "--show", "--class"} - {option[0]}
+        assert option[0] in done.stderr
+        assert not any(other in done.stderr for other in others)
+        assert not (tmp_path / "lists").exists()
+
+
 @pytest.mark.parametrize(
     ("drop", "error"),
     [
