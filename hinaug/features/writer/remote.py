@@ -11,8 +11,8 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,12 +128,41 @@ class HTTPWriter:
 
     def __call__(self, prompts: list[str]) -> list[str]:
         """One text a prompt, in their order."""
+        found = dict(self.stream(prompts))
+        return [found[i] for i in range(len(prompts))]
+
+    def stream(self, prompts: list[str]) -> Iterator[tuple[int, str]]:
+        """The place of a prompt and its text, each as soon as it is there.
+
+        Where a request fails for good, those under way still end and are given; then comes the
+        error. So whoever writes them down loses none that was paid for.
+        """
         self._tell()
         token = self._secret()
         if self.batch_size == 1:
-            return [self._write(prompt, token) for prompt in prompts]
+            return ((i, self._write(prompt, token)) for i, prompt in enumerate(prompts))
+        return self._together(prompts, token)
+
+    def _together(self, prompts: list[str], token: str | None) -> Iterator[tuple[int, str]]:
+        """Several requests at a time, in the order in which they end."""
+        places: dict[Future[str], int] = {}
+        failed: list[BaseException] = []
         with ThreadPoolExecutor(self.batch_size) as pool:
-            return list(pool.map(lambda prompt: self._write(prompt, token), prompts))
+            try:
+                places.update(
+                    (pool.submit(self._write, p, token), i) for i, p in enumerate(prompts)
+                )
+                for done in as_completed(places):
+                    error = None if done.cancelled() else done.exception()
+                    if error is not None:
+                        failed.append(error)
+                        _cancel(places)
+                    elif not done.cancelled():
+                        yield places[done], done.result()
+            finally:
+                _cancel(places)
+        if failed:
+            raise failed[0]
 
     def __deepcopy__(self, memo: Any) -> HTTPWriter:
         return self  # one count of what was spent, and one cap on it
@@ -153,7 +182,7 @@ class HTTPWriter:
             warnings.warn(
                 f"HTTPWriter: prompts, with texts of your graph in them, are sent to {host}",
                 TextLeavesWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _secret(self) -> str | None:
@@ -263,8 +292,25 @@ class HTTPWriter:
         here = _is_here(urlsplit(self.url).hostname or "")
         proxies = [urllib.request.ProxyHandler({})] if here else []
         opener = urllib.request.build_opener(_NoRedirect, *proxies)
+        end = time.monotonic() + self.timeout
         with opener.open(request, timeout=self.timeout) as response:
-            return response.read(MOST_BYTES)
+            return _body(response, end)
+
+
+def _cancel(requests: Iterable[Future[str]]) -> None:
+    """Takes back the requests that are not under way."""
+    for request in requests:
+        request.cancel()
+
+
+def _body(response: Any, end: float) -> bytes:
+    """What a server sends until a moment; it may send a byte at a time, each before its timeout."""
+    data = bytearray()
+    while len(data) < MOST_BYTES and (part := response.read1(1 << 16)):
+        data += part
+        if time.monotonic() > end:
+            raise TimeoutError("the answer did not end in time")
+    return bytes(data)
 
 
 def _check_address(url: Any) -> None:

@@ -92,9 +92,10 @@ def logged(writer: Writer, file: Any) -> Logged:
 
     What the file already holds is not asked again, so work goes on after a break where it stopped.
     A prompt has one answer: asked twice, it is written once. Each answer is on disk before the next
-    prompts are asked; `batch_size` of the writer says how many prompts go together.
+    prompts are asked; `batch_size` of the writer says how many prompts go together. A writer with
+    `stream(prompts)`, such as HTTPWriter, has each answer on disk as soon as it comes.
 
-    writer: any writer; where it has `likelihoods`, so has the result.
+    writer: any writer; where it has `likelihoods` or `records`, so has the result.
     file: a path, made if it is not there. Nothing else may write to it at the same time.
     """
     return Logged(writer, file)
@@ -109,11 +110,32 @@ class Logged:
 
     def __call__(self, prompts: list[str]) -> list[str]:
         """The answers, from the file where it has them."""
+        stream = getattr(self.writer, "stream", None)
+        if callable(stream):
+            return self._answered(prompts, lambda missing: _streamed(stream, missing))
+        return self._answered(prompts, lambda missing: _in_parts(self.writer, missing, self.writer))
+
+    @property
+    def records(self) -> Callable[[list[str], dict[str, Any]], list[str]]:
+        """As the writer's own, from the file where it has them; only if the writer has any."""
+        by_schema = self.writer.records  # type: ignore[attr-defined]
+
+        def records(prompts: list[str], schema: dict[str, Any]) -> list[str]:
+            def held(part: list[str]) -> list[str]:
+                return by_schema(part, schema)
+
+            return self._answered(prompts, lambda missing: _in_parts(held, missing, self.writer))
+
+        return records
+
+    def _answered(
+        self, prompts: list[str], write: Callable[[list[str]], Iterator[dict[str, str]]]
+    ) -> list[str]:
+        """The answers; `write` gives those that are missing, by and by."""
         known = self._open()
         missing = [p for p in dict.fromkeys(prompts) if _key(p) not in known]
-        for part in _parts(missing, self.writer):
-            answers = zip(part, ask(self.writer, part), strict=True)
-            self._keep({_key(prompt): (prompt, None, answer) for prompt, answer in answers})
+        for answers in write(missing):
+            self._keep({_key(p): (p, None, answer) for p, answer in answers.items()})
         return [known[_key(p)] for p in prompts]
 
     def __deepcopy__(self, memo: Any) -> Logged:
@@ -153,6 +175,19 @@ class Logged:
             stream.flush()
             os.fsync(stream.fileno())
         self._open().update({key: answer for key, (*_, answer) in answers.items()})
+
+
+def _in_parts(write: Writer, prompts: list[str], writer: Any) -> Iterator[dict[str, str]]:
+    """{prompt: answer} of as many prompts as the writer takes together, part after part."""
+    for part in _parts(prompts, writer):
+        yield dict(zip(part, ask(write, part), strict=True))
+
+
+def _streamed(stream: Any, prompts: list[str]) -> Iterator[dict[str, str]]:
+    """{prompt: answer} of one prompt after the other, as they come."""
+    if prompts:
+        for place, answer in track(stream(prompts), "writing", total=len(prompts)):
+            yield {prompts[place]: answer}
 
 
 def _parts(prompts: list[str], writer: Any) -> Iterator[list[str]]:

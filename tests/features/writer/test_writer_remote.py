@@ -3,9 +3,11 @@
 import copy
 import itertools
 import json
+import logging
 import pickle
 import threading
 import time
+import traceback
 import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -72,6 +74,23 @@ class Stub(BaseHTTPRequestHandler):
     def do_hang(self, prompt):
         self.server.stop.wait(2)
 
+    def do_drip(self, prompt):
+        data = answer(f"about {prompt}")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        for byte in data:
+            if self.server.stop.wait(0.05):
+                return
+            self.wfile.write(bytes([byte]))
+
+    def do_echo(self, prompt):
+        self.say(500, f"trace: {dict(self.headers)}".encode())
+
+    def do_slow(self, prompt):
+        self.server.stop.wait(0.1)
+        self.do_good(prompt)
+
     def do_slam(self, prompt):
         self.close_connection = True
 
@@ -124,6 +143,15 @@ def test_a_failed_try_is_repeated(server, failure):
     assert (model.usage.requests, model.usage.retries) == (3, 2)
 
 
+def test_a_server_that_sends_a_byte_at_a_time_runs_out_of_time(server):
+    server.script = ["drip"]
+    model = writer(server, timeout=0.3)
+    started = time.monotonic()
+    assert model(["x"]) == ["about x"]
+    assert model.usage.requests == 2
+    assert time.monotonic() - started < 3  # all of it would take five seconds
+
+
 def test_it_waits_as_long_as_it_is_told_and_twice_as_long_each_time(server):
     server.script = ["busy", "broken", "broken"]
     writer(server, wait=0.02)(["x"])
@@ -162,6 +190,19 @@ def test_other_statuses_are_errors_at_once_and_show_no_key(server, monkeypatch, 
     assert len(server.seen) == 1
     for shown in (str(caught.value), repr(model), repr(vars(model)), repr(pickle.dumps(model))):
         assert SECRET not in shown
+
+
+def test_a_key_that_the_server_sends_back_is_nowhere(server, monkeypatch, tmp_path, caplog, capsys):
+    monkeypatch.setenv("MY_KEY", SECRET)
+    server.script = ["echo", "good", "echo", "echo"]
+    model = logged(writer(server, key="MY_KEY", retries=1), tmp_path / "log")
+    with caplog.at_level(logging.DEBUG), pytest.raises(WriterError) as caught:
+        model(["x", "y"])
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text
+    shown += str(capsys.readouterr()) + (tmp_path / "log").read_text("utf-8")
+    assert "about x" in shown
+    assert "***" in shown
+    assert SECRET not in shown
 
 
 def test_no_key_in_the_environment_or_in_the_address(server, monkeypatch):
@@ -216,6 +257,20 @@ def test_after_a_break_nothing_is_asked_twice(server, tmp_path):
     said = logged(writer(server), tmp_path / "log")(prompts)
     assert [seen[2]["messages"][0]["content"] for seen in server.seen] == ["a", "b", "c", "c", "d"]
     assert ReplayWriter(tmp_path / "log")(prompts) == said
+
+
+def test_after_a_break_of_several_at_a_time_nothing_is_paid_twice(server, tmp_path):
+    server.script = ["slow", "refused", "slow", "slow"]
+    prompts = [f"p{i}" for i in range(9)]
+    model = writer(server, batch_size=4)
+    with pytest.raises(WriterError) as caught:
+        logged(model, tmp_path / "log")(prompts)
+    assert caught.value.asked == 401
+    said = logged(writer(server, batch_size=4), tmp_path / "log")(prompts)
+    assert said == [f"about {prompt}" for prompt in prompts]
+    asked = [seen[2]["messages"][0]["content"] for seen in server.seen]
+    assert len(asked) == len(prompts) + 1  # the refused one, and no other, is asked twice
+    assert set(asked) == set(prompts)
 
 
 def test_texts_that_leave_the_machine_are_told_of_once(server):

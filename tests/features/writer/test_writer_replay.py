@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hinaug.errors import StoreError, WriterError
-from hinaug.features.writer import ReplayWriter, choose, logged
+from hinaug.features.writer import ReplayWriter, choose, logged, read_records
 from hinaug.features.writer.base import weighs
 
 
@@ -55,6 +55,26 @@ def test_likelihoods_are_replayed_to_the_last_bit(tmp_path):
     np.testing.assert_array_equal(at, choose(model, prompts, choices)[0])
     with pytest.raises(WriterError):
         replay.likelihoods(prompts, ["x", "z", "y"])
+
+
+def test_records_by_a_schema_go_through_the_file(tmp_path):
+    """A writer that can be held to a schema is held to it behind a log too, and replayed."""
+
+    class Held(Counting):
+        def records(self, prompts, schema):
+            self.asked += prompts
+            assert schema["properties"]["stars"]["maximum"] == 5
+            return [json.dumps({"stars": len(prompt)}) for prompt in prompts]
+
+    file, model = tmp_path / "records.jsonl", Held()
+    schema = {"stars": {"type": "integer", "minimum": 1, "maximum": 5}}
+    asked = ["a", "bc", "def"]
+    first = read_records(logged(model, file), asked, schema)
+    assert [record.value for record in first] == [{"stars": 1}, {"stars": 2}, {"stars": 3}]
+    assert read_records(logged(Held(0), file), asked[::-1], schema) == first[::-1]
+    assert read_records(ReplayWriter(file), asked, schema) == first
+    assert model.asked == asked
+    assert not hasattr(logged(Counting(), file), "records")
 
 
 def test_work_goes_on_after_a_break(tmp_path):
