@@ -18,11 +18,14 @@ from hinaug.features.profiles.traits import Counts, counts_of, lifts
 from hinaug.features.similarity import best_of_rows
 from hinaug.features.writer import Writer, ask, facts
 from hinaug.features.writer.facts import MATERIAL
+from hinaug.features.writer.tally import Tally, prose
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
+
+LONGEST = 400  # characters of a written profile
 
 
 @dataclass
@@ -56,13 +59,17 @@ class Profile:
         The pull of lifts toward 1, in meetings.
     writer
         A callable from a list of prompts to a list of texts. It writes `profile_prose` from
-        `about`, the node's own `columns` and its favourites.
+        `about`, the node's own `columns` and its favourites. An answer that declines or has no
+        words is left out; `tally` counts them, and what a row cost.
     about
         What the writer reads: ("review", "text") is a column of neighbours.
     columns
         Columns of the node itself that the writer reads.
     most
         Neighbours' texts in one prompt, at most.
+    control
+        "shuffled" tells the writer of another node instead, "none" of nothing: what is gained under
+        these does not come from what the writer was told.
 
     `profile_n`, the node's links of the relation, is always made. Nothing is learned but from the
     graph that `generate` is given: hand over `split.train`, and a held-out row changes nothing.
@@ -84,6 +91,7 @@ class Profile:
     about: Sequence[tuple[str, str]] = field(default=(), kw_only=True)
     columns: Sequence[str] = field(default=(), kw_only=True)
     most: int = field(default=8, kw_only=True)
+    control: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("favourites", "least", "most"):
@@ -92,6 +100,11 @@ class Profile:
             raise ParameterError(
                 f"{type(self).__name__}: half_life={self.half_life}: a number above 0 is needed",
                 asked=self.half_life,
+            )
+        if self.control not in (None, "shuffled", "none"):
+            raise ParameterError(
+                f"{type(self).__name__}: control={self.control!r}: None, 'shuffled' or 'none'",
+                asked=self.control,
             )
 
     def generate(self, hin: HIN) -> Delta:
@@ -127,6 +140,11 @@ class Profile:
             origin=type(self).__name__,
             fitted_on=(hin.fingerprint(),),
         )
+
+    @property
+    def tally(self) -> Tally:
+        """What came of the writer's answers in the last `generate`."""
+        return self.__dict__.get("_tally", Tally())
 
     @property
     def _node(self) -> str:
@@ -198,10 +216,33 @@ class Profile:
             return [said[n], *(f"often {name}: {text}" for name, text in often.items() if text)]
 
         shown = ["\n".join(filter(None, lines(n))) for n in range(len(said))]
-        prompts = [f"{MATERIAL}\n\n{text}\n\n{self.ASKS}" for text in shown if text]
-        answers = iter(text.strip() or None for text in ask(self.writer, prompts))
-        prose = [next(answers) if text else None for text in shown]
-        return np.array([text is not None for text in prose], bool), pa.array(prose, pa.string())
+        at = [n for n, text in enumerate(shown) if text]
+        prompts = [
+            f"{MATERIAL}\n\n{text or '(nothing is known)'}\n\n{self.ASKS}"
+            for text in self._told([shown[n] for n in at])
+        ]
+        written: list[str | None] = [None] * len(shown)
+        tally = self._tally = Tally()
+        with tally.counting(self.writer, len(prompts)):
+            answers = ask(self.writer, prompts)
+        for n, answer in zip(at, answers, strict=True):
+            written[n], note = prose(answer, LONGEST)
+            if written[n] is None:
+                tally.refuse(note)
+            else:
+                tally.accept(bool(note))
+        return np.array([text is not None for text in written], bool), pa.array(
+            written, pa.string()
+        )
+
+    def _told(self, known: list[str]) -> list[str]:
+        """What is told of each node that something is known of."""
+        if self.control is None:
+            return known
+        if self.control == "none" or len(known) < 2:
+            return [""] * len(known)
+        half = len(known) // 2
+        return known[half:] + known[:half]
 
 
 @dataclass

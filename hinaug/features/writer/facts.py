@@ -44,7 +44,7 @@ def facts(
     positions
         The nodes, int [n].
     columns
-        Their own columns, one line each, "title: ..."; a null has no line.
+        Their own columns, one line each, "title: ..."; a null and a blank text have no line.
     about
         Columns of neighbours: ("review", "text") for the neighbours of a type, or (edge type,
         column) where several edge types join the two.
@@ -69,15 +69,17 @@ def facts(
     for name in columns:
         values = kinds.decoded(hin.column(node, name)).take(pa.array(positions)).to_pylist()
         for said, value in zip(lines, values, strict=True):
-            if value is not None:
-                said.append(f"{name}: {tidy(str(value), longest)}")
+            text = "" if value is None else tidy(str(value), longest)
+            if text:
+                said.append(f"{name}: {text}")
     for to, name in about:
         other, links = _neighbours(hin, node, to)
         row, texts = _texts_of(hin, links[positions], other, name, most)
         starts = np.searchsorted(row, np.arange(len(positions) + 1))
         for said, start, end in zip(lines, starts[:-1], starts[1:], strict=True):
-            if start < end:
-                quoted = [f"- {OPEN}{tidy(text, longest)}{CLOSE}" for text in texts[start:end]]
+            known = [text for text in (tidy(t, longest) for t in texts[start:end]) if text]
+            if known:
+                quoted = [f"- {OPEN}{text}{CLOSE}" for text in known]
                 said.append("\n".join([f"{other}, {name}:", *quoted]))
     return ["\n".join(said) for said in lines]
 

@@ -35,7 +35,8 @@ class Written(Generator):
     columns of neighbours, see `facts`. most, longest: how many neighbours, and characters of a
     text. prompt: the question; "{facts}", "{node}" and "{column}" are filled in.
     control: "shuffled" tells each node's writer of another node instead, "none" of nothing. A gain
-    that remains under these does not come from what the model was told.
+    that remains under these does not come from what the model was told. A node that nothing is
+    known of is not asked about, under any control: a model would make something up.
 
     `generate` takes how many values (a float is a share of the missing ones) and as a condition
     external ids of nodes. `tally` says afterwards what was refused and what a row cost.
@@ -78,7 +79,7 @@ class Written(Generator):
         at = self._missing(observed, hin, condition)
         n = len(at) if size is None else min(len(at), resolve_size(size, len(at), "values"))
         at = np.sort(rng.permutation(at)[:n])
-        prompts = self._prompts(observed, at, rng)
+        at, prompts = self._prompts(observed, at, rng, tally)
         with tally.counting(self.writer, len(prompts)):
             values, confidence = self._written(prompts, tally)
         self._tally = tally
@@ -104,23 +105,32 @@ class Written(Generator):
             lacks &= asked
         return np.flatnonzero(lacks)
 
-    def _prompts(self, observed: HIN, at: np.ndarray, rng: np.random.Generator) -> list[str]:
-        """One prompt a node."""
-        if self.control == "none":
-            told = ["(nothing is known)"] * len(at)
-        else:
-            n = observed.n(self.node)
-            away = rng.integers(1, max(n, 2)) if self.control == "shuffled" else 0
-            whom = (at + away) % n
+    def _prompts(
+        self, observed: HIN, at: np.ndarray, rng: np.random.Generator, tally: Tally
+    ) -> tuple[np.ndarray, list[str]]:
+        """The nodes that something is known of, the same under each control, and a prompt each."""
+
+        def known(whom: np.ndarray) -> list[str]:
             limits = {"most": self.most, "longest": self.longest}
-            told = facts(observed, self.node, whom, self.reads, self.about, **limits)
+            return facts(observed, self.node, whom, self.reads, self.about, **limits)
+
+        told, n = known(at), observed.n(self.node)
+        for text in told:
+            if not text:
+                tally.refuse("nothing is known of it")
+        at = at[[i for i, text in enumerate(told) if text]]
+        told = [text for text in told if text]
+        if self.control == "shuffled":
+            told = known((at + rng.integers(1, max(n, 2))) % n)
+        elif self.control == "none":
+            told = [""] * len(at)
         before, marked, after = self._question().partition("{facts}")
         if not marked:
             raise ParameterError(
                 f"{self.origin}: prompt: it must have {{facts}} where the facts go",
                 asked=self.prompt,
             )
-        return [before + said + after for said in told]
+        return at, [before + (said or "(nothing is known)") + after for said in told]
 
     def _question(self) -> str:
         """The prompt before the facts are filled in."""

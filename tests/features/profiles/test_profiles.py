@@ -167,6 +167,40 @@ def test_the_writer_is_asked_only_where_there_is_something_to_say():
     assert "often kind:" in "".join(prompts)
 
 
+def test_controls_tell_of_another_or_of_nothing():
+    hin = world()
+    told = {}
+    for control in (None, "shuffled", "none"):
+        prompts: list[str] = []
+        profile = UserProfile(RATES, **everything(prompts), control=control)
+        told[control] = (profile.generate(hin), prompts)
+    delta, own = told[None]
+    for control in ("shuffled", "none"):
+        made, prompts = told[control]
+        assert all(a != b for a, b in zip(own, prompts, strict=True))
+        ids = [d.columns["user", "profile_prose"]["id"] for d in (delta, made)]
+        assert ids[0].equals(ids[1])  # the same nodes, so that both cover as many
+    assert sorted(told["shuffled"][1]) == sorted(own)
+    assert len(set(told["none"][1])) == 1
+    with pytest.raises(ParameterError):
+        UserProfile(RATES, control="other")
+
+
+def test_a_writer_that_declines_leaves_no_profile():
+    hin = world()
+
+    def writer(prompts):
+        return ["I'm sorry, but I cannot.", "...", *["Sure, here it is: Likes bows."] * 98][
+            : len(prompts)
+        ]
+
+    profile = UserProfile(RATES, **{**everything(), "writer": writer})
+    made = profile.generate(hin).columns["user", "profile_prose"]
+    assert set(made["value"].to_pylist()) == {"Likes bows."}
+    assert made.num_rows == profile.tally.accepted == profile.tally.asked - 2
+    assert (profile.tally.repaired, profile.tally.refused) == (made.num_rows, 2)
+
+
 def test_what_is_refused():
     hin = world()
     with pytest.raises(ParameterError) as error:

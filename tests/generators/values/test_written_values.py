@@ -77,7 +77,7 @@ def test_the_tally_counts_refusals_repairs_and_cost():
         return [next(said) for _ in prompts]
 
     writer.usage = usage
-    made = WrittenText("item", "note", writer, reads=["title"]).fit(hin)
+    made = WrittenText("item", "note", writer, reads=["title", "kind"]).fit(hin)
     delta = made.generate(hin, rng=0)
     tally = made.tally
     assert (tally.asked, tally.accepted, tally.repaired, tally.refused) == (4, 2, 1, 2)
@@ -95,12 +95,25 @@ def test_controls_tell_of_another_or_of_nothing():
         made = WrittenText("item", "note", writer, reads=["title"], control=control).fit(hin)
         made.generate(hin, rng=1)
         told[control] = [p.partition("title: ")[2].split("\n")[0] for p in writer.prompts]
-    assert told[None] == ["Amp", "Tent", "Loud amp", ""]
-    assert sorted(told["shuffled"]) == sorted(told[None])
+        assert made.tally.why == {"nothing is known of it": 1}  # the item without a title
+    assert told[None] == ["Amp", "Tent", "Loud amp"]
     assert all(a != b for a, b in zip(told["shuffled"], told[None], strict=True))
-    assert told["none"] == [""] * 4
-    with pytest.raises(ParameterError):
-        WrittenText("item", "note", Echo(), reads=["title"], control="other")
+    assert told["none"] == [""] * 3
+
+
+@pytest.mark.parametrize("text", [None, "", " \n ", "<<< >>>"])
+def test_a_node_that_nothing_is_known_of_is_not_asked_about(text):
+    tables = {"item": {"id": ["a", "b"], "title": [text, "Amp"]}, "review": {"id": ["r", "s"]}}
+    edges = {("review", "about", "item"): {"src": ["r", "s"], "dst": ["a", "b"]}}
+    hin = HIN.from_tables(tables, edges).with_column("review", "text", pa.array([text, "It hums."]))
+    options = {"reads": ["title"], "about": [("review", "text")]}
+    loud = lambda prompts: ["loud"] * len(prompts)  # noqa: E731
+    for made in (
+        WrittenCategory("item", "kind", loud, choices=["loud", "quiet"], **options),
+        WrittenText("item", "kind", loud, **options),
+    ):
+        delta = made.fit(hin).generate(hin, rng=0)
+        assert delta.columns["item", "kind"]["id"].to_pylist() == ["b"]
 
 
 def test_summaries_of_reviews_are_aggregates_that_the_audit_passes():
