@@ -113,11 +113,12 @@ def _words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
 
 
 def plain(text: str) -> str:
-    """The text with its HTML entities read.
+    """The text with its HTML entities read, and a question mark for half of a surrogate pair.
 
     Example
     -------
     >>> plain("Tom &amp; Jerry&#39;s")
     "Tom & Jerry's"
     """
-    return html.unescape(text) if "&" in text else text
+    text = html.unescape(text) if "&" in text else text
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

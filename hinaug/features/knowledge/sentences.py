@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ _POSSIBLE = (
 _NEGATIVE = "no not n't n\u2019t never neither nor nobody nothing none hardly barely"
 UNREAL, NEGATIVE = frozenset(_POSSIBLE.split()), frozenset(_NEGATIVE.split())
 SUBJECTS = ("nsubj", "nsubjpass")
+LONGEST_PART = 10_000  # characters that are parsed together: a parser's memory grows with them
+_END = re.compile(r"[.!?]\s+|\n\s*")
 CLAUSE = ("mark", "advmod")  # what joins a clause, such as "if", or says how sure it is
 INSTALL = f"pip install 'hinaug[nlp]' and {SPACY_INSTALL}"
 
@@ -67,12 +70,36 @@ class Sentences:
         """The facts of each text, in the order of their verbs."""
         if self._loaded is None:
             self._loaded = _load(self.model)
-        texts = [plain(text) if text else "" for text in texts]
-        docs = self._loaded.pipe(texts, batch_size=64)
-        return [list(facts_of(doc)) for doc in track(docs, "parsing", total=len(texts))]
+        parts = [
+            (row, start, part)
+            for row, text in enumerate(texts)
+            for start, part in _parts(plain(text) if text else "")
+        ]
+        docs = self._loaded.pipe((part for *_, part in parts), batch_size=64)
+        found: list[list[Fact]] = [[] for _ in texts]
+        for (row, start, _), doc in zip(
+            parts, track(docs, "parsing", total=len(parts)), strict=True
+        ):
+            found[row] += [
+                fact._replace(start=fact.start + start, end=fact.end + start)
+                for fact in facts_of(doc)
+            ]
+        return found
 
     def __deepcopy__(self, memo: Any) -> Sentences:
         return self
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """A text in parts that a parser can hold, and where each begins; cut after a sentence."""
+    start = 0
+    while len(text) - start > LONGEST_PART:
+        window = text[start : start + LONGEST_PART]
+        ends = [match.end() for match in _END.finditer(window)] or [window.rfind(" ") + 1]
+        stop = start + (ends[-1] or LONGEST_PART)
+        yield start, text[start:stop]
+        start = stop
+    yield start, text[start:]
 
 
 def facts_of(doc: Any) -> Iterator[Fact]:

@@ -1,13 +1,14 @@
 """Facts of sentences: rules on parsed words without a model; templates with the small one."""
 
 import itertools
+import re
 
 import pytest
 import spacy
 from spacy.tokens import Doc
 
 from hinaug.errors import ParameterError
-from hinaug.features.knowledge import Sentences
+from hinaug.features.knowledge import Fact, Sentences, sentences
 from hinaug.features.knowledge.sentences import facts_of
 from hinaug.features.text import locate
 
@@ -97,6 +98,36 @@ def test_names_are_written_as_in_the_text():
     ]  # fmt: skip
     (fact,) = facts_of(parsed(rows, [True, True, False, True, False]))
     assert fact.object == "Ford's amp"
+
+
+class Blank:
+    """A parser that gives its texts back."""
+
+    def pipe(self, texts, batch_size):
+        for text in texts:
+            text.encode()  # as spaCy does
+            assert len(text) <= sentences.LONGEST_PART
+            yield text
+
+
+def test_a_long_text_is_read_in_parts_and_spans_are_those_of_the_whole(monkeypatch):
+    read = Sentences()
+    read._loaded = Blank()
+    monkeypatch.setattr(
+        sentences,
+        "facts_of",
+        lambda text: [
+            Fact(None, "have", "case", match.start(), match.end())
+            for match in re.finditer(r"has a \S*case\d+", text)
+        ],
+    )
+    whole = "  It is &lt;new&gt;\ud800. " + " ".join(f"It has a case{i}." for i in range(3000))
+    wide = "x" * 25_000 + " has a case1"  # no sentence ends in it
+    facts = read([whole, None, "", wide])
+    plain = whole.replace("&lt;", "<").replace("&gt;", ">")
+    assert [plain[f.start : f.end] for f in facts[0]] == [f"has a case{i}" for i in range(3000)]
+    assert facts[1:3] == [[], []]
+    assert [wide[f.start : f.end] for f in facts[3]] == ["has a case1"]
 
 
 def test_the_model_of_a_package_is_checked(tmp_path, monkeypatch):
