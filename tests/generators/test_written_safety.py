@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hinaug import random_split
+from hinaug import random_split, temporal_split
 from hinaug.datasets.planted import ABOUT, RATES, WROTE, planted
 from hinaug.generators.entities import WrittenNodes
 from hinaug.generators.relations import WrittenRelation, WrittenReviews
@@ -137,28 +137,27 @@ def test_no_held_out_pair_stands_in_a_prompt():
 
 
 def test_candidates_do_not_depend_on_held_out_pairs():
-    """Held-out pairs dealt to other items: the same lists are offered."""
-    hin = world()
-    split = random_split(hin, RATES, evidence=["review"], rng=3)
-    spy, again = Spy(), Spy()
-    WrittenRelation(EASE(RATES), spy, name="title").fit(split.train, rng=0).generate(
-        split.train, rng=0
-    )
-    rng = np.random.default_rng(0)
-    dealt = {
-        "src": split.test["src"],
-        "dst": pa.array(rng.permutation(split.test["dst"].to_pylist())),
-    }
-    other = hin.filter_edges(
-        RATES, ~PairIndex.from_ids(hin, RATES, split.test).contains(*hin.links(RATES))
-    )
-    assert other.with_edges(RATES, dealt).n(RATES) == hin.n(RATES)
-    WrittenRelation(EASE(RATES), again, name="title").fit(split.train, rng=0).generate(
-        split.train, rng=0
-    )
-    assert spy.prompts == again.prompts
+    """Held-out pairs dealt to other items: the same lists are offered, in the same prompts."""
+    hin = world().drop("review")
+    split = temporal_split(hin, RATES)
+    index = PairIndex.from_ids(hin, RATES, pa.concat_tables([split.valid, split.test]))
+    out = index.contains(*hin.links(RATES))
+    src, dst = hin.links(RATES)[0], hin.links(RATES)[1].copy()
+    dst[out] = np.random.default_rng(0).permutation(dst[out])
+    new = ~out | ~PairIndex.of(split.train, RATES).contains(src, dst)
+    edges = {"src": hin.ids("user", src[new]), "dst": hin.ids("item", dst[new])}
+    edges["time"] = hin.column(RATES, "time").filter(pa.array(new))
+    dealt = temporal_split(hin.drop(RATES).with_edges(RATES, edges), RATES, cuts=split.how["cuts"])
+    assert not dealt.test.select(["src", "dst"]).equals(split.test.select(["src", "dst"]))
+    prompts = []
+    for train in (split.train, dealt.train):
+        spy = Spy()
+        chooser = WrittenRelation(EASE(RATES), spy, name="title").fit(train, rng=0)
+        chooser.generate(train, rng=0)
+        prompts.append(spy.prompts)
+    assert prompts[0] == prompts[1]
     held = PairIndex.from_ids(hin, RATES, split.test)
-    offered = [set(map(int, re.findall(r"\d+\. title-(\d+)-", prompt))) for prompt in spy.prompts]
+    offered = [set(map(int, re.findall(r"\d+\. title-(\d+)-", prompt))) for prompt in prompts[0]]
     assert any(set(held.dst[held.src == u]) & offered[u] for u in range(len(offered)))
 
 
