@@ -169,9 +169,16 @@ def _blank(hin: HIN, node: str, rows: np.ndarray) -> HIN:
 
 
 def before_rows_of_user(
-    hin: HIN, time: str, ends: tuple[str, str], limit: np.ndarray, keep: Iterable[EdgeType]
+    hin: HIN,
+    time: str,
+    ends: tuple[str, str],
+    limit: np.ndarray,
+    keep: Iterable[EdgeType],
+    a_second: int = 1,
 ) -> HIN:
     """Without rows that touch a user later than that user's limit [n_users].
+
+    limit, a_second: moments as `order_of_times` gives them.
 
     An edge without a time of its own happens when the node at its other end does. Such a node
     leaves as well once no user is left that it touches.
@@ -179,7 +186,7 @@ def before_rows_of_user(
     user = ends[0]
     for type in list(hin.observed().edges):
         if user in (type[0], type[2]) and type not in keep:
-            late = late_rows(hin.observed(), type, time, ends, limit)
+            late = late_rows(hin.observed(), type, time, ends, limit, a_second)
             before = hin.observed()
             hin = hin.filter_edges(type, ~late)
             for side, node in enumerate((type[0], type[2])):
@@ -191,11 +198,17 @@ def before_rows_of_user(
 
 
 def late_rows(
-    hin: HIN, type: EdgeType, time: str, ends: tuple[str, str], limit: np.ndarray
+    hin: HIN,
+    type: EdgeType,
+    time: str,
+    ends: tuple[str, str],
+    limit: np.ndarray,
+    a_second: int = 1,
 ) -> np.ndarray:
     """Which rows of an edge type touch a user later than the user's limit, bool [rows].
 
-    The time is the row's own, else that of the node at the other end, such as a session.
+    The time is the row's own, else that of the node at the other end, such as a session. limit,
+    a_second: moments as `order_of_times` gives them, inf or the largest integer for none.
     """
     user = ends[0]
     links = hin.links(type)
@@ -208,14 +221,27 @@ def late_rows(
         if time not in hin.edges[type].column_names:
             if other in ends or time not in hin.nodes[other].column_names:
                 continue
-            of_nodes = times_of(hin, other, time)
+            of_nodes, unit = order_of_times(hin, other, time)
         for block in spill.blocks(len(late)):
             if of_nodes is None:
-                when = times_of(hin, type, time, block)
+                when, unit = order_of_times(hin, type, time, block)
             else:
                 when = of_nodes[links[1 - side][block]]
-            late[block] |= when > limit[links[side][block]]
+            late[block] |= _is_later(when, unit, limit[links[side][block]], a_second)
     return late
+
+
+def _is_later(when: np.ndarray, unit: int, limit: np.ndarray, a_second: int) -> np.ndarray:
+    """when / unit > limit / a_second; integers are compared as such, NaN is later than nothing."""
+    if "f" in when.dtype.kind + limit.dtype.kind:
+        return np.asarray(when / unit > limit / a_second)
+    largest = np.iinfo(limit.dtype).max
+    if unit < a_second:  # both are powers of 1,000, so one divides the other
+        return np.asarray((when > limit // (a_second // unit)) & (limit < largest))
+    times = unit // a_second
+    fits = (limit <= largest // times) & (limit >= -(largest // times))
+    scaled = np.where(fits, limit, 0) * times
+    return np.asarray(np.where(fits, when > scaled, limit < 0))
 
 
 def times_of(hin: HIN, type: Any, time: str, rows: slice = slice(None)) -> np.ndarray:
@@ -234,17 +260,22 @@ def times_of(hin: HIN, type: Any, time: str, rows: slice = slice(None)) -> np.nd
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def order_of_times(hin: HIN, type: Any, time: str) -> tuple[np.ndarray, int]:
-    """Numbers in the order of a time column without nulls, and how many of them make its unit.
+def order_of_times(
+    hin: HIN, type: Any, time: str, rows: slice = slice(None)
+) -> tuple[np.ndarray, int]:
+    """Numbers in the order of a time column, and how many of them make its unit (a second of time
+    stamps). A null is the smallest integer, or NaN.
 
     Moments that float64 cannot tell apart, such as nanoseconds, stay apart.
     """
-    column, a_second = hin.column(type, time), 1
+    column, a_second = hin.column(type, time)[rows], 1
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         column, a_second = _ticks(column)
-    if pa.types.is_integer(column.type) and not column.null_count:
-        return column.to_numpy(zero_copy_only=False), a_second
-    return times_of(hin, type, time), 1
+    if not pa.types.is_integer(column.type) or (column.null_count and column.type == pa.uint64()):
+        return times_of(hin, type, time, rows), 1
+    if column.null_count:
+        column = column.cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
+    return column.to_numpy(zero_copy_only=False), a_second
 
 
 def _ticks(column: pa.Array) -> tuple[pa.Array, int]:

@@ -102,8 +102,8 @@ class RelationPairs:
 
     index: the pairs, a PairIndex; src, dst: their positions [n].
     first_row: the row of the edge table at which each pair is first seen, whole numbers [n].
-    order: numbers in the order of the times, which tell nanoseconds apart, [n]; only where a column
-        of times is named.
+    order: numbers in the order of the times, which tell nanoseconds apart, [n]; `a_second` of them
+        are a second of time stamps; only where a column of times is named.
     """
 
     order: np.ndarray | None = None
@@ -118,7 +118,7 @@ class RelationPairs:
         order = None
         if time is not None:
             _check_times_known(observed, target, time)
-            order, self._a_second = order_of_times(observed, target, time)
+            order, self.a_second = order_of_times(observed, target, time)
         self.n_rows = len(src)
         if len(src) <= spill.BLOCK:
             ranges = [src.astype(np.int64), dst.astype(np.int64), np.arange(len(src))]
@@ -167,7 +167,7 @@ class RelationPairs:
     def time_of(self, chosen: Any) -> np.ndarray:
         """As `time`, for some of the pairs."""
         assert self.order is not None
-        return self.order[chosen].astype(np.float64) / self._a_second
+        return self.order[chosen].astype(np.float64) / self.a_second
 
     def blocks(self) -> Iterator[slice]:
         """Slices of the pairs, with all pairs of a source in one of them."""
@@ -307,7 +307,8 @@ def build_split(
             graph = before_cut(graph, time, cuts[cut], (target[0], target[2]))
         elif time is not None:
             limit = _first_held_out(pairs, np.isin(part, (VALID, TEST)) & ~inside)
-            graph = before_rows_of_user(graph, time, (target[0], target[2]), limit, keep)
+            ends = target[0], target[2]
+            graph = before_rows_of_user(graph, time, ends, limit, keep, pairs.a_second)
         graphs.append(graph)
     how = {**how, "evidence": list(evidence), "keep": [list(e) for e in keep]}
     if target[0] == target[2]:
@@ -334,9 +335,16 @@ def _check_types(
 
 
 def _first_held_out(pairs: RelationPairs, held_out: np.ndarray) -> np.ndarray:
-    """When each source's first held-out pair was seen, float64 [sources]; inf where none is."""
-    limit = np.full(pairs.index.shape[0], np.inf)
-    np.minimum.at(limit, pairs.src[held_out], pairs.time_of(held_out))
+    """When each source's first held-out pair was seen, in the numbers of `pairs.order` [sources];
+    inf or the largest integer where none is.
+    """
+    assert pairs.order is not None
+    order = pairs.order[held_out]
+    if order.dtype.kind != "f" and order.dtype != np.uint64:
+        order = order.astype(np.int64)  # times elsewhere may need more digits
+    largest = np.inf if order.dtype.kind == "f" else np.iinfo(order.dtype).max
+    limit = np.full(pairs.index.shape[0], largest, order.dtype)
+    np.minimum.at(limit, pairs.src[held_out], order)
     return limit
 
 

@@ -43,3 +43,43 @@ def test_cuts_of_any_unit(name):
     assert split.test["dst"].to_pylist() == ["x"]
     assert np.isfinite(split.how["cuts"]).all()
     audit(split)
+
+
+def ns(*past):
+    return pa.array([CLOSE + p for p in past], pa.timestamp("ns"))
+
+
+SEEN = {  # of (a, w) at 0, 20, 40 ns and 1 s after the moment; the last pair of a is at 30 ns
+    "nanoseconds": (ns(0, 20, 40, 10**9), [True, True, False, False]),
+    "integers": (pa.array([CLOSE + p for p in (0, 20, 40, 10**9)]), [True, True, False, False]),
+    "seconds": (ns(0, 20, 40, 10**9).cast(pa.timestamp("s"), safe=False), [True] * 3 + [False]),
+    "a null": (pa.array([CLOSE, None, CLOSE + 40, CLOSE + 10**9]), [True, True, False, False]),
+}
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_what_comes_nanoseconds_after_the_held_out_pair_leaves(seen):
+    times, stays = SEEN[seen]
+    is_stamp = pa.types.is_timestamp(times.type)
+    of_pairs = ns(0, 10, 30, 0) if is_stamp else pa.array([CLOSE + p for p in (0, 10, 30, 0)])
+    when = pa.concat_arrays([times, pa.nulls(1, times.type)])
+    views = {"src": [*"aaaab"], "dst": ["w"] * 5, "time": when}
+    hin = rated(of_pairs).with_edges(("user", "saw", "item"), views)
+    split = leave_last(hin, RATES, valid=0, test=1)
+    assert split.test["dst"].to_pylist() == ["y"]
+    kept = split.train.edges["user", "saw", "item"]["time"].to_pylist()
+    assert kept == [t for t, stay in zip(times.to_pylist(), stays, strict=True) if stay] + [None]
+    audit(split)
+
+
+def test_far_moments_stay_where_the_user_has_no_held_out_pair():
+    hin = rated(ns(0, 10, 30, 0)).with_edges(
+        ("user", "saw", "item"),
+        {
+            "src": ["a", "b"],
+            "dst": ["w"] * 2,
+            "time": pa.array([253402300799] * 2, pa.timestamp("s")),
+        },
+    )
+    split = leave_last(hin, RATES, valid=0, test=1)
+    assert split.train.links(("user", "saw", "item"))[0].tolist() == [1]
