@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -67,23 +67,41 @@ def alike(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
             asked=unknown,
             there=schema.names,
         )
-    columns = []
-    for field in schema:
-        there = field.name in table.column_names
-        column = table[field.name] if there else pa.nulls(table.num_rows, field.type)
-        if column.type != field.type and not (tb.is_text(column.type) and tb.is_text(field.type)):
-            try:
-                column = column.cast(field.type)
-            except pa.ArrowException as error:
-                raise SchemaError(
-                    f"{where}, column {field.name!r}: {column.type} where {field.type} stands "
-                    f"before ({error}); cast it",
-                    asked=column.type,
-                    there=field.type,
-                ) from error
-        columns.append(column)
-    names = schema.names
-    return pa.Table.from_arrays(columns, names=names)
+    columns = [
+        _cast(table[field.name], field, where)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, names=schema.names)
+
+
+def with_types(table: pa.Table, fields: Iterable[pa.Field], where: str) -> pa.Table:
+    """The table with the types of these fields where it has columns of their names."""
+    for field in fields:
+        if field.name in table.column_names:
+            at = table.column_names.index(field.name)
+            old = table.schema.field(at)
+            column = _cast(table[at], field, where)
+            table = table.set_column(at, old.with_type(column.type), column)
+    return table
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field, where: str) -> pa.ChunkedArray:
+    """The column in the type of the field; text of either width stays. SchemaError for others."""
+    if column.type == field.type or (tb.is_text(column.type) and tb.is_text(field.type)):
+        return column
+    try:
+        if pa.types.is_null(field.type) and column.null_count < len(column):
+            raise pa.ArrowInvalid("a column without values takes no values")
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise SchemaError(
+            f"{where}, column {field.name!r}: {column.type} where {field.type} stands before "
+            f"({error}); cast it",
+            asked=column.type,
+            there=field.type,
+        ) from error
 
 
 def is_stream(obj: Any) -> bool:
@@ -93,13 +111,18 @@ def is_stream(obj: Any) -> bool:
     )
 
 
+def tables_of(stream: Any, where: str) -> Iterator[pa.Table]:
+    """The tables of a stream, as they come."""
+    for table in stream.to_batches() if hasattr(stream, "to_batches") else stream:
+        yield tb.as_table(table, where)
+
+
 def parts(stream: Any, where: str) -> Iterator[pa.Table]:
     """The tables of a stream, small ones joined until they have LOOKUP rows."""
-    tables = stream.to_batches() if hasattr(stream, "to_batches") else stream
     waiting: list[pa.Table] = []
     rows = 0
-    for table in tables:
-        waiting.append(tb.as_table(table, where))
+    for table in tables_of(stream, where):
+        waiting.append(table)
         rows += len(waiting[-1])
         if rows >= LOOKUP:
             yield tb.concat(waiting)

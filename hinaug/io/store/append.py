@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from hinaug import checks
 from hinaug.errors import StoreError, UnknownNameError, nearest
+from hinaug.graph import arrow as tb
 from hinaug.graph import edit, spill
 from hinaug.graph.schema import EdgeType
 from hinaug.io.store.folder import locked
@@ -66,13 +67,25 @@ def _append(save: Save, manifest: dict[str, Any], type: EdgeType, table: Any) ->
     files = Files(save.folder, verify=False)
     ends = {name: files.table(name, nodes[name]) for name in (type[0], type[2])}
     schema = files.first(edges[type]).schema
-    new = edit.edges_by_id(ends, type, table)
+    new = edit.edges_by_id(ends, type, _typed(table, schema, f"edges {type}"))
     new = spill.alike(new, schema, f"edges {type}").cast(schema)
     entry = edges[type]
     entry["parts"] = [*entry.get("parts", []), save.write_table(new)]
     entry["rows"] += new.num_rows
     save.commit(manifest_text({**_unsigned(manifest), "version": 3}))
     return new.num_rows
+
+
+def _typed(table: Any, schema: pa.Schema, where: str) -> Any:
+    """The table, or each table of a stream, with the types that its columns have in the store, so
+    that text and categories may come by turns. Lists become those of the store when all are joined.
+    """
+    plain = (field for field in schema if not pa.types.is_nested(field.type))
+    fields = [field for field in plain if field.name not in ("src", "dst")]
+    if not spill.is_stream(table):
+        return spill.with_types(tb.as_table(table, where), fields, where)
+    tables = spill.tables_of(table, where)
+    return (spill.with_types(part, fields, where) for part in tables)
 
 
 def _entries(folder: Path, manifest: dict[str, Any]) -> tuple[dict[str, Any], dict[Any, Any]]:

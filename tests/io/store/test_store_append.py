@@ -105,6 +105,41 @@ def test_a_refused_append_leaves_the_store_as_it_was(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "g").iterdir()} == before
 
 
+KINDS = {
+    "text": pa.array(["b", "c"]),
+    "categories": pa.array(["c", "b"]).dictionary_encode(),
+    "short categories": pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int8()), ["d", "e"]),
+    "nulls": pa.nulls(2),
+}
+
+
+@pytest.mark.parametrize("lookup", [1, 100])
+@pytest.mark.parametrize("kind", ["text", "categories"])
+def test_text_and_categories_are_appended_to_either(tmp_path, kind, lookup, monkeypatch):
+    monkeypatch.setattr(spill, "LOOKUP", lookup)
+    first = KINDS[kind]
+
+    def table(values):
+        return pa.table({"src": ["u1", "u2"], "dst": [10, 20], "kind": values})
+
+    for orders in (KINDS, reversed(KINDS)):
+        save(HIN.from_tables(NODES, {RATES: table(first)}), tmp_path / "g")
+        given = [KINDS[name] for name in orders]
+        assert append_edges(tmp_path / "g", RATES, map(table, given)) == 8
+        found = load(tmp_path / "g").edges[RATES]["kind"]
+        assert found.type == first.type
+        assert found.to_pylist() == [v for values in (first, *given) for v in values.to_pylist()]
+
+
+def test_values_after_a_stream_began_without_any_are_an_error(monkeypatch):
+    monkeypatch.setattr(spill, "LOOKUP", 1)
+    ends = {"src": ["u1"], "dst": [10]}
+    stream = [pa.table({**ends, "kind": values}) for values in (pa.nulls(1), ["a"])]
+    with pytest.raises(SchemaError) as error:
+        HIN.from_tables(NODES, {RATES: iter(stream)})
+    assert error.value.there == pa.null()
+
+
 def test_a_damaged_part_is_an_error(tmp_path):
     save(HIN.from_tables(NODES, {RATES: rows(0)}), tmp_path / "g")
     before = set((tmp_path / "g").glob("*.arrow"))
