@@ -22,7 +22,8 @@ near      users with one to five links, MovieLens 100K as in thin, the small Mov
           of anybody
 items     items of amazon-hin: AUC as `fidelity` has it, and how links of two relations go together,
           0 where dealt out anew, 1 where real
-light     MovieLens 100K, all data: a tuned LightGCN with one generated user a real one; --seeds fits
+light     MovieLens 100K, all data: a tuned LightGCN with one generated user a real one; --seeds fits;
+          the strength of these users chosen by one fit on valid, and by the mean of three
 scale     seconds of CPU for an epoch of JointVAE, for its calibration, and for drawing, on 100,000
           users and 20,000 items
 
