@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pyarrow as pa
 import typer
 
 from hinaug.cli.drop import graph_without
 from hinaug.cli.folders import check_out, opened
-from hinaug.cli.options import Drop, Force, GraphStore, Json
+from hinaug.cli.options import Drop, Force, Json
 from hinaug.cli.output import answer, tell, words
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.features.text import StaticEncoder, TextEncoder, TextViews, TfIdfEncoder, embed_text
@@ -20,10 +20,11 @@ from hinaug.features.text.locate import MINILM_INSTALL, POTION_INSTALL
 from hinaug.graph import HIN
 from hinaug.graph.arrow import lineage_of
 from hinaug.io import save
+from hinaug.split import Split
 
 
 def embed(
-    store: GraphStore,
+    store: Annotated[Path, typer.Argument(help="The store of a graph, or of a split.")],
     node: Annotated[
         str, typer.Option("--type", help="The node type whose text is read, such as item.")
     ],
@@ -31,7 +32,7 @@ def embed(
         str,
         typer.Option(help="Columns of text, with commas between them; joined in this order."),
     ],
-    out: Annotated[Path, typer.Option(help="The store to write: the graph with the new column.")],
+    out: Annotated[Path, typer.Option(help="The store to write: the same with the new column.")],
     model: Annotated[
         str,
         typer.Option(
@@ -64,6 +65,19 @@ def embed(
     max_length: Annotated[
         int, typer.Option(min=3, metavar="N", help="Tokens of each text that are read.")
     ] = 128,
+    long: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of longer texts: cut, or average of the vectors of their pieces."
+        ),
+    ] = "cut",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="float32; bfloat16, nearly the same vectors in half of the time where the "
+            "processor has it; or auto, which asks the processor."
+        ),
+    ] = "float32",
     batch_tokens: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Tokens encoded at once. It changes only the speed."),
@@ -85,18 +99,27 @@ def embed(
 
     With --model or --quick each node gets one vector, computed from its own text
     alone, so this is safe before a split. With --views words and means come from
-    all texts of the store: give it the rows of train alone. A node without text
-    gets no vector. The column is called x unless --into gives another name:
-    models of node features read x.
+    many texts: of a graph from all, of a split from those of train. So split
+    first where --views has tfidf. A node without text gets no vector. The column
+    is called x unless --into gives another name: models of node features read x.
 
     Example, after that of datasets:
       hinaug embed store --type item --columns title --model minilm --out vectors
     """
-    hin = graph_without(opened(store, "hin"), drop)
-    check_out(out, "hin", force)
+    given = opened(store, "hin", "split")
+    is_split = isinstance(given, Split)
+    if is_split and drop:
+        raise ParameterError(
+            "--drop leaves a part of a graph out, and the store holds a split; drop it before the "
+            "split",
+            asked=drop,
+        )
+    check_out(out, "split" if is_split else "hin", force)
     bert = TextEncoder(
         model,
         max_length=max_length,
+        long=cast(Any, long),
+        dtype=cast(Any, dtype),
         batch_tokens=batch_tokens,
         normalize=normalize,
         cache=cache,
@@ -105,11 +128,17 @@ def embed(
     fast = StaticEncoder(static, normalize=normalize or None)
     encoder = chosen(bert, fast, quick, None if views is None else listed(views))
     names = listed(columns)
+    hin = given.train if is_split else graph_without(given, drop)
     if isinstance(encoder, TextViews):
         encoder.fit(texts_in(hin, node, names))
-    made = embedded(hin, node, names, encoder, into)
+    made: Any
+    if is_split:
+        made = _in_split(given, node, names, encoder, into)
+        column = made.train.column(node, into)
+    else:
+        made = embedded(hin, node, names, encoder, into)
+        column = made.column(node, into)
     save(made, out)
-    column = made.column(node, into)
     document = {
         "store": out,
         "type": node,
@@ -117,16 +146,33 @@ def embed(
         "dimensions": column.type.list_size,
         "encoded": len(column) - column.null_count,
         "without_text": column.null_count,
+        "long": bert.report_.long if hasattr(bert, "report_") else 0,
     }
 
     def show(console: Any) -> None:
+        where = " (in train)" if is_split else ""
         tell(
             console,
-            f"{node}.{into}: {document['encoded']:,} vectors of {document['dimensions']} numbers, "
-            f"from {', '.join(names)}; {document['without_text']:,} without text\nsaved to {out}",
+            f"{node}.{into}: {document['encoded']:,} vectors of {document['dimensions']} numbers"
+            f"{where}, from {', '.join(names)}; {document['without_text']:,} without text"
+            + _of_long(document["long"], max_length, long)
+            + f"\nsaved to {out}",
         )
 
     answer(as_json, document, show)
+
+
+def _of_long(n: int, most: int, long: str) -> str:
+    """What became of long texts, as a part of a sentence."""
+    way = "cut" if long == "cut" else "read in pieces"
+    return f"; {n:,} longer than {most:,} tokens, {way}" if n else ""
+
+
+def _in_split(split: Split, node: str, columns: Sequence[str], encoder: Any, into: str) -> Split:
+    """The split with the column in train and in train + valid, by the same encoder."""
+    return split.with_derived(
+        node, into, lambda hin: embedded(hin, node, columns, encoder, into).column(node, into)
+    )
 
 
 def listed(text: str) -> list[str]:

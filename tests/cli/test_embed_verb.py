@@ -11,7 +11,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from typer.testing import CliRunner
 
 import hinaug
+from hinaug import random_split
 from hinaug.cli.app import app
+from hinaug.datasets.planted import RATES, planted
 from hinaug.errors import HinaugError
 from hinaug.features.text import StaticEncoder, TextEncoder, TextViews, TfIdfEncoder
 from hinaug.features.text.locate import POTION_INSTALL
@@ -142,6 +144,40 @@ def test_tfidf_is_fitted_on_the_texts_of_the_store(model, static, tmp_path):
     width = views.encode(texts).shape[1]
     assert found.shape[1] == width + 4 + 8
     np.testing.assert_allclose(found[:, :width], views.encode(texts), atol=1e-5)
+
+
+def test_words_of_a_split_are_those_of_train(model, static, tmp_path):
+    hin = planted(60, 40, rng=0)
+    split = random_split(hin, RATES, evidence=["review"], rng=0)
+    hinaug.save(split, tmp_path / "split")
+    asked = ("--type", "review", "--columns", "text", "--views", "tfidf", "--out", tmp_path / "out")
+    told = json.loads(run("embed", tmp_path / "split", *asked, "--json").stdout)
+    found = hinaug.load(tmp_path / "out")
+    views = TextViews([TfIdfEncoder()]).fit(split.train.column("review", "text").to_pylist())
+    assert told["encoded"] == split.train.n("review") < split.train_valid.n("review")
+    for part in ("train", "train_valid"):  # by the words of train alone
+        texts = getattr(split, part).column("review", "text").to_pylist()
+        vectors = getattr(found, part).vectors("review", fill=np.nan)
+        np.testing.assert_allclose(vectors, views.encode(texts), atol=1e-5)
+    assert found.test.equals(split.test)
+    run("embed", tmp_path / "split", *asked[:-1], tmp_path / "two", "--drop", "user", code=2)
+    run("embed", tmp_path / "split", *asked[:-1], tmp_path / "two")
+
+
+def test_long_texts_are_counted_and_read_as_asked(store, model, tmp_path):
+    long = "Green tea of figs " * 3
+    hinaug.save(hinaug.HIN.from_tables({"item": {"id": ["a", "b"], "t": [long, "Jam"]}}, {}), store)
+    found = {}
+    for way in ("cut", "average"):
+        options = ("--columns", "t", "--long", way, "--max-length", 5, "--dtype", "auto")
+        asked = ("--type", "item", "--model", model, "--no-cache", *options, "--json")
+        told = json.loads(run("embed", store, *asked, "--out", tmp_path / way).stdout)
+        assert told["long"] == 1
+        found[way] = hinaug.load(tmp_path / way).vectors("item")
+        encoder = TextEncoder(model, max_length=5, long=way, dtype="auto", cache=False)
+        np.testing.assert_allclose(found[way], encoder.encode([long, "Jam"]), atol=1e-5)
+    assert not np.allclose(found["cut"][0], found["average"][0])
+    run("embed", store, *asked, "--long", "drop", "--out", tmp_path / "out", code=2)
 
 
 def test_one_error_where_static_vectors_are_absent(store, tmp_path, monkeypatch):
