@@ -132,8 +132,7 @@ class Profile:
             made[f"profile_{counts.name}_n"] = np.ones(len(met), bool), pa.array(met, pa.int64())
         if self.writer is not None:
             favourites = {c.name: values for c, (values, _) in zip(found, best, strict=True)}
-            has, prose = self._prose(hin, favourites)
-            made["profile_prose"] = has, prose
+            made["profile_prose"] = self._prose(hin, favourites)
         ids = tb.one_chunk(hin.nodes[node]["id"])
         return Delta(
             columns={(node, name): _column(ids, *made[name]) for name in made},
@@ -207,33 +206,30 @@ class Profile:
     def _prose(self, hin: HIN, liked: dict[str, list[list[str]]]) -> tuple[np.ndarray, pa.Array]:
         """What the writer says of the nodes that there is something to say of."""
         assert self.writer is not None
-        said = facts(
-            hin, self._node, np.arange(hin.n(self._node)), self.columns, self.about, most=self.most
-        )
-
-        def lines(n: int) -> list[str]:
-            often = {name: ", ".join(values[n]) for name, values in liked.items()}
-            return [said[n], *(f"often {name}: {text}" for name, text in often.items() if text)]
-
-        shown = ["\n".join(filter(None, lines(n))) for n in range(len(said))]
-        at = [n for n, text in enumerate(shown) if text]
+        shown = self._shown(hin, liked)
+        at = np.flatnonzero([bool(text) for text in shown])
         prompts = [
             f"{MATERIAL}\n\n{text or '(nothing is known)'}\n\n{self.ASKS}"
             for text in self._told([shown[n] for n in at])
         ]
-        written: list[str | None] = [None] * len(shown)
         tally = self._tally = Tally()
         with tally.counting(self.writer, len(prompts)):
-            answers = ask(self.writer, prompts)
-        for n, answer in zip(at, answers, strict=True):
-            written[n], note = prose(answer, LONGEST)
-            if written[n] is None:
-                tally.refuse(note)
-            else:
-                tally.accept(bool(note))
-        return np.array([text is not None for text in written], bool), pa.array(
-            written, pa.string()
-        )
+            answers = [prose(answer, LONGEST) for answer in ask(self.writer, prompts)]
+        tally.take(answers)
+        written: list[str | None] = [None] * len(shown)
+        for n, (text, _) in zip(at, answers, strict=True):
+            written[n] = text
+        has = np.array([text is not None for text in written], bool)
+        return has, pa.array(written, pa.string())
+
+    def _shown(self, hin: HIN, liked: dict[str, list[list[str]]]) -> list[str]:
+        """What is known of each node as text, its favourites among it."""
+        everybody = np.arange(hin.n(self._node))
+        said = facts(hin, self._node, everybody, self.columns, self.about, most=self.most)
+        for name, values in liked.items():
+            often = [f"often {name}: {', '.join(own)}" if own else "" for own in values]
+            said = ["\n".join(filter(None, pair)) for pair in zip(said, often, strict=True)]
+        return said
 
     def _told(self, known: list[str]) -> list[str]:
         """What is told of each node that something is known of."""

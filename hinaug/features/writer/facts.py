@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -69,19 +70,22 @@ def facts(
     for name in columns:
         values = kinds.decoded(hin.column(node, name)).take(pa.array(positions)).to_pylist()
         for said, value in zip(lines, values, strict=True):
-            text = "" if value is None else tidy(str(value), longest)
-            if text:
-                said.append(f"{name}: {text}")
+            said += [f"{name}: {text}" for text in _tidied([value], longest)]
     for to, name in about:
         other, links = _neighbours(hin, node, to)
         row, texts = _texts_of(hin, links[positions], other, name, most)
         starts = np.searchsorted(row, np.arange(len(positions) + 1))
         for said, start, end in zip(lines, starts[:-1], starts[1:], strict=True):
-            known = [text for text in (tidy(t, longest) for t in texts[start:end]) if text]
+            known = _tidied(texts[start:end], longest)
             if known:
-                quoted = [f"- {OPEN}{text}{CLOSE}" for text in known]
-                said.append("\n".join([f"{other}, {name}:", *quoted]))
+                said.append("\n- ".join([f"{other}, {name}:", *(OPEN + t + CLOSE for t in known)]))
     return ["\n".join(said) for said in lines]
+
+
+def _tidied(values: Sequence[Any], longest: int) -> list[str]:
+    """Those of the values that say something, as texts of one line."""
+    texts = (tidy(str(value), longest) for value in values if value is not None)
+    return [text for text in texts if text]
 
 
 def tidy(text: str, longest: int) -> str:

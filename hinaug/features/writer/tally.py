@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +56,14 @@ class Tally:
         """Counts one refusal."""
         self.refused += 1
         self.why[why] += 1
+
+    def take(self, answers: Iterable[tuple[Any, str]]) -> None:
+        """Counts pairs of an accepted value and what was repaired, or of None and why."""
+        for value, note in answers:
+            if value is None:
+                self.refuse(note)
+            else:
+                self.accept(bool(note))
 
     @contextmanager
     def counting(self, writer: Any, prompts: int) -> Iterator[None]:

@@ -109,21 +109,16 @@ class Written(Generator):
         self, observed: HIN, at: np.ndarray, rng: np.random.Generator, tally: Tally
     ) -> tuple[np.ndarray, list[str]]:
         """The nodes that something is known of, the same under each control, and a prompt each."""
-
-        def known(whom: np.ndarray) -> list[str]:
-            limits = {"most": self.most, "longest": self.longest}
-            return facts(observed, self.node, whom, self.reads, self.about, **limits)
-
-        told, n = known(at), observed.n(self.node)
-        for text in told:
-            if not text:
-                tally.refuse("nothing is known of it")
-        at = at[[i for i, text in enumerate(told) if text]]
-        told = [text for text in told if text]
+        told = self._known(observed, at)
+        tally.take((None, "nothing is known of it") for text in told if not text)
+        at = at[np.array(list(map(bool, told)), bool)]
         if self.control == "shuffled":
-            told = known((at + rng.integers(1, max(n, 2))) % n)
+            n = observed.n(self.node)
+            told = self._known(observed, (at + rng.integers(1, max(n, 2))) % n)
         elif self.control == "none":
             told = [""] * len(at)
+        else:
+            told = list(filter(None, told))
         before, marked, after = self._question().partition("{facts}")
         if not marked:
             raise ParameterError(
@@ -131,6 +126,11 @@ class Written(Generator):
                 asked=self.prompt,
             )
         return at, [before + (said or "(nothing is known)") + after for said in told]
+
+    def _known(self, observed: HIN, at: np.ndarray) -> list[str]:
+        """What is known of some nodes, an empty text where it is nothing."""
+        limits = {"most": self.most, "longest": self.longest}
+        return facts(observed, self.node, at, self.reads, self.about, **limits)
 
     def _question(self) -> str:
         """The prompt before the facts are filled in."""
@@ -196,16 +196,10 @@ class WrittenText(Written):
     longest_answer: int = 400
 
     def _written(self, prompts: list[str], tally: Tally) -> tuple[list[str | None], np.ndarray]:
-        values, confidence = [], np.zeros(len(prompts))
-        for i, answer in enumerate(ask(self.writer, prompts)):
-            value, note = prose(answer, self.longest_answer)
-            if value is None:
-                tally.refuse(note)
-            else:
-                tally.accept(bool(note))
-                confidence[i] = 0.5 if note else 1.0
-            values.append(value)
-        return values, confidence
+        answers = [prose(answer, self.longest_answer) for answer in ask(self.writer, prompts)]
+        tally.take(answers)
+        confidence = np.array([0.5 if note else 1.0 for _, note in answers])
+        return [value for value, _ in answers], confidence
 
 
 @dataclass(eq=False)
