@@ -20,6 +20,7 @@ from hinaug.features.text.locate import MINILM_INSTALL, POTION_INSTALL
 from hinaug.graph import HIN
 from hinaug.graph.arrow import lineage_of
 from hinaug.io import save
+from hinaug.serving import ShardedEncoder
 from hinaug.split import Split
 
 
@@ -91,6 +92,13 @@ def embed(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; a GPU if there is one unless given.")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Workers on this machine, for many texts."),
+    ] = None,
+    ray: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Workers of Ray instead.")
+    ] = None,
     drop: Drop = None,
     force: Force = False,
     as_json: Json = False,
@@ -103,18 +111,15 @@ def embed(
     first where --views has tfidf. A node without text gets no vector. The column
     is called x unless --into gives another name: models of node features read x.
 
+    For many texts give --processes or --ray. The texts are then encoded in shards,
+    without the cache. Their number does not change a byte, and the same command
+    goes on where it was killed.
+
     Example, after that of datasets:
       hinaug embed store --type item --columns title --model minilm --out vectors
     """
-    given = opened(store, "hin", "split")
-    is_split = isinstance(given, Split)
-    if is_split and drop:
-        raise ParameterError(
-            "--drop leaves a part of a graph out, and the store holds a split; drop it before the "
-            "split",
-            asked=drop,
-        )
-    check_out(out, "split" if is_split else "hin", force)
+    given = _opened(store, drop)
+    check_out(out, "split" if isinstance(given, Split) else "hin", force)
     bert = TextEncoder(
         model,
         max_length=max_length,
@@ -128,17 +133,14 @@ def embed(
     fast = StaticEncoder(static, normalize=normalize or None)
     encoder = chosen(bert, fast, quick, None if views is None else listed(views))
     names = listed(columns)
-    hin = given.train if is_split else graph_without(given, drop)
     if isinstance(encoder, TextViews):
-        encoder.fit(texts_in(hin, node, names))
-    made: Any
-    if is_split:
-        made = _in_split(given, node, names, encoder, into)
-        column = made.train.column(node, into)
-    else:
-        made = embedded(hin, node, names, encoder, into)
-        column = made.column(node, into)
+        encoder.fit(texts_in(given.train if isinstance(given, Split) else given, node, names))
+    if processes or ray:
+        encoder = ShardedEncoder(encoder, f"{out}.shards", processes or 1, ray)
+    made, column = _with_vectors(given, node, names, encoder, into)
     save(made, out)
+    if isinstance(encoder, ShardedEncoder):
+        encoder.remove()
     document = {
         "store": out,
         "type": node,
@@ -146,11 +148,11 @@ def embed(
         "dimensions": column.type.list_size,
         "encoded": len(column) - column.null_count,
         "without_text": column.null_count,
-        "long": bert.report_.long if hasattr(bert, "report_") else 0,
+        "long": getattr(getattr(bert, "report_", None), "long", None),
     }
 
     def show(console: Any) -> None:
-        where = " (in train)" if is_split else ""
+        where = " (in train)" if isinstance(given, Split) else ""
         tell(
             console,
             f"{node}.{into}: {document['encoded']:,} vectors of {document['dimensions']} numbers"
@@ -162,17 +164,39 @@ def embed(
     answer(as_json, document, show)
 
 
-def _of_long(n: int, most: int, long: str) -> str:
+def _of_long(n: int | None, most: int, long: str) -> str:
     """What became of long texts, as a part of a sentence."""
     way = "cut" if long == "cut" else "read in pieces"
     return f"; {n:,} longer than {most:,} tokens, {way}" if n else ""
 
 
-def _in_split(split: Split, node: str, columns: Sequence[str], encoder: Any, into: str) -> Split:
-    """The split with the column in train and in train + valid, by the same encoder."""
-    return split.with_derived(
+def _opened(store: Path, drop: Sequence[str] | None) -> HIN | Split:
+    """The graph, without what is dropped, or the split."""
+    given: HIN | Split = opened(store, "hin", "split")
+    if isinstance(given, HIN):
+        return graph_without(given, drop)
+    if drop:
+        raise ParameterError(
+            "--drop leaves a part of a graph out, and the store holds a split; drop it before the "
+            "split",
+            asked=drop,
+        )
+    return given
+
+
+def _with_vectors(
+    given: HIN | Split, node: str, columns: Sequence[str], encoder: Any, into: str
+) -> tuple[HIN | Split, pa.Array]:
+    """The same with the new column, and the column; of a split that of train, while train and valid
+    together get it by the same encoder.
+    """
+    if isinstance(given, HIN):
+        made = embedded(given, node, columns, encoder, into)
+        return made, made.column(node, into)
+    split = given.with_derived(
         node, into, lambda hin: embedded(hin, node, columns, encoder, into).column(node, into)
     )
+    return split, split.train.column(node, into)
 
 
 def listed(text: str) -> list[str]:

@@ -18,6 +18,7 @@ from hinaug.errors import HinaugError
 from hinaug.features.text import StaticEncoder, TextEncoder, TextViews, TfIdfEncoder
 from hinaug.features.text.locate import POTION_INSTALL
 from hinaug.graph.arrow import lineage_of
+from hinaug.serving import ShardedEncoder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "jam", "green", "sweet", "of", "figs"]
 
@@ -210,3 +211,29 @@ def test_what_is_refused(store, model, tmp_path, monkeypatch, wrong):
     done = run("embed", store, *given, "--out", tmp_path / "out", code=2)
     assert isinstance(done.exception.__context__.__cause__, HinaugError)
     assert not (tmp_path / "out").exists()
+
+
+def test_processes_write_the_store_of_one_process(store, static, tmp_path):
+    options = ("--columns", "title", "--quick", "--static", static)
+    _, whole = vectors(store, "no/such-model", tmp_path / "whole", *options)
+    for n in (1, 2):
+        told, hin = vectors(store, "none", tmp_path / str(n), *options, "--processes", n)
+        assert told["encoded"] == 2
+        assert hin.fingerprint() == whole.fingerprint()
+    assert not list(tmp_path.glob("*.shards"))
+
+
+def test_what_a_killed_embed_made_is_not_made_again(store, model, tmp_path, monkeypatch):
+    """The last step fails; then the vectors come from the shards and the model is asked no more."""
+    options = ("--columns", "title", "--processes", 1)
+    monkeypatch.setattr("hinaug.cli.embed.save", lambda *_: 1 / 0)
+    asked = ("--type", "item", "--model", model, "--max-length", 16, *options)
+    CliRunner().invoke(app, [str(a) for a in ("embed", store, *asked, "--out", tmp_path / "out")])
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "out.shards").rglob("part*")}
+    assert len(parts) == 1
+    monkeypatch.undo()
+    removed = []
+    monkeypatch.setattr(ShardedEncoder, "remove", lambda sharded: removed.append(sharded.folder))
+    vectors(store, model, tmp_path / "out", *options)
+    assert removed == [f"{tmp_path / 'out'}.shards"]
+    assert {path: path.stat().st_mtime_ns for path in parts} == parts
