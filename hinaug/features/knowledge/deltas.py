@@ -14,6 +14,8 @@ from hinaug.errors import ParameterError
 from hinaug.features import kinds
 from hinaug.features.knowledge.dictionary import Dictionary
 from hinaug.features.knowledge.sentences import Fact
+from hinaug.features.named import names as columns_of
+from hinaug.features.named import pair
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -28,7 +30,7 @@ def mentions(
     hin: HIN,
     text: tuple[str, str],
     named: str,
-    names: Sequence[str] = ("title",),
+    names: Sequence[str] | str = ("title",),
     *,
     through: EdgeType | None = None,
     relation: str = "mentions",
@@ -68,8 +70,9 @@ def mentions(
     [{'src': 'a', 'dst': 'b', 'start': 14, 'end': 19}]
     """
     hin = hin.observed()
-    node, column = text
-    found = Dictionary(_named(hin, named, names), least_letters).find(_texts(hin, node, column))
+    node, column = _text(text, "mentions")
+    known = _named(hin, named, columns_of(names, "mentions: names"))
+    found = Dictionary(known, least_letters).find(_texts(hin, node, column))
     owner, row = _about(hin, node, through, np.asarray(found["row"]))
     source = through[2] if through else node
     table = pa.table(
@@ -119,18 +122,24 @@ def facts_as_delta(
     least
         See above.
 
-    Every edge has "relation", "start", "end" and "text_id", as for `mentions`.
+    Every edge has "relation", "start", "end" and "text_id", as for `mentions`. A delta brings rows
+    of node types that a graph has: give it the type of things, without a row, before or afterwards.
+
+    Raises ParameterError where the graph has such things already.
 
     Example
     -------
     >>> hin = HIN.from_tables({"item": {"id": ["a"], "text": ["It has a case."]}}, {})
     >>> parser = lambda texts: [[Fact(None, "have", "case", 0, 13)] for _ in texts]
-    >>> facts_as_delta(hin, ("item", "text"), parser, least=1)
+    >>> delta = facts_as_delta(hin, ("item", "text"), parser, least=1)
+    >>> delta
     Delta(1 thing nodes, 1 item have thing edges by facts)
+    >>> (hin.with_nodes("thing", {"id": [], "name": []}) + delta).n("thing")
+    1
     """
     hin = hin.observed()
     _check_new(hin, thing)
-    node, column = text
+    node, column = _text(text, "facts_as_delta")
     stated = parser(_texts(hin, node, column))
     rows, owner, kept = _owned(hin, node, through, stated)
     source = through[2] if through else node
@@ -167,9 +176,10 @@ def _owned(
 
 
 def _check_new(hin: HIN, thing: str) -> None:
-    if thing in hin.nodes:
+    if thing in hin.nodes and hin.n(thing):
         raise ParameterError(
-            f"facts_as_delta: there are {thing!r} nodes already; choose another thing=",
+            f"facts_as_delta: there are {hin.n(thing):,} {thing!r} nodes already; choose another "
+            "thing=, or take the delta that they come from off first",
             asked=thing,
             there=list(hin.nodes),
         )
@@ -177,6 +187,12 @@ def _check_new(hin: HIN, thing: str) -> None:
 
 def _id(thing: str, name: str) -> str:
     return f"{thing}:{name}"
+
+
+def _text(text: tuple[str, str], who: str) -> tuple[str, str]:
+    node, column = pair(text, f"{who}: text")
+    assert isinstance(node, str)
+    return node, column
 
 
 def _texts(hin: HIN, node: str, column: str) -> list[str | None]:

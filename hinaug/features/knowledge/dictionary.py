@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from hinaug.errors import ParameterError
+from hinaug.features.text.texts import texts_of
 from hinaug.progress import track
 
 _TOKEN = re.compile(r"\w+")
@@ -74,7 +75,8 @@ class Dictionary:
         None is a text without words.
         """
         found: list[tuple[int, int, int, int]] = []
-        for row, text in enumerate(track(texts, "reading")):
+        given, _ = texts_of(texts)
+        for row, text in enumerate(track(given, "reading")):
             if text:
                 words, spans = _words(text)
                 found += [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from hinaug.errors import ParameterError
 from hinaug.features.knowledge.dictionary import plain
 from hinaug.features.text.locate import SPACY_INSTALL, spacy_folder
+from hinaug.features.text.texts import texts_of
 from hinaug.progress import track
 
 PROPER = "PROPN"  # a name
@@ -68,15 +69,16 @@ class Sentences:
 
     def __call__(self, texts: Sequence[str | None]) -> list[list[Fact]]:
         """The facts of each text, in the order of their verbs."""
+        given, _ = texts_of(texts)
         if self._loaded is None:
             self._loaded = _load(self.model)
         parts = [
             (row, start, part)
-            for row, text in enumerate(texts)
+            for row, text in enumerate(given)
             for start, part in _parts(plain(text) if text else "")
         ]
         docs = self._loaded.pipe((part for *_, part in parts), batch_size=64)
-        found: list[list[Fact]] = [[] for _ in texts]
+        found: list[list[Fact]] = [[] for _ in given]
         for (row, start, _), doc in zip(
             parts, track(docs, "parsing", total=len(parts)), strict=True
         ):

@@ -9,6 +9,7 @@ from typing import Any
 
 from hinaug.features.knowledge.dictionary import plain
 from hinaug.features.knowledge.sentences import ITSELF, Fact
+from hinaug.features.text.texts import texts_of
 from hinaug.features.writer.base import Writer
 from hinaug.features.writer.facts import CLOSE, MATERIAL, OPEN, tidy
 from hinaug.features.writer.records import Record, read_records
@@ -53,14 +54,15 @@ class WrittenFacts:
 
     def __call__(self, texts: Sequence[str | None]) -> list[list[Fact]]:
         """The facts of each text, in the order of their sentences."""
-        read = [plain(text) if text else "" for text in texts]
+        given, _ = texts_of(texts)
+        read = [plain(text) if text else "" for text in given]
         spans = [(row, *span) for row, text in enumerate(read) for span in _sentences(text)]
         prompts = [
             f"{MATERIAL}\n\n{OPEN}{tidy(read[row][start:end], self.longest)}{CLOSE}\n\n{TASK}\n"
             for row, start, end in spans
         ]
         tally = Tally()
-        found: list[list[Fact]] = [[] for _ in texts]
+        found: list[list[Fact]] = [[] for _ in given]
         with tally.counting(self.writer, len(prompts)):
             records = read_records(self.writer, prompts, SCHEMA)
         for (row, start, end), record in zip(spans, records, strict=True):

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from hinaug import checks
 from hinaug.errors import ParameterError
-from hinaug.features import kinds
+from hinaug.features import kinds, named
 from hinaug.features.profiles.traits import Counts, counts_of, lifts
 from hinaug.features.similarity import best_of_rows
 from hinaug.features.writer import Writer, ask, facts
@@ -151,8 +151,8 @@ class Profile:
 
     def mean_vectors(self, hin: HIN) -> tuple[np.ndarray, np.ndarray]:
         """The weighed mean of neighbours' vectors, float32 [n, d], and who has one, bool [n]."""
-        assert self.vectors is not None
-        type, name = self.vectors
+        type, name = named.pair(self.vectors, f"{self.__class__.__name__}: vectors")
+        assert isinstance(type, str)
         column = hin.column(type, name)
         pool = sp.csr_array(hin.metapath(self._node, type), dtype=np.float32)
         pool.data = pool.data * kinds.present(column)[pool.indices]

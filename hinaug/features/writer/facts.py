@@ -10,7 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
-from hinaug.features import kinds
+from hinaug.features import kinds, named
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -66,6 +66,7 @@ def facts(
     - <<<Ok>>>
     """
     hin, positions = hin.observed(), np.asarray(positions, np.int64)
+    columns, about = named.names(columns, "columns"), named.pairs(about, "about")
     lines: list[list[str]] = [[] for _ in positions]
     for name in columns:
         values = kinds.decoded(hin.column(node, name)).take(pa.array(positions)).to_pylist()

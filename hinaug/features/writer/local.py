@@ -169,6 +169,13 @@ class TransformersWriter:
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.model)
             model = AutoModelForCausalLM.from_pretrained(self.model, dtype=getattr(torch, dtype))
+        except (OSError, ValueError) as error:
+            raise ParameterError(
+                f"TransformersWriter: {str(self.model)!r} is no folder with a causal model and its "
+                "tokenizer, and no name that the hub gives; from_gguf() makes such a folder of a "
+                f"GGUF file. {type(error).__name__}: {str(error)[:300]}",
+                asked=str(self.model),
+            ) from error
         finally:
             if shown:
                 logging.enable_progress_bar()

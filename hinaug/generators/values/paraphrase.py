@@ -226,8 +226,16 @@ class MaskedParaphrase:
         if self._loaded is None:
             from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(self.model)
-            self._loaded = tokenizer, AutoModelForMaskedLM.from_pretrained(self.model).eval()
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(self.model)
+                self._loaded = tokenizer, AutoModelForMaskedLM.from_pretrained(self.model).eval()
+            except (OSError, ValueError) as error:
+                raise ParameterError(
+                    f"MaskedParaphrase: {str(self.model)!r} is no folder with a masked language "
+                    "model and its tokenizer, and no name that the hub gives. "
+                    f"{type(error).__name__}: {str(error)[:300]}",
+                    asked=str(self.model),
+                ) from error
         return self._loaded
 
     def _fill(self, split: list[list[str]], places: list[list[int]]) -> None:

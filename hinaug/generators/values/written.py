@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hinaug.checks import COUNT, Limits
 from hinaug.errors import ParameterError, SchemaError
-from hinaug.features import kinds
+from hinaug.features import kinds, named
 from hinaug.features.writer.base import Writer, ask, choose
 from hinaug.features.writer.facts import MATERIAL, About, facts
 from hinaug.features.writer.tally import Tally, prose
@@ -66,7 +66,7 @@ class Written(Generator):
                 "from",
                 asked=self.column,
             )
-        for name in self.reads:
+        for name in named.names(self.reads, f"{self.origin}: reads"):
             hin.column(self.node, name)  # raises, naming what there is
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:

@@ -81,6 +81,21 @@ def test_facts_are_typed_edges():
         facts_as_delta(hin, ("review", "text"), parser, thing="item")
 
 
+def test_facts_go_on_a_graph_that_has_the_type_and_come_off_again():
+    hin = shop().with_nodes("thing", {"id": [], "name": []})
+    delta = facts_as_delta(hin, ("review", "text"), parser, through=ABOUT)
+    made = hin + delta
+    assert made.n("thing") == 4
+    assert made.n(("item", "states", "thing")) == 2
+    assert made.metapath("review", "item", "thing").toarray().tolist() == [[0, 1, 1, 0]] * 2
+    assert (made - delta).equals(hin)
+    rest = facts_as_delta(made, ("review", "text"), parser, through=ABOUT)
+    assert rest == delta  # generated rows are not read
+    full = hin.with_nodes("thing", {"id": ["t"], "name": ["a thing"]})
+    with pytest.raises(ParameterError):
+        facts_as_delta(full, ("review", "text"), parser)
+
+
 def test_no_facts_are_an_empty_delta():
     nothing = facts_as_delta(shop(), ("review", "text"), lambda texts: [[] for _ in texts])
     assert len(nothing) == 0

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from raising import raises
 from tiny_writer import save_letters, save_tiny
 
 from hinaug.errors import ParameterError
@@ -54,6 +55,13 @@ def test_draws_follow_the_seed_and_leave_torch_alone(tiny_model):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert writer(tiny_model, temperature=5.0, seed=1)(PROMPTS) == first
     assert writer(tiny_model, temperature=5.0, seed=2)(PROMPTS) != first
+
+
+def test_a_folder_without_a_model_is_an_error(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    for place in (tmp_path, tmp_path / "nothing", "/no such folder"):
+        with raises(ParameterError, asked=str(place)):
+            TransformersWriter(place)(["a"])
 
 
 def test_a_prompt_that_does_not_fit_is_an_error(tiny_model):
