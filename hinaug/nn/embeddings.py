@@ -47,6 +47,10 @@ class Embeddings(nn.Module):
         """The final vectors of users [n, d] and items [m, d]."""
         return self.users, self.items
 
+    def over(self, users: Tensor, items: Tensor) -> Embeddings:
+        """The same network of other initial vectors; what is not learned is shared."""
+        return Embeddings(users, items)
+
     def generators(self) -> tuple[torch.Generator, ...]:
         """What `forward` draws from while training."""
         return ()
@@ -119,6 +123,13 @@ class PropagatedEmbeddings(Embeddings):
             for near, z in zip(self.near, both, strict=True)
         )
         return users, items
+
+    def over(self, users: Tensor, items: Tensor) -> PropagatedEmbeddings:
+        """The same network of other initial vectors; what is not learned is shared."""
+        near = [n if isinstance(n, SparseMatrix) else None for n in self.near]
+        features = None if self.feature_map is None else self.features
+        settings = features, self.feature_scale, near, self.smooth
+        return PropagatedEmbeddings(users, items, self.propagate, *settings)
 
     def _start(self) -> Tensor:
         if self.feature_map is None:

@@ -4,7 +4,7 @@ when to stop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -22,6 +22,8 @@ from hinaug.graph.pairs import interactions
 from hinaug.nn import Embeddings
 from hinaug.predictors.base import LinkPredictor, check_positive
 from hinaug.training.distributed import Columns, Ranks
+from hinaug.training.distributed.blocks import BlockSteps, ColumnBlocks
+from hinaug.training.distributed.columns import ColumnBPR
 from hinaug.training.loop import train
 from hinaug.training.objectives import (
     BPR,
@@ -135,6 +137,7 @@ class EmbeddingPredictor(LinkPredictor):
 
     def _check_settings(self) -> None:
         """ParameterError for a setting that belongs to another loss."""
+        self._check_blocks_fit()
         for name, is_set, losses in (
             ("cosine", self.cosine, ("softmax", "sampled")),
             ("prior", self.prior == "draws", ("bpr",)),
@@ -161,7 +164,17 @@ class EmbeddingPredictor(LinkPredictor):
 
     def _is_by_column(self) -> bool:
         """Whether parameters are drawn by column, and links by step."""
-        return self._run.ranks is not None or self.batch_size is not None
+        return bool(self._run.ranks or self._run.column_block) or self.batch_size is not None
+
+    def _check_blocks_fit(self) -> None:
+        """ParameterError for blocks of columns with another loss than BPR."""
+        if self._run.column_block is not None and self.loss != "bpr":
+            raise ParameterError(
+                f'{type(self).__name__}: column_block is for loss="bpr", and the loss is '
+                f"{self.loss!r}; leave column_block out",
+                asked=self.loss,
+                there=("bpr",),
+            )
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
         self._train(hin, rng, self.epochs_, None)
@@ -199,17 +212,7 @@ class EmbeddingPredictor(LinkPredictor):
             seed = int(rng.integers(2**62))
             columns = Columns(self._run.ranks or Ranks(), self.embedding_dim, seed)
             identity += [f"seed {columns.seed}"]
-        draws = rng if columns is None else cast(np.random.Generator, columns)
-        network = self._network(hin, self._counted_links(hin, self.weight, "graph"), draws)
-        loss_of = self._loss_of(network, self._counted_links(hin, self.weight), rng, columns)
-        adam = torch.optim.Adam(network.parameters(), lr=self._setting("lr"), fused=True)
-
-        def epoch(number: int) -> dict[str, Tensor]:
-            adam.zero_grad()
-            loss = loss_of(number)
-            loss.backward()
-            adam.step()
-            return {"loss": loss}
+        network, epoch, optimizers = self._steps(hin, rng, columns)
 
         def value() -> float:
             assert measure is not None
@@ -221,7 +224,7 @@ class EmbeddingPredictor(LinkPredictor):
             network,
             epoch,
             epochs=epochs,
-            optimizers=[adam],
+            optimizers=optimizers,
             generators=[rng, *network.generators()],
             measure=value if measure is not None else None,
             check_every=self.check_every,
@@ -235,6 +238,47 @@ class EmbeddingPredictor(LinkPredictor):
         self.known_src_ = np.diff(links.indptr) > 0
         self.known_dst_ = np.bincount(links.indices, minlength=links.shape[1]) > 0
         self._keep(network, links)
+
+    def _steps(
+        self, hin: HIN, rng: np.random.Generator, columns: Columns | None
+    ) -> tuple[Any, Callable[[int], dict[str, Tensor]], list[torch.optim.Optimizer]]:
+        """The network, what an epoch does, and the optimisers whose state a checkpoint keeps."""
+        graph = self._counted_links(hin, self.weight, "graph")
+        links = self._counted_links(hin, self.weight)
+        if columns is not None and self._run.column_block is not None:
+            network = ColumnBlocks(self._nets(hin, graph, columns), self._run.on_disk)
+            return network, self._block_steps(network, links, columns), []
+        draws = rng if columns is None else cast(np.random.Generator, columns)
+        whole = self._network(hin, graph, draws)
+        loss_of = self._loss_of(whole, links, rng, columns)
+        adam = torch.optim.Adam(whole.parameters(), lr=self._setting("lr"), fused=True)
+
+        def epoch(number: int) -> dict[str, Tensor]:
+            adam.zero_grad()
+            loss = loss_of(number)
+            loss.backward()
+            adam.step()
+            return {"loss": loss}
+
+        return whole, epoch, [adam]
+
+    def _nets(self, hin: HIN, graph: sp.csr_array, columns: Columns) -> Iterator[Embeddings]:
+        """Networks of `column_block` columns each, over one graph."""
+        first: Embeddings | None = None
+        for part in columns.parts(self._run.column_block or 1):
+            draws = cast(np.random.Generator, part)
+            if first is None:
+                yield (first := self._network(hin, graph, draws))
+            else:
+                yield first.over(*self._start(graph, draws))
+
+    def _block_steps(
+        self, network: ColumnBlocks, links: sp.csr_array, columns: Columns
+    ) -> BlockSteps:
+        counted = rows_alike(links) if self.mean_over == "sources" else links
+        priors = [self._prior(net, links, counted, torch.float64) for net in network.each]
+        objective = ColumnBPR(columns, counted, self.batch_size)
+        return BlockSteps(network, objective, priors, self._setting("lr"), self._run.on_disk)
 
     def _loss_of(
         self,
@@ -316,10 +360,10 @@ class EmbeddingPredictor(LinkPredictor):
         return self._columns(hin, scores)
 
 
-def _final(network: Embeddings) -> list[np.ndarray]:
+def _final(network: Embeddings | ColumnBlocks) -> list[np.ndarray]:
     network.eval()
     with torch.no_grad():
-        return [x.detach().cpu().numpy().copy() for x in network()]
+        return [x.detach().cpu().numpy() for x in network()]
 
 
 def _products(users: np.ndarray, items: np.ndarray, src: np.ndarray) -> np.ndarray:

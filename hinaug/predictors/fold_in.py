@@ -59,7 +59,7 @@ class FoldedEmbeddings(FoldsIn, FoldsInItems, EmbeddingPredictor):
         if sent is not None and self._obstacle() is None:
             names = ("source_messages", "target_messages")
             self.fold_in_ |= {
-                n: self._whole(t.detach().numpy().copy()) for n, t in zip(names, sent, strict=True)
+                n: self._whole(t.detach().numpy()) for n, t in zip(names, sent, strict=True)
             }
 
     def _obstacle(self) -> str | None:

@@ -71,6 +71,7 @@ class LightGCN(FoldedEmbeddings):
     """
 
     ON_RANKS = True
+    IN_BLOCKS = True
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
         "bpr": {"n_layers": 3, "lr": 0.03, "l2": 0.1, "epochs": 240},
         "softmax": {"n_layers": 3, "lr": 0.05, "l2": 1.0, "epochs": 150},

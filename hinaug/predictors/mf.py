@@ -31,6 +31,7 @@ class MF(FoldedEmbeddings):
     """
 
     ON_RANKS = True
+    IN_BLOCKS = True
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
         "bpr": {"lr": 0.014, "l2": 0.6, "epochs": 400},
         "softmax": {"lr": 0.1, "l2": 5.0, "epochs": 150},

@@ -31,9 +31,13 @@ class Run:
     callbacks: called after each epoch, in order; what one raises ends the training.
     checkpoint: a folder for checkpoints, or None for none. every: epochs between two of them.
     ranks: the processes that train together, `hinaug.training.distributed.Ranks`; None for one.
+    column_block: columns that a step works on at once; None for all. on_disk: parameters and
+    optimiser lie in files.
     """
 
     callbacks: tuple[Callback, ...] = ()
     checkpoint: Path | None = None
     every: int = 10
     ranks: Any = None
+    column_block: int | None = None
+    on_disk: bool = False

@@ -6,6 +6,7 @@ message. The score of a pair is a sum over columns: each rank has a part of it.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -67,6 +68,13 @@ class Columns:
         """Normal draws [n, own columns], each column from its own generator, as numpy has it."""
         return np.stack([g.standard_normal(shape[0], dtype) for g in self._generators], axis=1)
 
+    def parts(self, size: int) -> Iterator[Columns]:
+        """The draws of at most `size` of the own columns, one after another."""
+        for start in range(0, len(self._generators), size):
+            part = copy.copy(self)
+            part._generators = self._generators[start : start + size]
+            yield part
+
     def objective(self, loss: str, links: sp.csr_array, batch: int | None, scale: float) -> ByStep:
         """What is minimised: of (users, items, prior, step), the columns of this rank, its part of
         the prior, and the number of the step.
@@ -121,13 +129,16 @@ class ColumnBPR:
         self.columns, self.batch = columns, batch
         self.bpr = BPR(links, np.random.default_rng(0))
 
-    def __call__(self, users: Tensor, items: Tensor, prior: Tensor, step: int) -> Tensor:
+    def drawn(self, step: int) -> tuple[list[Tensor], Tensor]:
+        """Users, items and negatives of the links of a step, and their weights."""
         rng = self.columns.step_rng(step)
         at, share = _drawn(self.bpr.share.double(), self.batch, rng)
-        src, pos, neg = (
-            torch.from_numpy(x).to(users.device)
-            for x in (self.bpr.src[at], self.bpr.pos[at], self.bpr.negatives(at, rng))
-        )
+        ends = self.bpr.src[at], self.bpr.pos[at], self.bpr.negatives(at, rng)
+        return [torch.from_numpy(x) for x in ends], share
+
+    def __call__(self, users: Tensor, items: Tensor, prior: Tensor, step: int) -> Tensor:
+        ends, share = self.drawn(step)
+        src, pos, neg = (x.to(users.device) for x in ends)
         part = Gap.apply(users, items, src, pos, neg, torch.float64)
         total = _Summed.apply(torch.cat([part, prior[None]]), self.columns.ranks)
         return share.to(users.device) @ softplus(-total[:-1]) + total[-1]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hinaug.errors import ParameterError, RankError
+from hinaug.graph import spill
 
 if TYPE_CHECKING:  # methods without torch take a group of one, and must not load it
     import torch.distributed as dist
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # methods without torch take a group of one, and must not loa
 
 GRACE = 0.1  # of the timeout, 5 s at most: in it a rank that runs says so once a message failed
 PAUSE = 0.05
+ROWS = 2**20  # of vectors that are sent at once
 
 
 class Ranks:
@@ -136,14 +138,17 @@ class Ranks:
             self.spread(torch.from_numpy(rows[bounds[rank] : bounds[rank + 1]]), rank)
 
     def columns_together(self, x: np.ndarray, width: int) -> np.ndarray:
-        """Own columns [n, c] -> all columns [n, width], at every rank."""
+        """Own columns [n, c] -> all columns [n, width], at every rank; large ones lie in a file."""
         import torch
 
         bounds = self.bounds(width)
-        whole = np.empty((len(x), width), x.dtype)
-        for rank, (first, last) in enumerate(itertools.pairwise(bounds)):
-            part = np.array(x) if rank == self.rank else np.empty((len(x), last - first), x.dtype)
-            whole[:, first:last] = self.spread(torch.from_numpy(part), rank).numpy()
+        whole = spill.empty(len(x) * width, x.dtype).reshape(len(x), width)
+        for rows in spill.blocks(len(x), ROWS):
+            for rank, (first, last) in enumerate(itertools.pairwise(bounds)):
+                part = np.empty((len(whole[rows]), last - first), x.dtype)
+                if rank == self.rank:
+                    part[:] = x[rows]
+                whole[rows, first:last] = self.spread(torch.from_numpy(part), rank).numpy()
         return whole
 
     def all_do(self, action: Callable[[], None], what: str) -> None:
