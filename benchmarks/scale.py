@@ -1,6 +1,7 @@
 """A graph larger than memory, in one command under a limit of memory.
 
-    python benchmarks/scale.py store [--edges 1e6] [--limit 4] [--audit 60] [--folder FOLDER] [--json FILE]
+    python benchmarks/scale.py store [--edges 1e6] [--limit 4] [--audit 60] [--folder FOLDER] [--keep]
+        [--json FILE]
 
 store: writes edges in chunks as Parquet files with the user's own ids (40 edges a user, 250 an
 item, powers of the rank), then builds the graph from them, saves it, opens it, appends 1 % of edges
@@ -10,7 +11,8 @@ the CSR matrix, propagates three layers of d = 64, and evaluates popularity for 
 Each step prints CPU seconds, CPU nanoseconds an edge, the private memory (RssAnon) and the most that
 was resident since the step began (VmHWM, which counts pages of mapped files, that the system takes
 back as it needs them). The limit in GB is memory.max of a new cgroup where one may be made, else
-RLIMIT_DATA. Everything runs on one thread. 100 M edges need about 30 GB of disk in FOLDER.
+RLIMIT_DATA. Everything runs on one thread. 100 M edges need about 30 GB of disk in FOLDER. With
+--keep the edges and the saved graph stay there, and the next run starts from them.
 """
 
 from __future__ import annotations
@@ -140,34 +142,26 @@ def ids(letter: str, numbers: Any) -> pa.Array:
 
 
 def write(folder: Path, edges: int, n_users: int, n_items: int) -> None:
-    folder.mkdir(parents=True)
+    part = folder.with_suffix(".partial")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     for n, table in enumerate(chunks(edges, n_users, n_items, 0)):
-        pq.write_table(table, folder / f"{n:05d}.parquet")
+        pq.write_table(table, part / f"{n:05d}.parquet")
+    part.rename(folder)
 
 
 def stored(steps: Steps, edges: int, folder: Path, seconds: float) -> None:
     """Every step, one after another."""
     from hinaug.evaluation import evaluate
-    from hinaug.graph.hin import HIN
     from hinaug.io import load, save
     from hinaug.io.store import append_edges
     from hinaug.predictors import Popularity
     from hinaug.split import audit, leave_last, random_split
 
     n_users, n_items = edges // 40, edges // 250
-    steps("write", lambda: write(folder / "rows", edges, n_users, n_items))
-    nodes = {
-        type: {"id": ids(type[0], np.arange(n, dtype=np.int32))}
-        for type, n in (("user", n_users), ("item", n_items))
-    }
-
-    def build() -> HIN:
-        return HIN.from_tables(nodes, {RELATION: ds.dataset(folder / "rows")}, lineage="row")
-
-    hin = steps("build", build)
-    steps("save", lambda: save(hin, folder / "store"))
+    if not (folder / "store").exists():
+        _made(steps, edges, folder, n_users, n_items)
     hin = steps("load", lambda: load(folder / "store", verify=False))
-    shutil.rmtree(folder / "rows")
     shutil.copytree(folder / "store", folder / "more")
     more = chunks(edges // 100, n_users, n_items, 1)
     steps("append 1 %", lambda: append_edges(folder / "more", RELATION, more))
@@ -184,6 +178,26 @@ def stored(steps: Steps, edges: int, folder: Path, seconds: float) -> None:
     few = thinned(split)
     result = steps("evaluate", lambda: evaluate(model, split.train, few, k=20))
     print(f"NDCG@20 of popularity {result['NDCG@20']:.4f}")
+
+
+def _made(steps: Steps, edges: int, folder: Path, n_users: int, n_items: int) -> None:
+    """Edges written as Parquet files, and the graph built from them and saved."""
+    from hinaug.graph.hin import HIN
+    from hinaug.io import save
+
+    if not (folder / "rows").exists():
+        steps("write", lambda: write(folder / "rows", edges, n_users, n_items))
+    nodes = {
+        type: {"id": ids(type[0], np.arange(n, dtype=np.int32))}
+        for type, n in (("user", n_users), ("item", n_items))
+    }
+
+    def build() -> HIN:
+        return HIN.from_tables(nodes, {RELATION: ds.dataset(folder / "rows")}, lineage="row")
+
+    hin = steps("build", build)
+    steps("save", lambda: save(hin, folder / "store"))
+    shutil.rmtree(folder / "rows")
 
 
 def propagate(links: Any) -> None:
@@ -223,12 +237,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=float, default=4.0, help="GB")
     parser.add_argument("--audit", type=float, default=60.0, help="seconds; 0 for none")
     parser.add_argument("--folder", type=Path, help="for files, also temporary ones")
+    parser.add_argument("--keep", action="store_true", help="keep the saved graph in FOLDER")
     parser.add_argument("--json", help="a file to append the rows to")
     given = parser.parse_args(arguments)
+    if given.folder:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="hinaug-scale-") as folder:
         tempfile.tempdir = folder
         print(f"{given.edges:,.0f} edges, {limited(given.limit)}, one thread")
-        stored(Steps(int(given.edges), given.json), int(given.edges), Path(folder), given.audit)
+        place = given.folder if given.keep else Path(folder)
+        stored(Steps(int(given.edges), given.json), int(given.edges), place, given.audit)
 
 
 if __name__ == "__main__":

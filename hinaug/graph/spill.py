@@ -18,7 +18,7 @@ import pyarrow as pa
 from hinaug.errors import SchemaError, some
 from hinaug.graph import arrow as tb
 
-LARGE = 2**29  # bytes above which new arrays and tables lie in files
+LARGE = 2**27  # bytes above which new arrays and tables lie in files
 BLOCK = 2**22  # rows that are worked on at once
 LOOKUP = 2**23  # rows whose ids are looked up at once: each time the ids are hashed anew
 
