@@ -121,7 +121,7 @@ def peak():
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 from hinaug.io.tables import build
-import pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.compute
+import pandas, pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.compute  # Arrow imports pandas
 before, start, cpu = peak(), time.perf_counter(), time.process_time()
 hin, _ = build([sys.argv[1]], json.loads(sys.argv[2]))
 print(json.dumps({

@@ -20,7 +20,7 @@ from pyarrow import csv as pacsv
 
 from hinaug.errors import ParameterError
 
-BLOCK = 1 << 25  # bytes that are parsed together
+BLOCK = 1 << 24  # bytes that are parsed together
 BLANKS = "blanks"  # the delimiter that is a run of blanks and tabs
 _SEPARATOR = "\x1f"  # stands for a delimiter of several bytes while a file is parsed
 _MARKS = (  # of byte order; the long ones first

@@ -320,6 +320,16 @@ def test_first_of_each_is_what_a_loop_finds(rows):
     assert first_of_each(table).tolist() == expected
 
 
+def test_first_of_each_over_many_rows():
+    rng = np.random.default_rng(0)
+    n = 200_000  # more than the 16 bits of a place in a stretch
+    user, item = rng.integers(0, 900, n), rng.integers(0, 700, n)
+    texts = pa.array(item % 7).cast(pa.string())
+    table = pa.table({"u": pa.array(user).dictionary_encode(), "t": texts, "i": item})
+    _, first = np.unique(user * 700 + item, return_index=True)
+    assert np.array_equal(first_of_each(table), np.sort(first))
+
+
 CATEGORIES = """
 null = ["NA"]
 [node.item]

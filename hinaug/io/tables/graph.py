@@ -229,6 +229,7 @@ class Graph:
             source = read(first, said=dict(second), null=null, coded=self.coded[key])
             self.used.update(first)
         source = source if self.repeats else source.unique()
+        pa.default_memory_pool().release_unused()
         n = len(source) + source.left_out
         what = source.name if isinstance(first, str) else f"file {source.name}"
         self.counts.append(Count(what, n, len(source), source.dropped, source.first))
@@ -370,7 +371,7 @@ def _paths(section: Mapping[str, Any]) -> list[str]:
 def _column(source: Records, path: str, is_last: bool, where: str) -> pa.Array:
     """A column as it is kept."""
     if path in source.names and va.is_words(source.rows[path], source.typed):
-        return va.kept(source.batches([path], is_last), source.null)
+        return va.kept(source.batches([path], is_last), source.null if source.typed else None)
     return va.plain(source.column(path), source.typed, where)
 
 

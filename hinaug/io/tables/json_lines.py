@@ -18,7 +18,7 @@ from hinaug.errors import ParameterError
 from hinaug.io.delimited import check_encoding, unpacking, utf8_of
 from hinaug.io.tables.values import as_column
 
-BLOCK = 1 << 23  # bytes that are parsed together
+BLOCK = 1 << 22  # bytes that are parsed together
 _EXACT = float(2**53)  # whole numbers from here on are not exact as floats
 
 

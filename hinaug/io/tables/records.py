@@ -23,12 +23,13 @@ from hinaug.io.tables.json_lines import read_json
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data
 from hinaug.io.tables.values import as_column, decoded, first_of_each, reach, without_words
 
-DELIMITED = ("csv", "tsv", "tab", "txt", "dat", "data", "inter", "user", "item", "link", "kg")
-ENDINGS = {
-    **dict.fromkeys(DELIMITED, "delimited"),
+FORMATS = {  # endings that say how a file is written
+    **dict.fromkeys(("csv", "tsv", "tab", "txt", "dat"), "delimited"),
     **dict.fromkeys(("json", "jsonl", "ndjson"), "json"),
     "parquet": "parquet",
 }
+CONTENTS = ("data", "inter", "user", "item", "link", "kg")  # and those that say what is in it
+ENDINGS = {**FORMATS, **dict.fromkeys(CONTENTS, "delimited")}
 FORM = ("delimiter", "columns", "header", "quote", "encoding", "comment")  # what a schema may say
 BROKEN, RUNAWAY = "broken lines", "values in quotes over lines that look like rows"
 _SHOWN = 3  # rows that are named of each kind that is broken
@@ -52,7 +53,8 @@ class Part:
 class Records:
     """The rows of one or several files of one form. `column("a.b")` reaches into nested records.
 
-    typed: whether the form itself tells numbers from text. parts: the files, one after another.
+    typed: whether the form itself tells numbers from text; text of other forms was cleaned of words
+    that mean nothing when it was read. parts: the files, one after another.
     dropped: {reason: rows that were left out}. rows_at: the rows [n] among those of the files; None
     where all are there. is_last: whether nobody asks for a column again.
     """
@@ -91,7 +93,8 @@ class Records:
             column = self._inside(column, part, path)
         if pa.types.is_floating(column.type):
             return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        return without_words(column, self.null)
+        is_clean = not self.typed and path in names
+        return column if is_clean else without_words(column, self.null)
 
     def batches(self, paths: Sequence[str], is_last: bool = False) -> Iterator[pa.RecordBatch]:
         """The rows of some columns, a part at a time; with `is_last` each part is let go after it
@@ -334,8 +337,10 @@ def _runaway(columns: Sequence[pa.Array], delimiter: str) -> np.ndarray:
     found = [np.zeros(0, np.int64)]
     inside = f"[^\\n{_class(delimiter)}]*"
     row = f"\\n{inside}(?:{_literal(delimiter)}{inside}){{{len(columns) - 1}}}(?:\\n|$)"
-    for column in map(decoded, columns):
-        if tb.is_text(column.type) and pc.any(pc.match_substring(column, "\n")).as_py():
+    for column in columns:
+        words = column.dictionary if pa.types.is_dictionary(column.type) else column
+        if tb.is_text(words.type) and pc.any(pc.match_substring(words, "\n")).as_py():
+            column = decoded(column)
             mask = pc.fill_null(pc.match_substring_regex(column, row), False)
             found.append(np.flatnonzero(mask.to_numpy(zero_copy_only=False)))
     return np.concatenate(found)

@@ -23,6 +23,8 @@ _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _ZONE = r"(Z|[-+]\d\d:?\d\d)$"
 _INSTANT = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[-+]\d\d:?\d\d)?)?$"
 _EXACT = 2**53  # whole numbers below have a float of their own
+_STRETCH = 2**16 - 1  # rows that are numbered with 16 bits
+_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)  # odd, of hashes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -102,7 +104,9 @@ def without_words(column: pa.Array, null: Sequence[str] = ()) -> pa.Array:
     left as it is.
     """
     if pa.types.is_dictionary(column.type) and tb.is_text(column.type.value_type):
-        return recoded(column, without_words(column.dictionary, null))
+        words = column.dictionary
+        clean = without_words(words, null)
+        return column if clean is words else recoded(column, clean)
     if not tb.is_text(column.type):
         return column
     trimmed = pc.utf8_trim_whitespace(column)
@@ -138,12 +142,17 @@ def ids(column: pa.Array, where: str) -> pa.Array:
 
 
 def _as_text(column: pa.Array, where: str) -> pa.Array:
+    return without_words(_single(column, where).cast(pa.string()))
+
+
+def _single(column: pa.Array, where: str) -> pa.Array:
+    """The column; ParameterError where a row has several values."""
     if is_nested(column.type):
         raise ParameterError(
             f"{where}: one value a row is needed, these are {column.type}; name a field inside, "
             "such as 'a.b'"
         )
-    return without_words(column.cast(pa.string()))
+    return column
 
 
 def coded(column: pa.Array) -> pa.DictionaryArray:
@@ -182,7 +191,7 @@ def _by_word(
     elif tb.is_number(column.type) and not pa.types.is_boolean(column.type):
         return column, np.zeros(0, np.int64)
     else:
-        column = _as_text(column, where)
+        column = _single(column, where).cast(pa.string())
         parsed = parse(column)
     if parsed.null_count == column.null_count:
         return parsed, np.zeros(0, np.int64)
@@ -383,8 +392,12 @@ def is_words(column: pa.ChunkedArray, typed: bool) -> bool:
     return typed or _kept_numbers(tb.one_chunk(column.slice(0, 1_000))) is None
 
 
-def kept(batches: Iterable[pa.RecordBatch], null: Sequence[str]) -> pa.Array:
-    """A column of text as it is kept, a part of the rows at a time."""
+def kept(batches: Iterable[pa.RecordBatch], null: Sequence[str] | None) -> pa.Array:
+    """A column of text as it is kept, a part of the rows at a time. null: None where words that
+    mean nothing are null already.
+    """
+    if null is None:
+        return one_text(batch.column(0) for batch in batches)
     return one_text(without_words(batch.column(0), null) for batch in batches)
 
 
@@ -427,9 +440,11 @@ def first_of_each(table: pa.Table) -> np.ndarray:
 
     Column by column, rows that no other row may be equal to are left alone.
     """
+    pa.default_memory_pool().release_unused()  # what parsing took, before large arrays are made
     rows = np.arange(table.num_rows, dtype=np.int32)  # those that may repeat another row
     code = np.zeros(table.num_rows, np.int64)
-    for column in sorted(table.columns, key=_cost):
+    columns = sorted(table.columns, key=_cost)
+    for at, column in enumerate(columns):
         if not len(rows):
             break
         whole = len(rows) == table.num_rows
@@ -439,34 +454,51 @@ def first_of_each(table: pa.Table) -> np.ndarray:
             code = np.unique(code, return_inverse=True)[1]
         code *= size
         code += part
-        again = _may_stand_again(code)
-        rows, code = rows[again], code[again]
+        if _is_coded(column) and at + 1 < len(columns) and _is_coded(columns[at + 1]):
+            continue  # another one is as cheap, and parts more rows
+        for factor in _FACTORS:  # the second finds most of what shares a slot by chance
+            again = _may_stand_again(code, factor)
+            rows, code = rows[again], code[again]
     keep = np.ones(table.num_rows, bool)
     keep[rows] = False
     keep[rows[np.unique(code, return_index=True)[1]]] = True
     return np.flatnonzero(keep)
 
 
+def _is_coded(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_dictionary(column.type)
+
+
 def _cost(column: pa.ChunkedArray) -> int:
     """How dear it is to compare the values of a column; the least first."""
     kind = column.type
-    if pa.types.is_dictionary(kind) or pa.types.is_primitive(kind):
+    if _is_coded(column):
         return 0
+    if pa.types.is_primitive(kind):
+        return 1
     return column.nbytes // max(len(column), 1) if tb.is_text(kind) else 10_000
 
 
-def _may_stand_again(code: np.ndarray) -> np.ndarray:
-    """True for each number that stands more than once, and for a few others."""
+def _may_stand_again(code: np.ndarray, factor: int) -> np.ndarray:
+    """True for each number that stands more than once, and for a few others.
+
+    Numbers fall into slots by a hash. `last` has the place of the last one in each slot, counted
+    from 1 within a stretch of rows, which 16 bits hold.
+    """
     bits = max(len(code).bit_length() + 1, 8)
-    slot = code.astype(np.uint64)
-    slot *= np.uint64(0x9E3779B97F4A7C15)
-    slot >>= np.uint64(64 - bits)
-    slot = slot.astype(np.int32)
-    last = np.zeros(1 << bits, np.int32)
-    row = np.arange(len(code), dtype=np.int32)
-    last[slot] = row
-    shared = np.zeros(1 << bits, bool)
-    shared[slot[last[slot] != row]] = True
+    slot = np.empty(len(code), np.int32 if bits < 32 else np.int64)
+    last, shared = np.zeros(1 << bits, np.uint16), np.zeros(1 << bits, bool)
+    place = np.arange(1, _STRETCH + 1, dtype=np.uint16)
+    for start in range(0, len(code), _STRETCH):
+        part = code[start : start + _STRETCH].astype(np.uint64)
+        part *= np.uint64(factor)
+        part >>= np.uint64(64 - bits)
+        own = slot[start : start + _STRETCH]
+        own[:] = part
+        here = place[: len(own)]
+        shared[own[last[own] != 0]] = True  # taken by a stretch before
+        last[own] = here
+        shared[own[last[own] != here]] = True  # by another row of this one
     return shared[slot]
 
 
