@@ -179,7 +179,7 @@ def test_a_query_of_duckdb_reaches_no_other_file(tmp_path):
 
 
 def test_tables_of_a_file(shop):
-    assert tables_of(shop) == ["likes"]
+    assert tables_of(shop) == [("likes",)]
 
 
 # ---- passwords -----------------------------------------------------------------------------------

@@ -464,6 +464,61 @@ def test_rows_with_two_ids_and_more_are_links_to_nodes_that_another_table_descri
     assert set(hin.nodes) == {"user", "artist", "artist_day"}
 
 
+def test_files_of_one_stem_are_told_apart_by_their_endings(tmp_path):
+    (tmp_path / "u.data").write_text("1\t7\t5\t881250949\n2\t8\t3\t881250950\n")
+    (tmp_path / "u.item").write_text("7|One (1995)|01-Jan-1995\n8|Two (1996)|01-Jan-1996\n")
+    (tmp_path / "u.user").write_text("1|24|M|writer\n2|53|F|other\n")
+    hin, counts = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert {type: hin.n(type) for type in hin.nodes} == {"user": 2, "item": 2}
+    assert list(hin.edges) == [("user", "to", "item")]
+    assert not any("added" in note for count in counts for note in count.notes)
+
+
+def test_ratings_without_a_header_join_what_is_called_a_user_and_an_item(tmp_path):
+    (tmp_path / "users.dat").write_text("1::F::1\n2::M::56\n")
+    (tmp_path / "movies.dat").write_text("7::One (1995)::Drama\n8::Two (1996)::Drama\n")
+    (tmp_path / "ratings.dat").write_text("1::7::5::978300760\n2::8::3::978302109\n")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert list(hin.edges) == [("user", "to", "movie")]
+    assert set(hin.nodes) == {"user", "movie"}
+
+
+def test_nodes_go_by_the_column_that_other_files_name_them_by(tmp_path):
+    (tmp_path / "a.inter").write_text("user_id:token\titem_id:token\n1\t7\n")
+    (tmp_path / "a.item").write_text("raw_id\titem_id:token\ttitle\n70\t7\tx\n")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert hin.nodes["item"].to_pylist() == [{"id": "7", "raw_id": 70, "title": "x"}]
+
+
+def test_names_of_files_in_any_script_are_types(tmp_path):
+    (tmp_path / "用户.csv").write_text("id,年龄\n1,30\n")
+    (tmp_path / "Größen.csv").write_text("id,x\n1,30\n")
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert set(hin.nodes) == {"用户", "größen"}
+
+
+def test_tables_of_every_schema_of_a_database_are_seen(tmp_path):
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE SCHEMA sales")
+        connection.execute("CREATE TABLE sales.shops AS SELECT 1 AS id, 'Rome' AS city")
+        connection.execute('CREATE TABLE "odd ""name" AS SELECT 2 AS id')
+    hin, _ = build([tmp_path], tomllib.loads(example([tmp_path])))
+    assert {type: hin.ids(type).to_pylist() for type in hin.nodes} == {
+        "shop": ["1"],
+        "odd_name": ["2"],
+    }
+
+
+def test_further_sections_of_a_name_are_comments_with_their_titles(tmp_path):
+    for name in ("one1.csv", "one2.csv", "one3.csv"):
+        (tmp_path / name).write_text(f"id,{name[:4]}\na,x\n")
+    lines = example([tmp_path]).splitlines()
+    assert lines.count("[node.one]") == 1
+    assert lines.count("# [node.one]") == 2
+
+
 def test_a_second_section_of_a_name_is_a_comment(tmp_path):
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_text("user,item,rating\na,x,1\n")

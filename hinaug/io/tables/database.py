@@ -98,14 +98,18 @@ def read_query(address: str, query: str, where: str) -> Records:
     return Records(name, rows, typed=True, parts=[Part(name, rows.num_rows)])
 
 
-def tables_of(address: str) -> list[str]:
-    """The names of the tables and views of a file of DuckDB or SQLite, sorted."""
+def tables_of(address: str) -> list[tuple[str, ...]]:
+    """The names of the tables and views of a file of DuckDB or SQLite, sorted; those outside the
+    schema "main" with that of their schema before.
+    """
     query = (
-        "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'main'"
+        "SELECT table_schema AS space, table_name AS name FROM information_schema.tables"
         if address.startswith("duckdb")
-        else "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+        else "SELECT 'main' AS space, name FROM sqlite_master WHERE type IN ('table', 'view')"
     )
-    return read_query(address, query, "the database").column("name").to_pylist()
+    found = read_query(address, query, "the database").rows
+    both = zip(found["space"].to_pylist(), found["name"].to_pylist(), strict=True)
+    return sorted((name,) if space == "main" else (space, name) for space, name in both)
 
 
 def _duckdb(path: Path, query: str) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from hinaug.errors import HinaugError
 from hinaug.io.delimited import BLANKS, Dialect, stream_delimited, utf8_of
 from hinaug.io.tables.database import read_query, tables_of
 from hinaug.io.tables.json_lines import read_json
-from hinaug.io.tables.records import ENDINGS, ending_of, form_of, opener
+from hinaug.io.tables.records import ENDINGS, FORMATS, ending_of, form_of, opener
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data, split
 
 ROLES = {  # words in names of columns, the likeliest first
@@ -31,6 +32,7 @@ ROLES = {  # words in names of columns, the likeliest first
     "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when", "at"),
     "text": ("text", "reviewtext", "review", "body", "comment", "content"),
 }
+PAIRS = ("rating", "data", "inter", "event", "click", "order", "purchase", "play", "like", "train")
 OWN = ("id", "origin", "confidence", "key")  # names of the store
 PROSE = ("txt", "data")  # endings of tables and of other things
 _HEAD = 1 << 22  # bytes of a JSON file that are looked at
@@ -39,13 +41,17 @@ _MAGIC = ((0, b"SQLite format 3\0", "sqlite"), (8, b"DUCK", "duckdb"))
 
 @dataclass
 class Source:
-    """What a section reads: `source`, its lines in a schema, such as file = "a.csv"."""
+    """What a section reads: `source`, its lines in a schema, such as file = "a.csv".
+
+    type: what its rows are, as far as the names of the files tell.
+    """
 
     name: str
     source: list[str]
     columns: list[str]
     nested: set[str] = field(default_factory=set)
     is_named: bool = True  # whether the file gives the names of its columns
+    type: str = ""
 
 
 def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
@@ -59,21 +65,22 @@ def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
             found += _sources(path, encoding)
         except (HinaugError, ValueError, OSError) as error:
             head.append(f"# {path.name}: cannot be read: {' '.join(str(error).split())}")
-    sources = _joined(found)
+    sources = _typed(_joined(found))
     head += [f"# {source.name}: {', '.join(source.columns)}" for source in sources]
-    sections: dict[str, list[str]] = {}
-    types = {_type(_stem(source)) for source in sources}
+    parts: list[str] = []
+    titles: set[str] = set()
+    others = Others(sources)
     for source in sources:
-        title, *lines = _section(source, "[review]" in sections, types)
-        if title in sections:  # a second section of that name is no TOML
-            title, lines = f"# {title}", [f"# {line}" for line in lines]
-        sections.setdefault(title, []).extend(lines)
+        lines = _section(source, "[review]" in titles, others)
+        if lines[0] in titles:  # a second section of that name is no TOML
+            lines = [f"# {line}" for line in lines]
+        titles.add(lines[0])
+        parts.append("\n".join(lines))
     head.append(
         "# A first guess from the names; change what is wrong. hinaug build --example has all."
     )
     if encoding != "utf8":
         head.append(f"encoding = {_quoted(encoding)}")
-    parts = ["\n".join([title, *lines]) for title, lines in sections.items()]
     return "\n\n".join(["\n".join(head), *parts]) + "\n"
 
 
@@ -145,11 +152,12 @@ def _file(name: str) -> str:
 def _of_database(path: Path, address: str) -> list[Source]:
     found = []
     for table in tables_of(address):
-        query = 'SELECT * FROM "{}"'.format(table.replace('"', '""'))
-        rows = read_query(address, f"{query} LIMIT 100", f"table {table}").rows
+        names = ".".join('"{}"'.format(part.replace('"', '""')) for part in table)
+        query, name = f"SELECT * FROM {names}", table[-1]
+        rows = read_query(address, f"{query} LIMIT 100", f"table {name}").rows
         nested = {f.name for f in rows.schema if pa.types.is_nested(f.type)}
         source = [f"database = {_quoted(address)}", f"query = {_quoted(query)}"]
-        found.append(Source(f"{path.name}, table {table}", source, rows.column_names, nested))
+        found.append(Source(f"{path.name}, table {name}", source, rows.column_names, nested))
     return found
 
 
@@ -196,42 +204,88 @@ def _two_words(name: str) -> tuple[str, str] | None:
 # ---- what it may mean ----------------------------------------------------------------------------
 
 
-def _section(source: Source, has_review: bool, types: Collection[str]) -> list[str]:
-    """The lines of a section. types: of the nodes that other sources may describe."""
+class Others:
+    """What is known of all sources together.
+
+    types: of their rows. shared: names of columns that stand in several.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.types = {source.type for source in sources}
+        counts = Counter(name for source in sources for name in source.columns)
+        self.shared = {name for name, n in counts.items() if n > 1}
+
+    def like(self, kind: str) -> str:
+        """The type that is called like a user, or like an item; else the word itself."""
+        return next((word for word in ROLES[kind] if word in self.types), kind)
+
+
+def _typed(sources: Sequence[Source]) -> list[Source]:
+    """With the types: the name of the file without its ending, or, where several have the same, the
+    ending: u.user, u.item.
+    """
+    stems = Counter(map(_stem, sources))
+    return [replace(source, type=_type(_told(source, stems))) for source in sources]
+
+
+def _told(source: Source, stems: Counter[str]) -> str:
+    stem, ending = _stem(source), ending_of(Path(source.name))
+    is_format = ending in FORMATS or not source.source[0].startswith("file")
+    return stem if stems[stem] == 1 or is_format else ending
+
+
+def _section(source: Source, has_review: bool, others: Others) -> list[str]:
+    """The lines of a section."""
     columns = [name for name in source.columns if name not in source.nested]
     role = {kind: _named(columns, words) for kind, words in ROLES.items()}
-    ends = _ends(source, columns, types)
+    ends = _ends(source, columns, others)
     if role["user"] and role["item"] and source.is_named:
-        return _of_pairs(source, role, has_review, types)
-    return _of_edges(source, ends, columns) if ends else _of_nodes(source, columns, role)
+        return _of_pairs(source, role, has_review, others.types)
+    return _of_edges(source, ends, columns) if ends else _of_nodes(source, columns, role, others)
 
 
-def _ends(source: Source, columns: Sequence[str], types: Collection[str]) -> tuple[str, str] | None:
-    """The types that the rows join: those of the file's name, or of two columns of ids.
+def _ends(source: Source, columns: Sequence[str], others: Others) -> tuple[str, str] | None:
+    """The types that the rows join: those of the file's name, or of two columns of ids. Files of
+    numbers alone that are called ratings, or u.data, join users and items.
 
     With more columns the second id must be of nodes that another source describes, and the first
     not the row's own: user_artists.dat with userID, artistID, weight beside artists.dat.
     """
     if not source.is_named:
-        return _two_words(source.name) if len(columns) > 1 else None
+        return _unnamed_ends(source, others) if len(columns) > 1 else None
     ids = _ids(columns)
     if len(ids) < 2:
         return None
     ends = (_type(ids[0]), _type(ids[1]))
-    is_link = ends[1] in types and ends[0] not in ("thing", _type(_stem(source)))
+    is_link = ends[1] in others.types and ends[0] not in ("thing", source.type)
     return ends if is_link or len(columns) == len(ids) == 2 else None
+
+
+def _unnamed_ends(source: Source, others: Others) -> tuple[str, str] | None:
+    if source.type in PAIRS:
+        return others.like("user"), others.like("item")
+    return _two_words(source.name)
 
 
 def _ids(columns: Sequence[str]) -> list[str]:
     return [name for name in columns if "id" in _words(name)]
 
 
-def _of_nodes(source: Source, columns: Sequence[str], role: dict[str, Any]) -> list[str]:
-    first = columns[0] if columns else ""
-    key = _named(columns, ("id",)) or role["item"] or role["user"] or first
+def _of_nodes(
+    source: Source, columns: Sequence[str], role: dict[str, Any], others: Others
+) -> list[str]:
+    key = _key(columns, others) or role["item"] or role["user"] or "".join(columns[:1])
     rest = [name for name in columns if name not in (key, *OWN)]
     keys = [f"id = {_quoted(key)}", f"keep = {_list(rest)}"]
-    return [f"[node.{_type(_stem(source))}]", *source.source, *keys]
+    return [f"[node.{_bare(source.type)}]", *source.source, *keys]
+
+
+def _key(columns: Sequence[str], others: Others) -> str | None:
+    """The column that nodes go by: "id", or that of ids which other sources name, too."""
+    if plain := [name for name in columns if name.lower() == "id"]:
+        return plain[0]
+    ids = sorted(_ids(columns), key=lambda name: name not in others.shared)
+    return ids[0] if ids else None
 
 
 def _of_pairs(
@@ -243,20 +297,29 @@ def _of_pairs(
     if role["text"] and not has_review:
         keys = [f"user = {ends[0]}", f"item = {ends[1]}", f"text = {_quoted(role['text'])}"]
         return ["[review]", *source.source, *keys, *told]
-    relation = "rates" if role["rating"] else _type(_stem(source))
+    relation = "rates" if role["rating"] else source.type
     keys = [f"src = {ends[0]}", f"dst = {ends[1]}"]
     named = {kind: _type(role[kind]) for kind in ("user", "item")}
     user, item = (name if name in types else kind for kind, name in named.items())
-    return [f"[edge.{user}.{relation}.{item}]", *source.source, *keys, *told]
+    return [_edge(user, relation, item), *source.source, *keys, *told]
 
 
 def _of_edges(source: Source, ends: tuple[str, str], columns: Sequence[str]) -> list[str]:
     first = _ids(columns)[:2] if source.is_named else columns[:2]
     src, dst, *rest = [*first, *(name for name in columns if name not in first)]
-    relation = _type(_stem(source)) if source.is_named and rest else "to"
+    relation = source.type if source.is_named and rest else "to"
     keys = [f"src = {_quoted(src)}", f"dst = {_quoted(dst)}"]
     keep = [f"keep = {_list(rest)}"] if rest else []
-    return [f"[edge.{ends[0]}.{relation}.{ends[1]}]", *source.source, *keys, *keep]
+    return [_edge(ends[0], relation, ends[1]), *source.source, *keys, *keep]
+
+
+def _edge(*names: str) -> str:
+    return f"[edge.{'.'.join(map(_bare, names))}]"
+
+
+def _bare(name: str) -> str:
+    """A name as a key of TOML."""
+    return name if name.isascii() else _quoted(name)
 
 
 def _named(columns: Sequence[str], words: Sequence[str]) -> str | None:
@@ -270,7 +333,7 @@ def _named(columns: Sequence[str], words: Sequence[str]) -> str | None:
 
 def _words(name: str) -> list[str]:
     """reviewerID, reviewer_id: reviewer, id."""
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+", name)
     return [part.lower() for part in parts]
 
 
