@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from hinaug.cli.drop import split_without
+from hinaug.cli.drop import said, split_without
 from hinaug.cli.facts import describe, facts_of
 from hinaug.cli.folders import check_out, opened
 from hinaug.cli.names import Settings, edge_type, method, sized
@@ -125,13 +125,12 @@ def augment(
     nodes = _whom(wanted, made, like or [], given, seed)
     delta = _generated(wanted, made, joined, nodes, Settings(setting or []), seed)
     save(delta, out)
-    without = "".join(f" --drop {text}" for text in drop or [])
 
     def show(console: Any) -> None:
         describe(delta, console)
         tell(
             console,
-            f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out}{without} says "
+            f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out}{said(drop)} says "
             "whether it helps",
         )
 

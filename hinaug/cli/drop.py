@@ -48,6 +48,11 @@ def split_without(split: Split, drop: Sequence[str] | None) -> Split:
     )
 
 
+def said(drop: Sequence[str] | None) -> str:
+    """The options as they were typed, for a command that must repeat them."""
+    return "".join(f" --drop {text}" for text in drop or [])
+
+
 def _types(hin: HIN, drop: Sequence[str]) -> list[Type]:
     return [edge_type(text, hin.edges) if "," in text else _node_type(text, hin) for text in drop]
 
