@@ -58,7 +58,7 @@ from hinaug.split.thin import thin
 from hinaug.training.estimator import Estimator
 
 RATES = ("user", "rates", "movie")
-L2 = (30.0, 30_000.0, "log")
+L2 = (30.0, 1_000_000.0, "log")
 CONFIDENCE = (0.03, 1.0, "log")  # 1 is a natural end: there is nothing beyond
 
 
