@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from scipy.sparse.linalg import svds
 from scipy.special import logit
 from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -22,6 +21,7 @@ from hinaug.errors import NarrowedWarning, SchemaError
 from hinaug.features.kinds import decoded
 from hinaug.generators.base import resolve_size
 from hinaug.generators.entities.attributes import Encoded, attribute_kinds
+from hinaug.generators.entities.axes import leading_axes
 from hinaug.generators.pairs import rows_at_once
 from hinaug.graph import arrow as tb
 from hinaug.graph import expect
@@ -115,10 +115,7 @@ class _LinkNumbers:
         self.counts = np.bincount(basis.indices, minlength=basis.shape[1])
         unit = basis.astype(np.float64)
         unit.data = unit.data / np.sqrt(np.maximum(self.counts, 1))[unit.indices]
-        k = min(AXES, min(unit.shape) - 1)
-        self.unit, self.axes = unit, np.zeros((basis.shape[1], 1))
-        if k >= 1 and unit.nnz:
-            self.axes = svds(unit, k=k, v0=np.ones(min(unit.shape)))[2].T
+        self.unit, self.axes = unit, leading_axes(unit, AXES, seed=0)[1]
 
     def __call__(self, links: sp.csr_array) -> np.ndarray:
         n = np.diff(links.indptr)

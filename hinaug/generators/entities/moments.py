@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import svds
 
 from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
+from hinaug.generators.entities.axes import leading_axes
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.whole import WholeNodes
 
@@ -55,16 +55,11 @@ class SecondMoment(WholeNodes):
 
     def _learn(self, real: Real, rng: np.random.Generator) -> None:
         counts = [view.counts.astype(np.float64) for view in real.views]
-        joint = sp.csr_array(sp.hstack([v.links for v in real.views])).astype(np.float64)
-        k = min(self.dim, min(joint.shape) - 1)
-        scaled = np.zeros((joint.shape[1], 1))
-        if k >= 1:
-            start = rng.normal(size=min(joint.shape))
-            _, root, right = svds(joint, k=k, v0=start)  # roots of the eigenvalues of G
-            scaled = right.T * root
-        total = np.sqrt(np.maximum(np.concatenate(counts), 1))
+        joint = sp.csr_array(sp.hstack([v.links for v in real.views]))
+        root, axes = leading_axes(joint, self.dim, int(rng.integers(2**31)))  # of eigenvalues of G
+        scaled = axes * root / np.sqrt(np.maximum(np.concatenate(counts), 1))[:, None]
         ends = np.cumsum([len(c) for c in counts])[:-1]
-        self.axes_ = [e.astype(np.float32) for e in np.split(scaled / total[:, None], ends)]
+        self.axes_ = [e.astype(np.float32) for e in np.split(scaled, ends)]
         self.popularity_ = [
             np.where(c > 0, np.log(np.maximum(c, 1)), -np.inf).astype(np.float32) for c in counts
         ]
