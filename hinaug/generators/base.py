@@ -205,7 +205,7 @@ class EntityGenerator(Generator):
     Its rows are taken in turn: with size 10 and two ids, five new nodes resemble each. Without a
     size there is one new node a row.
 
-    Once fitted, `left_out_` is {column or edge type of the node: why it is not generated}.
+    Once fitted, `left_out_` is {column, edge type or (edge type, column): why it is not there}.
     """
 
     node: str
@@ -239,16 +239,7 @@ class EntityGenerator(Generator):
         if isinstance(condition, Mapping) and any(isinstance(k, tuple) for k in condition):
             return self._linked_with(hin, condition)
         if isinstance(condition, Mapping | pa.Table) or hasattr(condition, "columns"):
-            table = tb.as_table(condition, f"{self.origin}: condition")
-            known = hin.observed().nodes[self.node].column_names
-            for name in table.column_names:
-                if name not in known or name == "id":
-                    raise ParameterError(
-                        f"{self.origin}: condition has a column {name!r}; it may have those of "
-                        f"{self.node!r}: {[c for c in known if c != 'id']}",
-                        asked=name,
-                        there=known,
-                    )
+            table = self._with_attributes(hin, condition)
             given, rows = Condition(columns=table), table.num_rows
         else:
             nodes = hin.observed().positions(self.node, condition)
@@ -256,6 +247,20 @@ class EntityGenerator(Generator):
         if not rows:
             raise ParameterError(f"{self.origin}: the condition has no rows; leave it out")
         return given, rows
+
+    def _with_attributes(self, hin: HIN, condition: Any) -> pa.Table:
+        """A condition of attributes as a table of columns that the node type has."""
+        table = tb.as_table(condition, f"{self.origin}: condition")
+        known = [c for c in hin.observed().nodes[self.node].column_names if c != "id"]
+        for name in table.column_names:
+            if name not in known:
+                raise ParameterError(
+                    f"{self.origin}: condition has a column {name!r}; it may have those of "
+                    f"{self.node!r}: {known}",
+                    asked=name,
+                    there=known,
+                )
+        return table
 
     def _linked_with(
         self, hin: HIN, condition: Mapping[EdgeType, Any]

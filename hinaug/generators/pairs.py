@@ -1,4 +1,4 @@
-"""Pairs of a delta: by external ids, over the relations that say the same."""
+"""Pairs of a delta: by external ids, over the relations that say the same. Symmetric relations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hinaug import checks
 from hinaug.errors import KindError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
 
 
@@ -49,6 +50,14 @@ def rows_of_pairs(edges: pa.Table, pairs: pa.Table) -> np.ndarray:
         return np.full(pairs.num_rows, -1)
     at = np.minimum(np.searchsorted(known, code[n_edges:]), len(known) - 1)
     return np.where(known[at] == code[n_edges:], first[at], -1)
+
+
+def is_symmetric(pairs: PairIndex, relation: EdgeType) -> bool:
+    """Whether each pair of a relation stands in both directions, as friends do."""
+    if relation[0] != relation[2]:
+        return False
+    is_link = pairs.src != pairs.dst
+    return bool(is_link.any() and pairs.contains(pairs.dst, pairs.src).all())
 
 
 def turned(edges: pa.Table) -> pa.Table:

@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 
 from hinaug.datasets.planted_mixed import planted_mixed
 from hinaug.generators.base import EntityGenerator
+from hinaug.generators.pairs import is_symmetric
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.merge import merge
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import PROVENANCE, EdgeType
 
 SEEN = 0.15  # difference of two shares of missing values that is chance
@@ -38,7 +40,8 @@ def check_whole_nodes(generator: EntityGenerator, hin: HIN | None = None, rng: i
     - New links have the edge columns, with values that are real ones, or times.
     - Records of links (reviews) are made for new links, or `left_out_` names their type.
     - A relation with at most one target a node keeps at most one.
-    - Where nodes link to their own type, some links join two new nodes, and none is a loop.
+    - Where nodes link to their own type, some links join two new nodes, and none is a loop. A
+      symmetric relation has both directions.
     - No pair stands twice. Ids are new, also in a second delta and in `merge`.
     - Columns have values, missing about as often as in the graph, or stand in `left_out_`.
     - Rows of real nodes are read from the graph given to `generate`.
@@ -91,6 +94,10 @@ def _check_relation(
     assert len(set(pairs)) == len(pairs), f"{name}: a pair of {edge} stands more than once"
     if edge[0] == edge[2]:
         _check_between_new(made, edge, pairs, node, name)
+        if is_symmetric(PairIndex.of(hin, edge), edge):
+            assert {pair[::-1] for pair in pairs} == set(pairs), (
+                f"{name}: each {edge} link stands in both directions, not new ones; add the other"
+            )
     _check_functional(hin, both, edge, node, name)
     _check_edge_columns(hin, rows, edge, left_out, name)
 

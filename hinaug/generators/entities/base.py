@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from hinaug.errors import ParameterError, SchemaError, some
 from hinaug.generators.base import Condition, EntityGenerator
-from hinaug.generators.entities.profiles import Profiles, kinds, profiles
+from hinaug.generators.entities.attributes import UNTYPED
+from hinaug.generators.entities.profiles import RATING, Profiles, kinds, profiles
 from hinaug.generators.entities.same_columns import check_same_columns
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.schema import EdgeType
+from hinaug.graph.schema import PROVENANCE, EdgeType
 
 
 @dataclass(eq=False)
@@ -27,7 +28,8 @@ class ProfileGenerator(EntityGenerator):
     relation: the edge type of the links to generate. None takes the only relation that nodes share:
         a review has one author, so ("user", "wrote", "review") is not meant.
 
-    Learned: `relation_`, `schema_` (the columns that are generated, without rows) and `kinds_`.
+    Learned: `relation_`, `schema_` (the columns that are generated, without rows), `kinds_`,
+    `left_out_`.
     """
 
     node: str = "user"
@@ -40,7 +42,22 @@ class ProfileGenerator(EntityGenerator):
         self.relation_ = real.relation
         self.kinds_ = kinds(real.table)
         self.schema_ = real.table.select(list(self.kinds_)).schema.empty_table()
+        self.left_out_ = self._left_out(hin, real.table)
         return real
+
+    def _left_out(self, hin: HIN, table: pa.Table) -> dict[Any, str]:
+        """What new nodes lack, and why."""
+        out: dict[Any, str] = {}
+        for name in [c for c in table.column_names if c not in self.kinds_]:
+            is_bare = table[name].null_count == len(table)
+            out[name] = UNTYPED if is_bare else f"{self.origin} writes no text, dates or lists"
+        for edge in hin.edges:
+            if self.node in (edge[0], edge[2]) and edge != self.relation_:
+                out[edge] = f"{self.origin} links over {self.relation_} alone"
+        for name in hin.edges[self.relation_].column_names:
+            if name not in ("src", "dst", RATING, *PROVENANCE):
+                out[self.relation_, name] = f"{self.origin} gives links a {RATING} alone"
+        return out
 
     def _real(self, hin: HIN, targets: pa.Array | None = None) -> Profiles:
         """The profiles of the observed nodes of `hin`, with the columns noted at fit time; kept
@@ -58,6 +75,12 @@ class ProfileGenerator(EntityGenerator):
         self, hin: HIN, real: Profiles, condition: Condition | None, drawn: np.ndarray
     ) -> np.ndarray:
         """Rows of `real` [n] that new nodes are made from: those of the condition, else `drawn`."""
+        if condition is not None and condition.links is not None:
+            raise ParameterError(
+                f"{self.origin}: condition: links are not drawn for given ends here; give external "
+                "ids or attributes, or take JointVAE",
+                asked=list(condition.links),
+            )
         if condition is None or condition.nodes is None:
             return drawn
         rows = real.rows_of(condition.nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,24 @@ def link_columns(
             taken = as_column(times, np.zeros(len(times), bool), column.type)
         columns[name] = taken
     return pa.table(columns) if columns else pa.table({"": pa.nulls(len(like.best))}).select([])
+
+
+def with_columns_of_twin(
+    real: Real, at: int, made: pa.Table, tables: Sequence[pa.Table]
+) -> pa.Table:
+    """The columns of new links in view `at`; where a view before has the same links, those of real
+    links that say the same in both are the same here.
+
+    tables: the columns of new links in the views before.
+    """
+    same = real.same_as(at)
+    if same < 0:
+        return made
+    here, there = real.edges[at], real.edges[same]
+    for place, name in enumerate(made.column_names):
+        if name in there.column_names and here[name].equals(there[name]):
+            made = made.set_column(place, name, tables[same][name])
+    return made
 
 
 def records_of(

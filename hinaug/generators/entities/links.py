@@ -4,7 +4,7 @@ ones, and not those of a real node.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 
 from hinaug.generators.entities.draws import NEVER, popularity_offsets
+from hinaug.generators.entities.views import View
 from hinaug.generators.pairs import rows_at_once
 
 REDRAWS = 20  # times that the links of a real node are drawn anew
@@ -151,6 +152,31 @@ def drawn_by(
         part = race(logits_of(rows) + offsets, degree[rows], rng)
         parts.append(Drawn(part.row + at, part.column, part.probability))
     return joined(parts)
+
+
+def banned(view: View, kept: sp.csr_array, among: sp.csr_array | None, rows: slice) -> np.ndarray:
+    """Which targets some new nodes cannot draw, bool [b, m]: those that the graph lacks, those that
+    they have for certain, and those that are not `among` what they draw from.
+    """
+    out = np.tile(view.position < 0, (rows.stop - rows.start, 1))
+    if among is not None:
+        outside = np.ones_like(out)
+        outside[among[rows].nonzero()] = False
+        out |= outside
+    out[kept[rows].nonzero()] = True
+    return out
+
+
+def beside(links: Sequence[sp.csr_array]) -> sp.csr_array:
+    """The links of all views in one matrix."""
+    return sp.csr_array(sp.hstack(list(links), format="csr"))
+
+
+def either(one: sp.csr_array, other: sp.csr_array) -> sp.csr_array:
+    """The links of either, CSR of ones."""
+    both = sp.csr_array(one + other)
+    both.data[:] = 1
+    return both
 
 
 def joined(parts: list[Drawn]) -> Drawn:

@@ -13,8 +13,10 @@ import scipy.sparse as sp
 
 from hinaug.errors import ParameterError, SchemaError
 from hinaug.features.kinds import kind_of, numbers, present, vectors
+from hinaug.generators.pairs import is_symmetric
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import PROVENANCE, EdgeType
 
 RATING = "rating"
@@ -34,6 +36,7 @@ class Profiles:
     ratings: CSR [n, m] of the known ratings (mean over parallel rows), or None where the relation
         has no rating.
     rating_type: an empty array of the type of the ratings.
+    symmetric: whether each link stands in both directions.
     """
 
     relation: EdgeType
@@ -44,6 +47,7 @@ class Profiles:
     table: pa.Table
     ratings: sp.csr_array | None = None
     rating_type: pa.Array | None = None
+    symmetric: bool = False
 
     @property
     def degree(self) -> np.ndarray:
@@ -71,7 +75,11 @@ class Profiles:
         }
         if rating is not None and self.rating_type is not None:
             out[RATING] = number_array(rating, np.isnan(rating), self.rating_type.type)
-        return {self.relation: pa.table(out)}
+        links = pa.table(out)
+        if self.symmetric:
+            ways = (pa.array(np.full(len(row), into)) for into in (False, True))
+            links = pa.concat_tables([links.append_column("into", way) for way in ways])
+        return {self.relation: links}
 
 
 def profiles(
@@ -126,6 +134,7 @@ def profiles(
         table.take(pa.array(active)),
         None if ratings is None else over_targets(ratings)[active].astype(np.float32),
         rating_type,
+        is_symmetric(PairIndex.of(hin, relation), relation),
     )
 
 

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from scipy.sparse.linalg import svds
 
 from hinaug.features.kinds import numbers, present
+from hinaug.generators.entities.axes import leading_axes
 from hinaug.generators.entities.times import is_time, whole
-from hinaug.generators.entities.views import View, Witness
+from hinaug.generators.entities.views import View, Witness, containing
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import PROVENANCE
@@ -45,17 +45,26 @@ class Real:
         return np.where(self.nodes[row] == nodes, row, -1)
 
     @cached_property
+    def within(self) -> list[int]:
+        """For each view the place of an earlier one that has all its links; -1 for none."""
+        return containing(self.views)
+
+    def same_as(self, at: int) -> int:
+        """The place of an earlier view with the same links, such as of the reverse relation; -1
+        for none.
+        """
+        before = self.within[at]
+        is_same = before >= 0 and self.views[before].links.nnz == self.views[at].links.nnz
+        return before if is_same else -1
+
+    @cached_property
     def axes(self) -> list[np.ndarray]:
         """For each view [m, k]: the leading right singular vectors of the links of all views, each
         divided by the roots of both degrees.
         """
         joint = sp.csr_array(sp.hstack([_scaled(v.links, v.counts) for v in self.views]))
-        k = min(AXES, min(joint.shape) - 1)
-        if k < 1:
-            return [np.zeros((v.links.shape[1], 1)) for v in self.views]
-        start = np.random.default_rng(0).normal(size=min(joint.shape))
-        right = svds(joint.astype(np.float64), k=k, v0=start)[2].T
-        sign = np.sign(right[np.abs(right).argmax(axis=0), np.arange(k)])
+        right = leading_axes(joint, AXES, seed=0)[1]
+        sign = np.sign(right[np.abs(right).argmax(axis=0), np.arange(right.shape[1])])
         ends = np.cumsum([v.links.shape[1] for v in self.views])[:-1]
         return np.split(right * np.where(sign == 0, 1, sign), ends)
 

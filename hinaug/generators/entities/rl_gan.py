@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hinaug.checks import COUNT, POSITIVE, SHARE, Interval, Limits, Rng
 from hinaug.generators.entities.confidence import realness
 from hinaug.generators.entities.joint_vae import JointVAE, with_code
-from hinaug.generators.entities.links import Drawn, joined
+from hinaug.generators.entities.links import Drawn, banned, joined
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.reward import PARTS, NodeReward, ranking_gradient
 from hinaug.generators.entities.views import View
@@ -347,6 +347,7 @@ class RLGAN(JointVAE):
         state: np.ndarray,
         links: Sequence[sp.csr_array],
         kept: sp.csr_array,
+        among: sp.csr_array | None,
         rng: np.random.Generator,
     ) -> Drawn:
         """Links in one view: those kept, and others one after another until the policy stops."""
@@ -356,12 +357,11 @@ class RLGAN(JointVAE):
         policy, random = self._policy(), _random(rng)
         for start in range(0, len(degree), BLOCK):
             rows = slice(start, min(start + BLOCK, len(degree)))
-            banned = np.tile(view.position < 0, (rows.stop - start, 1))
-            banned[kept[rows].nonzero()] = True
-            banned[n_kept[rows] >= np.maximum(degree[rows], 1)] = True
+            closed = banned(view, kept, among, rows)
+            closed[n_kept[rows] >= np.maximum(degree[rows], 1)] = True
             wanted = torch.from_numpy(np.maximum(degree[rows] - n_kept[rows], 0))
             hidden = self._hidden(policy, state[rows], [x[rows] for x in links[:at]])
-            made = policy.draw_links(at, hidden, wanted, torch.from_numpy(banned), random)
+            made = policy.draw_links(at, hidden, wanted, torch.from_numpy(closed), random)
             where, column, chance = (part.numpy() for part in made)
             n = np.bincount(where, minlength=len(hidden))[where]
             parts.append(Drawn(where + start, column, (1 - (1 - chance) ** n).astype(np.float32)))

@@ -18,6 +18,7 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 
+BY_CHANCE = 5.0  # links missing by chance, of which there would be none once in 150 graphs
 RECORDED = 0.9  # share of the pairs of a node type that are links, from which it records these
 Key = tuple[EdgeType, bool]  # a relation, and whether its edges run into the node
 
@@ -131,6 +132,29 @@ def is_exclusive(view: View) -> bool:
     would need targets of its own.
     """
     return view.links.nnz > 1 and view.counts.max() == 1
+
+
+def containing(views: Sequence[View]) -> list[int]:
+    """For each view an earlier one that has all its links, as visits hold purchases and a reverse
+    relation its own; -1 for none. Views that could do so by chance do not count.
+    """
+    out = [-1] * len(views)
+    for at, view in enumerate(views):
+        for before, other in enumerate(views[:at]):
+            if out[before] < 0 and _holds(other, view):
+                out[at] = before
+                break
+    return out
+
+
+def _holds(one: View, other: View) -> bool:
+    """Whether a view has all links of another, and not by chance."""
+    if one.other != other.other or not one.targets.equals(other.targets):
+        return False
+    density = one.links.nnz / max(np.prod(one.links.shape), 1)
+    if other.links.nnz * (1 - density) < BY_CHANCE:
+        return False
+    return bool(np.isin(codes_of(other), codes_of(one)).all())
 
 
 def named_keys(

@@ -17,13 +17,29 @@ from hinaug.errors import ParameterError, SchemaError, some
 from hinaug.features.kinds import decoded
 from hinaug.generators.base import Condition, Entities, EntityGenerator, Evidence
 from hinaug.generators.entities.attributes import Encoded, attribute_kinds, tree_donors, values_at
-from hinaug.generators.entities.edge_columns import like_links, link_columns, records_of
-from hinaug.generators.entities.links import REDRAWS, Drawn, joined, race, repeats, replaced
+from hinaug.generators.entities.edge_columns import (
+    like_links,
+    link_columns,
+    records_of,
+    with_columns_of_twin,
+)
+from hinaug.generators.entities.links import (
+    REDRAWS,
+    Drawn,
+    banned,
+    beside,
+    either,
+    joined,
+    race,
+    repeats,
+    replaced,
+)
 from hinaug.generators.entities.real import Real, real_nodes
 from hinaug.generators.entities.same_columns import check_same_columns
 from hinaug.generators.entities.texts import Crossing, Slots, Writer, crossing, written
 from hinaug.generators.entities.vectors import near_rows, new_vectors
 from hinaug.generators.entities.views import (
+    Key,
     View,
     Witness,
     is_exclusive,
@@ -34,8 +50,10 @@ from hinaug.generators.entities.views import (
     views_of,
     witnesses,
 )
+from hinaug.generators.pairs import is_symmetric
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
+from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
 
 NEAR = 5  # real nodes that text and vectors of a new node are made from
@@ -60,8 +78,11 @@ class WholeNodes(EntityGenerator):
     - a link whose real like is recorded by a node, such as a review, is recorded too;
     - where nodes link to nodes of their own type, some links join two new nodes.
 
-    A new node of two or more links never has exactly the links of a real one, unless `keep` is 1.
-    Targets that belong to one node alone (receipts) cannot be shared, and are left out.
+    A symmetric relation gets both directions. Where each link of a relation stands in another one
+    too, such as its reverse, so does each new link. Parallel edges become one. A new node of two or
+    more links never has exactly the links of a real one, as far as twenty draws find others and
+    unless `keep` is 1. Targets that belong to one node alone (receipts) cannot be shared, and are
+    left out.
 
     node: the node type to generate.
     relations: edge types of the links to generate; None takes all of the node type.
@@ -72,7 +93,8 @@ class WholeNodes(EntityGenerator):
         nodes alone.
     writer: writes text instead, called as writer(column, table of the other columns, drafts).
 
-    Learned: `targets_` (ids of the targets of each view), `kinds_`, `schema_`, `left_out_`.
+    Learned: `targets_` (ids of the targets of each view), `symmetric_`, `kinds_`, `schema_`,
+    `left_out_`.
     """
 
     LIMITS: ClassVar[Limits] = {
@@ -126,20 +148,20 @@ class WholeNodes(EntityGenerator):
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         found = witnesses(hin, self.node)
-        hidden = {witness.type for witness in found}
-        keys = (
-            keys_of(hin, self.node, hidden)
-            if self.relations is None
-            else named_keys(hin, self.node, self.relations, self.origin, hidden)
-        )
-        self.left_out_: dict[Any, str] = {}
-        self.targets_ = {}
-        for key in keys:
-            view = view_of(hin, key)
-            if is_exclusive(view):
-                self.left_out_[key[0]] = "each target belongs to one node alone"
-            elif view.links.nnz:
-                self.targets_[key] = view.targets
+        keys = self._keys(hin, {witness.type for witness in found})
+        self.symmetric_ = [
+            edge for edge, into in keys if into and is_symmetric(PairIndex.of(hin, edge), edge)
+        ]
+        once = [key for key in keys if not (key[1] and key[0] in self.symmetric_)]
+        views = [view_of(hin, key) for key in once]
+        self.left_out_: dict[Any, str] = {
+            view.relation: "each target belongs to one node alone"
+            for view in views
+            if is_exclusive(view)
+        }
+        shared = [view for view in views if view.links.nnz and not is_exclusive(view)]
+        shared.sort(key=lambda view: -view.links.nnz)
+        self.targets_ = {view.key: view.targets for view in shared}
         self._check_links(hin)
         self.witnesses_ = [(w.type, w.own, w.about, w.key) for w in found if w.key in self.targets_]
         real = self._gather(hin)
@@ -148,6 +170,12 @@ class WholeNodes(EntityGenerator):
         self.schema_ = real.table.select(list(self.kinds_)).schema.empty_table()
         self._per_graph(hin, "real", lambda: real)
         self._learn(real, rng)
+
+    def _keys(self, hin: HIN, hidden: set[str]) -> list[Key]:
+        """The relations to link in; hidden: node types whose relations are made otherwise."""
+        if self.relations is None:
+            return keys_of(hin, self.node, hidden)
+        return named_keys(hin, self.node, self.relations, self.origin, hidden)
 
     def _check_links(self, hin: HIN) -> None:
         if not self.targets_:
@@ -259,7 +287,7 @@ class WholeNodes(EntityGenerator):
             [rng.permutation(len(real.nodes)) for _ in range(-(-n // len(real.nodes)))]
         )[:n]
         if condition is not None and condition.links is not None:
-            return _holders(real, condition.links, everyone, rng)
+            return _holders(real, condition.links, everyone, rng, self.origin)
         alike = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
         return _alike(real, alike, self.kinds_, rng) if alike else everyone
 
@@ -283,17 +311,23 @@ class WholeNodes(EntityGenerator):
         rng: np.random.Generator,
     ) -> list[sp.csr_array]:
         """Links that new nodes have for certain, CSR [k, m] a view: kept ones and given ones."""
-        wanted = {} if condition is None or condition.links is None else condition.links
-        out = []
-        for view in real.views:
+        out: list[sp.csr_array] = []
+        for view, within in zip(real.views, real.within, strict=True):
             links = view.links[source]
-            stays = rng.random(links.nnz) < self.keep
-            links.data = np.where(stays, links.data, 0)
-            links.eliminate_zeros()
-            if view.relation in wanted:
-                links = links + _given_links(view, wanted[view.relation])
-                links.data[:] = 1
+            if within >= 0:
+                links = links.multiply(out[within]).tocsr()
+            else:
+                stays = rng.random(links.nnz) < self.keep
+                links.data = np.where(stays, links.data, 0)
+                links.eliminate_zeros()
             out.append(sp.csr_array(links))
+        given = {} if condition is None or condition.links is None else condition.links
+        for at, view in enumerate(real.views):
+            if view.relation in given:
+                links = _given_links(view, given[view.relation], self.origin)
+                for one in (at, real.within[at]):
+                    if one >= 0:
+                        out[one] = either(out[one], links)
         return out
 
     def _degree(
@@ -310,31 +344,75 @@ class WholeNodes(EntityGenerator):
         kept: Sequence[sp.csr_array],
         rng: np.random.Generator,
     ) -> list[Drawn]:
-        """Links of all views, one view after another; those of a real node are drawn anew."""
+        """Links of all views; new nodes with all the links of a real one are drawn anew."""
+        drawn = self._draw_views(real, source, state, kept, rng)
+        everyone = beside([view.links for view in real.views])
+        for _ in range(REDRAWS if self.keep < 1 else 0):
+            links = [
+                d.matrix(len(source), len(v.targets))
+                for d, v in zip(drawn, real.views, strict=True)
+            ]
+            again = np.flatnonzero(repeats(beside(links), everyone))
+            if not len(again):
+                break
+            anew = self._draw_views(
+                real, source[again], state[again], [x[again] for x in kept], rng
+            )
+            drawn = [replaced(*both) for both in zip(drawn, [again] * len(anew), anew, strict=True)]
+        return drawn
+
+    def _draw_views(
+        self,
+        real: Real,
+        source: np.ndarray,
+        state: np.ndarray,
+        kept: Sequence[sp.csr_array],
+        rng: np.random.Generator,
+    ) -> list[Drawn]:
+        """Links of one view after another; those of a real node in a view are drawn anew."""
         drawn: list[Drawn] = []
         links: list[sp.csr_array] = []
         for at, view in enumerate(real.views):
-            degree = self._degree(real, at, source, rng)
-            made = self._draw_view(at, view, degree, state, links, kept[at], rng)
-            for _ in range(REDRAWS if self.keep < 1 else 0):
-                again = np.flatnonzero(
-                    repeats(made.matrix(len(source), view.links.shape[1]), view.links)
-                )
-                if not len(again):
-                    break
-                anew = self._draw_view(
-                    at,
-                    view,
-                    degree[again],
-                    state[again],
-                    [x[again] for x in links],
-                    kept[at][again],
-                    rng,
-                )
-                made = replaced(made, again, anew)
+            degree, same = self._degree(real, at, source, rng), real.same_as(at)
+            if same >= 0:
+                made = drawn[same]
+            else:
+                within = real.within[at]
+                among = None if within < 0 else links[within]
+                made = self._draw_anew(at, view, degree, state, links, kept[at], among, rng)
             drawn.append(made)
-            links.append(made.matrix(len(source), view.links.shape[1]))
+            links.append(made.matrix(len(source), len(view.targets)))
         return drawn
+
+    def _draw_anew(
+        self,
+        at: int,
+        view: View,
+        degree: np.ndarray,
+        state: np.ndarray,
+        links: Sequence[sp.csr_array],
+        kept: sp.csr_array,
+        among: sp.csr_array | None,
+        rng: np.random.Generator,
+    ) -> Drawn:
+        """Links in one view; where they are those of a real node, they are drawn once more."""
+        made = self._draw_view(at, view, degree, state, links, kept, among, rng)
+        for _ in range(REDRAWS if self.keep < 1 else 0):
+            again = np.flatnonzero(repeats(made.matrix(len(degree), len(view.targets)), view.links))
+            if not len(again):
+                break
+            anew = self._draw_view(
+                at,
+                view,
+                degree[again],
+                state[again],
+                [x[again] for x in links],
+                kept[again],
+                None if among is None else among[again],
+                rng,
+            )
+            made = replaced(made, again, anew)
+        return made
 
     def _draw_view(
         self,
@@ -344,19 +422,21 @@ class WholeNodes(EntityGenerator):
         state: np.ndarray,
         links: Sequence[sp.csr_array],
         kept: sp.csr_array,
+        among: sp.csr_array | None,
         rng: np.random.Generator,
     ) -> Drawn:
-        """Links in one view: those kept, and others by the logits up to the degree."""
-        absent = view.position < 0
+        """Links in one view: those kept, and others by the logits up to the degree.
+
+        among: CSR [k, m] of what they are drawn from; None for all targets.
+        """
         n_kept = np.diff(kept.indptr)
         row = np.repeat(np.arange(len(degree)), n_kept)
         parts = [Drawn(row, kept.indices.astype(np.int64), np.ones(len(row), np.float32))]
-        block = max(1, min(512, 2**23 // max(len(absent), 1)))
+        block = max(1, min(512, 2**23 // max(len(view.targets), 1)))
         for start in range(0, len(degree), block):
             rows = slice(start, min(start + block, len(degree)))
             logits = self._logits(at, state, links, rows)
-            logits[:, absent] = -np.inf
-            logits[kept[rows].nonzero()] = -np.inf
+            logits[banned(view, kept, among, rows)] = -np.inf
             part = race(logits, np.maximum(degree[rows] - n_kept[rows], 0), rng)
             parts.append(Drawn(part.row + start, part.column, part.probability))
         return joined(parts)
@@ -370,11 +450,13 @@ class WholeNodes(EntityGenerator):
         rng: np.random.Generator,
     ) -> tuple[list[pa.Table], dict[str, Evidence]]:
         """The columns of the links of each view, and what records them."""
-        tables, evidence = [], {}
+        tables: list[pa.Table] = []
+        evidence = {}
         for at, made in enumerate(drawn):
             own = self._is_kept(real.views[at], made, source, kept[at])
             like = like_links(real, at, made, source, own, rng)
-            tables.append(link_columns(real, at, made, source, like, own, rng))
+            table = link_columns(real, at, made, source, like, own, rng)
+            tables.append(with_columns_of_twin(real, at, table, tables))
             for witness, record in real.records[at]:
                 args = (real, witness, record, made, like, tables[at], self.writer, rng)
                 found = records_of(*args)
@@ -477,16 +559,51 @@ class WholeNodes(EntityGenerator):
                 **{name: table[name] for name in table.column_names},
                 "confidence": pa.array(made.probability, pa.float32()),
             }
-            stays = np.ones(len(made.row), bool)
+            rows = pa.table(columns)
             if view.relation[0] == view.relation[2]:
                 to, moved = _to_new(real, view, made, source, self.between, rng)
-                moved &= ~bare[made.row] & (not real.records[at])
-                columns["into"] = pa.array(np.full(len(made.row), view.into))
-                columns["to"] = pa.array(to, pa.int64(), mask=~moved)
-                # a link from another new node is drawn there
-                stays = ~moved if view.into else stays
-            out.setdefault(view.relation, []).append(pa.table(columns).filter(pa.array(stays)))
+                moved &= ~bare[made.row] & (not real.records[at]) & (not _is_tied(real, at))
+                rows = self._between(view, rows, to, moved, rng)
+            out.setdefault(view.relation, []).append(rows)
         return {edge: pa.concat_tables(parts) for edge, parts in out.items()}
+
+    def _between(
+        self,
+        view: View,
+        rows: pa.Table,
+        to: np.ndarray,
+        moved: np.ndarray,
+        rng: np.random.Generator,
+    ) -> pa.Table:
+        """Links to the own type with the new nodes that some go to, each link once; those of a
+        symmetric relation in both directions.
+        """
+        row = rows["row"].to_numpy()
+        rows = rows.append_column("into", pa.array(np.full(len(row), view.into)))
+        rows = rows.append_column("to", pa.array(to, pa.int64(), mask=~moved))
+        if view.relation in self.symmetric_:
+            # two new nodes may both draw their link: half stay, each pair once
+            stays = ~moved | ((rng.random(len(row)) < 0.5) & _first_of_pair(row, to, moved))
+            rows = rows.filter(pa.array(stays))
+            at = rows.column_names.index("into")
+            turned = rows.set_column(at, "into", pa.array(np.ones(rows.num_rows, bool)))
+            return pa.concat_tables([rows, turned])
+        # a link from another new node is drawn there
+        return rows.filter(pa.array(~moved)) if view.into else rows
+
+
+def _first_of_pair(row: np.ndarray, to: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Which links between new nodes are the first of their two, bool [e]."""
+    low, high = np.minimum(row, to), np.maximum(row, to)
+    code = np.where(moved, low * (int(high.max(initial=0)) + 1) + high, -1 - np.arange(len(row)))
+    first = np.zeros(len(row), bool)
+    first[np.unique(code, return_index=True)[1]] = True
+    return first
+
+
+def _is_tied(real: Real, at: int) -> bool:
+    """Whether a view has the links of another one, or another one has those of it."""
+    return real.within[at] >= 0 or at in real.within
 
 
 def _linked_once(drawn: Sequence[Drawn], n: int) -> np.ndarray:
@@ -502,22 +619,38 @@ def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
     return np.clip(total / np.maximum(np.bincount(row, minlength=n), 1), 0, 1)
 
 
-def _given_links(view: View, positions: np.ndarray) -> sp.csr_array:
+def _given_links(view: View, positions: np.ndarray, who: str) -> sp.csr_array:
     """A link of each new node to the target at a position of the graph, CSR [k, m]."""
     column = np.full(max(int(view.position.max(initial=0)), int(positions.max(initial=0))) + 1, -1)
     column[view.position[view.position >= 0]] = np.flatnonzero(view.position >= 0)
     at = column[positions]
-    row = np.flatnonzero(at >= 0)
-    shape = (len(positions), view.links.shape[1])
-    return sp.csr_array((np.ones(len(row), np.float32), (row, at[row])), shape=shape)
+    if (at < 0).any():
+        raise ParameterError(
+            f"{who}: condition: {(at < 0).sum()} of the {view.other!r} nodes were not there when "
+            "the generator was fitted; fit it on this graph",
+            asked=positions[at < 0].tolist(),
+            there=len(view.targets),
+        )
+    ones, shape = np.ones(len(at), np.float32), (len(positions), view.links.shape[1])
+    return sp.csr_array((ones, (np.arange(len(at)), at)), shape=shape)
 
 
-def _holders(real: Real, links: Any, everyone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _holders(
+    real: Real, links: Any, everyone: np.ndarray, rng: np.random.Generator, who: str
+) -> np.ndarray:
     """A real node [k] that has the first of the given links, where there is one."""
+    there = [view.relation for view in real.views]
+    for edge in links:
+        if edge not in there:
+            raise ParameterError(
+                f"{who}: condition: {edge} links are not drawn by their ends; name some of {there}",
+                asked=edge,
+                there=there,
+            )
     source = everyone.copy()
     for view in real.views:
         if view.relation in links:
-            wanted = _given_links(view, links[view.relation])
+            wanted = _given_links(view, links[view.relation], who)
             has = (view.links @ wanted.T.tocsr()).T.tocsr()  # [k, n]
             count = np.diff(has.indptr)
             pick = has.indptr[:-1] + (rng.random(len(count)) * count).astype(np.int64)

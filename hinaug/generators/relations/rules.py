@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hinaug.generators.pairs import is_symmetric
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
@@ -40,7 +41,7 @@ def rules_of(hin: HIN, relation: EdgeType) -> Rules:
     return Rules(
         functional=_has_one_each(by_source, by_target),
         injective=_has_one_each(by_target, by_source),
-        symmetric=_is_symmetric(pairs, relation),
+        symmetric=is_symmetric(pairs, relation),
         twins=_twins(hin, relation, pairs),
     )
 
@@ -55,13 +56,6 @@ def _has_one_each(own: np.ndarray, other: np.ndarray) -> bool:
     if own.max(initial=0) != 1:
         return False
     return bool((other > 1).sum() >= 2 or n * (n - 1) / 2 / len(own) >= BY_CHANCE)
-
-
-def _is_symmetric(pairs: PairIndex, relation: EdgeType) -> bool:
-    if relation[0] != relation[2]:
-        return False
-    is_link = pairs.src != pairs.dst
-    return bool(is_link.any() and pairs.contains(pairs.dst, pairs.src).all())
 
 
 def _twins(hin: HIN, relation: EdgeType, pairs: PairIndex) -> dict[EdgeType, tuple[float, bool]]:
