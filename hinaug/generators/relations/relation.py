@@ -184,10 +184,12 @@ class RelationGenerator(Generator):
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         """Fit the predictor, and calibrate it for each kind of pair that it can propose.
 
-        Without `valid` some links are held out: a clone is fitted on the rest (the held-out pairs
-        are its `valid`), calibrated, and then refitted on everything.
+        Without pairs in `valid` some links are held out: a clone is fitted on the rest (the
+        held-out pairs are its `valid`), calibrated, and then refitted on everything.
         """
         relation = self.predictor.relation
+        if valid is not None and not valid.num_rows:
+            valid = None  # of a relation with one link a source a split holds out nothing
         given, hin = hin, with_relation(hin, relation)
         self._learn_rules(hin)
         if valid is None and not hin.observed().adjacency(relation).nnz:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.datasets import planted
 from hinaug.datasets.planted import ABOUT, HAS, RATES, WROTE
@@ -359,3 +360,20 @@ def test_nothing_is_said_of_ratings_and_times_and_no_split_holds_guesses_out():
 
 def pairs_of(table):
     return set(zip(table["src"].to_pylist(), table["dst"].to_pylist(), strict=True))
+
+
+def test_without_a_held_out_pair_some_are_held_out():
+    """A split of a relation with one link a source holds out nothing."""
+    hin = planted(n_users=80, n_items=60, rng=0)
+    nothing = pa.table({side: pa.array([], pa.string()) for side in ("src", "dst")})
+    model = RelationGenerator(Popularity(RATES))
+    told = model.clone().fit(hin, valid=nothing, rng=0)
+    assert told.calibration_["linked"]["counts"][1] > 0
+    assert (
+        told.generate(hin, 20, rng=0)
+        .edges[RATES]
+        .equals(model.fit(hin, rng=0).generate(hin, 20, rng=0).edges[RATES])
+    )
+    empty = hin.with_edges(("user", "returns", "item"), nothing)
+    with raises(SchemaError, asked=("user", "returns", "item")):
+        RelationGenerator(Popularity(("user", "returns", "item"))).fit(empty, valid=nothing, rng=0)
