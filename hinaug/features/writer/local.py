@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -285,7 +286,8 @@ class TransformersWriter:
 def from_gguf(file: Any, to: Any) -> Path:
     """Writes the model of a GGUF file into a folder that loads in a second; gives the folder.
 
-    Quantised weights are made bfloat16 once. It needs the extra "write" (gguf, accelerate).
+    Quantised weights are made bfloat16 once. Raises ImportError without the extra "write" (gguf,
+    accelerate), ParameterError where the file is not there.
 
     file: the path of the .gguf file. to: the folder to write.
     """
@@ -293,6 +295,14 @@ def from_gguf(file: Any, to: Any) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     file, to = Path(file), Path(to)
+    missing = [name for name in ("gguf", "accelerate") if not _is_there(name)]
+    if missing:
+        raise ImportError(
+            f"from_gguf needs the extra write, of which {missing} are not installed: pip install "
+            "'hinaug[write]'"
+        )
+    if not file.is_file():
+        raise ParameterError(f"from_gguf: {file} is no file", asked=str(file))
     model = AutoModelForCausalLM.from_pretrained(
         file.parent,
         gguf_file=file.name,
@@ -302,6 +312,14 @@ def from_gguf(file: Any, to: Any) -> Path:
     model.save_pretrained(to)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(to)
     return to
+
+
+def _is_there(name: str) -> bool:
+    """Whether a library is installed."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # one that is taken out of sys.modules
+        return False
 
 
 def _fast_dtype(device: str) -> str:
