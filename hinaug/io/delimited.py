@@ -41,6 +41,7 @@ class Dialect:
     quote: whether fields may stand in double quotes, with delimiters and line breaks inside.
     encoding: of the text; files in UTF-16 and UTF-32 with a byte order mark are known by it.
     comment: what lines start with that are left out.
+    preface: whether the first line is sep=; as Excel writes it, which only tells the delimiter.
     """
 
     delimiter: str = ","
@@ -49,6 +50,7 @@ class Dialect:
     quote: bool = True
     encoding: str = "utf8"
     comment: str | None = None
+    preface: bool = False
 
     @property
     def has_header(self) -> bool:
@@ -279,6 +281,8 @@ def text_of(source: Any, dialect: Dialect) -> Iterator[Any]:
 def _change(dialect: Dialect) -> Callable[[bytes], bytes] | None:
     """What makes whole lines ready for the parser; None where nothing is to be done."""
     steps: list[Callable[[bytes], bytes]] = []
+    if dialect.preface:
+        steps.append(_without_first())
     if dialect.comment:
         comment = re.compile(rb"(?m)^[ \t]*" + re.escape(dialect.comment.encode()) + rb"[^\r\n]*")
         steps.append(lambda lines: comment.sub(b"", lines))
@@ -296,6 +300,12 @@ def _change(dialect: Dialect) -> Callable[[bytes], bytes] | None:
         return lines
 
     return change
+
+
+def _without_first() -> Callable[[bytes], bytes]:
+    """A function that empties the first line of the first block that it gets."""
+    is_first = iter([True])
+    return lambda lines: lines[lines.find(b"\n") :] if next(is_first, False) else lines
 
 
 def _separated(lines: bytes, delimiter: str) -> bytes:

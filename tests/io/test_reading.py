@@ -7,9 +7,11 @@ import warnings
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raising import raises
 
 from hinaug.errors import ParameterError
 from hinaug.io.delimited import Dialect, lines_of, stream_delimited
@@ -52,6 +54,50 @@ def links(hin):
 )
 def test_the_delimiter_is_seen(tmp_path, name, content):
     assert links(made(tmp_path / name, content)[0]) == [("1", "7"), ("2", "8")]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("sep=;\r\nu;i\r\n1;7\r\n2;8\r\n", "utf-8-sig"),
+        ('"sep=,"\nu,i\n1,7\n2,8\n', "utf8"),
+        ("sep=\t\r\nu\ti\r\n1\t7\r\n2\t8\r\n", "utf-16"),
+    ],
+)
+def test_a_first_line_of_excel_tells_the_delimiter_alone(tmp_path, content, encoding):
+    path = tmp_path / "a.csv"
+    hin, _ = made(path, content.encode(encoding))
+    assert links(hin) == [("1", "7"), ("2", "8")]
+    assert columns([path]) == {"a.csv": ["u", "i"]}
+    broken = content + "3" + content.split("\n")[1][1] + "9" + content.split("\n")[1][1] * 2 + "\n"
+    _, counts = made(path, broken.encode(encoding), EDGE)
+    assert counts[0].first[BROKEN][0].endswith("line 5")
+
+
+def test_numbers_with_a_decimal_comma(tmp_path):
+    content = "u;i;r;price;name\n1;7;4,5;1.234,50;5,9\n2;8;3;-0,25;x\n3;9;1,x;7;y\n"
+    schema = EDGE + 'rating = "r"\nkeep = ["price", "name"]\n'
+    hin, counts = made(tmp_path / "a.csv", content, 'decimal = ","\n' + schema)
+    edges = hin.edges[LIKES]
+    assert edges["rating"].to_pylist() == [4.5, 3.0, None]
+    assert edges["price"].to_pylist() == [1234.5, -0.25, 7.0]
+    assert edges["name"].to_pylist() == ["5,9", "x", "y"]
+    assert counts[1].first[NO_NUMBER] == ["'1,x', line 4"]
+    hin, _ = made(tmp_path / "a.csv", content, schema)
+    assert hin.edges[LIKES]["rating"].to_pylist() == [None, 3, None]
+    with raises(ParameterError, asked=";"):
+        made(tmp_path / "a.csv", content, 'decimal = ";"\n' + schema)
+
+
+def test_a_decimal_comma_is_seen_where_it_is_no_delimiter(tmp_path):
+    (tmp_path / "a.csv").write_text("id;price\n1;4,5\n2;3,25\n", encoding="utf-16")
+    (tmp_path / "b.csv").write_text("id,price\n1,4.5\n2,3.25\n")
+    (tmp_path / "c.csv").write_text("id;words\n1;4,5\n2;none\n")
+    text = example([tmp_path])
+    assert text.count("decimal") == 1
+    hin, _ = build([tmp_path], tomllib.loads(text))
+    assert hin.nodes["a"]["price"].to_pylist() == hin.nodes["b"]["price"].to_pylist() == [4.5, 3.25]
+    assert hin.nodes["c"]["words"].to_pylist() == ["4,5", "none"]
 
 
 @pytest.mark.parametrize("delimiter", ["::", "§", "||", "\t", " - ", "\\"])
@@ -462,6 +508,29 @@ def test_rows_with_two_ids_and_more_are_links_to_nodes_that_another_table_descri
     assert list(hin.edges) == [("user", "user_artist", "artist")]
     assert hin.edges["user", "user_artist", "artist"]["weight"].to_pylist() == [3, 4]
     assert set(hin.nodes) == {"user", "artist", "artist_day"}
+
+
+def test_columns_of_parquet_have_the_types_that_those_of_databases_have(tmp_path):
+    from decimal import Decimal
+
+    table = pa.table(
+        {
+            "user": pa.array(["a", "b"]).dictionary_encode(),
+            "item": pa.array([1, 2], pa.int32()),
+            "price": [Decimal("1.50"), None],
+            "n": [Decimal("3.00"), Decimal("4.00")],
+            "seen": pa.array([1, 1_700_000_000_000_000_007], pa.timestamp("ns", "Europe/Berlin")),
+        }
+    )
+    pq.write_table(table, tmp_path / "events.parquet")
+    text = example([tmp_path])
+    assert 'time = "seen"' in text  # by its type, whatever it is called
+    hin, _ = build([tmp_path], tomllib.loads(text + 'keep = ["price", "n"]\n'))
+    (edges,) = hin.edges.values()
+    assert edges["price"].to_pylist() == [1.5, None]
+    assert edges["n"].to_pylist() == [3, 4]
+    assert edges["time"].type == pa.timestamp("ns", "UTC")
+    assert edges["time"].cast(pa.int64()).to_pylist() == [1, 1_700_000_000_000_000_007]
 
 
 def test_files_of_one_stem_are_told_apart_by_their_endings(tmp_path):

@@ -1,9 +1,8 @@
 """Rows of a database query as Arrow columns: DuckDB by its own library, SQLite and PostgreSQL by
 ADBC. Everything is read only, and no password leaves this file.
 
-Types: decimals are numbers as in text (int64 where all are whole, else float64; text where digits
-would be lost); times with a zone are UTC; uuid and JSON are text; others are those of Arrow. SQL
-gives rows no order of their own, so they are sorted by their columns, from the first to the last.
+Types are those of `kinds`. SQL gives rows no order of their own, so they are sorted by their
+columns, from the first to the last.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +20,7 @@ from hinaug.errors import ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.io.convert.shared import need
 from hinaug.io.tables import values as va
+from hinaug.io.tables.kinds import stated
 from hinaug.io.tables.records import Part, Records
 
 FORMS = ("duckdb:///FILE", "sqlite:///FILE", "postgresql://USER@HOST:PORT/DATABASE")
@@ -91,7 +90,7 @@ def read_query(address: str, query: str, where: str) -> Records:
             asked=twice,
         )
     columns = {
-        field.name: _plain(tb.one_chunk(column), field, f"{name}, column {field.name!r}")
+        field.name: stated(tb.one_chunk(column), field, f"{name}, column {field.name!r}")
         for field, column in zip(table.schema, table.columns, strict=True)
     }
     rows = _sorted(pa.table(columns))
@@ -201,53 +200,7 @@ def _answered(address: str, query: str, where: str) -> pa.Table:
     raise ParameterError(f"{where}: the database did not answer the query: {message}")
 
 
-# ---- types and order -----------------------------------------------------------------------------
-
-
-def _plain(column: pa.Array, field: pa.Field, where: str) -> pa.Array:
-    """The column in one of the types that are stated above."""
-    kind = column.type
-    if (field.metadata or {}).get(b"POSTGRESQL:type") == b"money":
-        raise _no_form("money", where)
-    if isinstance(kind, pa.BaseExtensionType):
-        return _of_extension(column, where)
-    if pa.types.is_decimal(kind):
-        return va.plain(column.cast(pa.string()), False, where)
-    if pa.types.is_timestamp(kind) and kind.tz:
-        return column.cast(pa.timestamp(kind.unit, "UTC"))
-    return column
-
-
-def _of_extension(column: pa.Array, where: str) -> pa.Array:
-    name = getattr(column.type, "type_name", column.type.extension_name)
-    if name == "numeric":
-        return va.plain(column.storage, False, where)
-    if name == "arrow.uuid":
-        return _uuid(column.storage)
-    if name == "arrow.json":
-        return column.storage.cast(pa.string())
-    raise _no_form(name, where)
-
-
-def _no_form(kind: str, where: str) -> ParameterError:
-    return ParameterError(
-        f"{where}: values of type {kind!r} have no form here; CAST them in the query, such as to "
-        "numeric or text",
-        asked=kind,
-    )
-
-
-def _uuid(column: pa.Array) -> pa.Array:
-    """16 bytes as 8-4-4-4-12 hexadecimal digits."""
-    valid = column.is_valid()
-    data = b"".join(value.as_buffer() for value in column.filter(valid))
-    digits = np.frombuffer(data.hex().encode(), "S1").reshape(-1, 32)
-    dash = np.full((len(digits), 1), b"-")
-    parts = np.split(digits, (8, 12, 16, 20), axis=1)
-    text = np.concatenate([p for part in parts for p in (part, dash)][:-1], axis=1)
-    words = pa.array(text.view("S36").ravel().astype(str), pa.string())
-    at = np.cumsum(valid.to_numpy(zero_copy_only=False)) - 1
-    return words.take(pa.array(at, mask=~valid.to_numpy(zero_copy_only=False)))
+# ---- order ---------------------------------------------------------------------------------------
 
 
 def _sorted(rows: pa.Table) -> pa.Table:

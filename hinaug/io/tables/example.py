@@ -29,12 +29,13 @@ ROLES = {  # words in names of columns, the likeliest first
         *("article", "isbn", "sku", "game", "what"),
     ),
     "rating": ("rating", "stars", "overall", "score"),
-    "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when", "at"),
+    "time": ("timestamp", "unixreviewtime", "time", "date", "day", "when", "ts", "at"),
     "text": ("text", "reviewtext", "review", "body", "comment", "content"),
 }
 PAIRS = ("rating", "data", "inter", "event", "click", "order", "purchase", "play", "like", "train")
 OWN = ("id", "origin", "confidence", "key")  # names of the store
 PROSE = ("txt", "data")  # endings of tables and of other things
+_COMMA = re.compile(r"[-+]?\d+,\d+")
 _HEAD = 1 << 22  # bytes of a JSON file that are looked at
 _MAGIC = ((0, b"SQLite format 3\0", "sqlite"), (8, b"DUCK", "duckdb"))
 
@@ -43,7 +44,7 @@ _MAGIC = ((0, b"SQLite format 3\0", "sqlite"), (8, b"DUCK", "duckdb"))
 class Source:
     """What a section reads: `source`, its lines in a schema, such as file = "a.csv".
 
-    type: what its rows are, as far as the names of the files tell.
+    type: what its rows are, as far as the names of the files tell. times: columns of times.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Source:
     nested: set[str] = field(default_factory=set)
     is_named: bool = True  # whether the file gives the names of its columns
     type: str = ""
+    times: Sequence[str] = ()
 
 
 def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
@@ -128,8 +130,13 @@ def _sources(path: Path, encoding: str) -> list[Source]:
         schema = _head_of_json(path, encoding)
     else:
         return [_of_text(path, file, encoding)]
+    return [_typed_source(path.name, [file], schema)]
+
+
+def _typed_source(name: str, source: list[str], schema: pa.Schema) -> Source:
     nested = {f.name for f in schema if pa.types.is_nested(f.type)}
-    return [Source(path.name, [file], schema.names, nested)]
+    times = [f.name for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)]
+    return Source(name, source, schema.names, nested, times=times)
 
 
 def _joined(sources: Sequence[Source]) -> list[Source]:
@@ -155,9 +162,8 @@ def _of_database(path: Path, address: str) -> list[Source]:
         names = ".".join('"{}"'.format(part.replace('"', '""')) for part in table)
         query, name = f"SELECT * FROM {names}", table[-1]
         rows = read_query(address, f"{query} LIMIT 100", f"table {name}").rows
-        nested = {f.name for f in rows.schema if pa.types.is_nested(f.type)}
         source = [f"database = {_quoted(address)}", f"query = {_quoted(query)}"]
-        found.append(Source(f"{path.name}, table {name}", source, rows.column_names, nested))
+        found.append(_typed_source(f"{path.name}, table {name}", source, rows.schema))
     return found
 
 
@@ -176,15 +182,24 @@ def _of_text(path: Path, file: str, encoding: str) -> Source:
     lines = first_lines(source, encoding)
     if not looks_like_data(lines, dialect):
         schema, _ = stream_delimited(source, dialect, name=path)
-        return Source(path.name, [file], schema.names)
+        return Source(path.name, [file, *_decimal(lines[1:], dialect)], schema.names)
     names = _made_up(path, len(split(lines[0], dialect.delimiter)))
-    said = [file, f"columns = {_list(names)}", *_delimiter(dialect)]
+    form = [*_delimiter(dialect), *_decimal(lines, dialect)]
+    said = [file, f"columns = {_list(names)}", *form]
     return Source(path.name, said, names, is_named=False)
 
 
 def _delimiter(dialect: Dialect) -> list[str]:
     is_plain = dialect.delimiter in (",", BLANKS)
     return [] if is_plain else [f"delimiter = {_quoted(dialect.delimiter)}"]
+
+
+def _decimal(rows: Sequence[str], dialect: Dialect) -> list[str]:
+    """Whether a column holds numbers with a decimal comma alone."""
+    fields = [[cell.strip().strip('"') for cell in split(r, dialect.delimiter)] for r in rows]
+    columns = zip(*fields, strict=False) if dialect.delimiter != "," else ()
+    is_comma = any(all(map(_COMMA.fullmatch, column)) for column in columns)
+    return ['decimal = ","'] if is_comma else []
 
 
 def _made_up(path: Path, n: int) -> list[str]:
@@ -238,6 +253,7 @@ def _section(source: Source, has_review: bool, others: Others) -> list[str]:
     """The lines of a section."""
     columns = [name for name in source.columns if name not in source.nested]
     role = {kind: _named(columns, words) for kind, words in ROLES.items()}
+    role["time"] = role["time"] or next(iter(source.times), None)
     ends = _ends(source, columns, others)
     if role["user"] and role["item"] and source.is_named:
         return _of_pairs(source, role, has_review, others.types)

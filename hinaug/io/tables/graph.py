@@ -33,7 +33,7 @@ WROTE, ABOUT, RATES = (
 
 CODED = ("src", "dst", "user", "item", "rating")  # keys whose columns have few words
 NO_NUMBER = "ratings that are no number, stored as null"
-NO_TIME = "times that could not be read, stored as null"
+NO_TIME = "times that could not be read, stored as null; time_format says how they are written"
 
 
 @dataclass
@@ -254,7 +254,7 @@ class Graph:
             columns["text"] = va.texts(source.batches(words, is_last), source.null)
         if "rating" in section:
             column = source.column(section["rating"])
-            columns["rating"], rows = va.numbers(column, f"{where} rating")
+            columns["rating"], rows = va.numbers(column, f"{where} rating", source.decimal)
             count.note_rows(NO_NUMBER, rows, column, source)
         if "time" in section:
             column, form = source.column(section["time"]), section.get("time_format")
@@ -370,9 +370,9 @@ def _paths(section: Mapping[str, Any]) -> list[str]:
 
 def _column(source: Records, path: str, is_last: bool, where: str) -> pa.Array:
     """A column as it is kept."""
-    if path in source.names and va.is_words(source.rows[path], source.typed):
+    if path in source.names and va.is_words(source.rows[path], source.typed, source.decimal):
         return va.kept(source.batches([path], is_last), source.null if source.typed else None)
-    return va.plain(source.column(path), source.typed, where)
+    return va.plain(source.column(path), source.typed, where, source.decimal)
 
 
 def _kept(section: Mapping[str, Any], source: Records) -> dict[str, str]:

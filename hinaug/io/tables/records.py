@@ -20,6 +20,7 @@ from hinaug.errors import ParameterError, nearest, some
 from hinaug.graph import arrow as tb
 from hinaug.io.delimited import Dialect, lines_of, stream_delimited, unpacking
 from hinaug.io.tables.json_lines import read_json
+from hinaug.io.tables.kinds import is_stated, stated
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data
 from hinaug.io.tables.values import as_column, decoded, first_of_each, reach, without_words
 
@@ -30,7 +31,8 @@ FORMATS = {  # endings that say how a file is written
 }
 CONTENTS = ("data", "inter", "user", "item", "link", "kg")  # and those that say what is in it
 ENDINGS = {**FORMATS, **dict.fromkeys(CONTENTS, "delimited")}
-FORM = ("delimiter", "columns", "header", "quote", "encoding", "comment")  # what a schema may say
+# what a schema may say of the form of a file
+FORM = ("delimiter", "columns", "header", "quote", "encoding", "comment", "decimal")
 BROKEN, RUNAWAY = "broken lines", "values in quotes over lines that look like rows"
 _SHOWN = 3  # rows that are named of each kind that is broken
 
@@ -56,7 +58,8 @@ class Records:
     typed: whether the form itself tells numbers from text; text of other forms was cleaned of words
     that mean nothing when it was read. parts: the files, one after another.
     dropped: {reason: rows that were left out}. rows_at: the rows [n] among those of the files; None
-    where all are there. is_last: whether nobody asks for a column again.
+    where all are there. is_last: whether nobody asks for a column again. decimal: "." or ",", which
+    stands in numbers that are text.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Records:
     dropped: dict[str, int] = field(default_factory=dict)
     rows_at: np.ndarray | None = None
     is_last: bool = False
+    decimal: str = "."
 
     def __len__(self) -> int:
         return self.rows.num_rows
@@ -206,7 +210,8 @@ def read(
         for what, n in part.notes.items():
             notes[what] = notes.get(what, 0) + n
     rows = _concatenated(tables, name)
-    return Records(name, rows, form != "delimited", null, parts, notes)
+    decimal = said.get("decimal", ".")
+    return Records(name, rows, form != "delimited", null, parts, notes, decimal=decimal)
 
 
 def _part(
@@ -281,9 +286,13 @@ def _json(path: Path, encoding: str) -> tuple[pa.Table, Part]:
 def _parquet(path: Path) -> tuple[pa.Table, Part]:
     try:
         table = pq.read_table(path, partitioning=None)
-        return table, Part(path.name, table.num_rows)
     except pa.ArrowException as error:
         raise ParameterError(f"{path}: cannot be read as Parquet: {error}") from error
+    for at, of in enumerate(table.schema):
+        if is_stated(of.type):
+            column = stated(tb.one_chunk(table[at]), of, f"{path.name}, column {of.name!r}")
+            table = table.set_column(at, of.name, column)
+    return table, Part(path.name, table.num_rows)
 
 
 def _delimited(

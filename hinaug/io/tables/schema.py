@@ -59,6 +59,7 @@ lineage = "aggregate"
 # file = "user_book.dat"
 # columns = ["user", "book"]     # names, for a file without a header line
 # delimiter = "::"               # any text; "blanks" is a run of blanks and tabs
+# decimal = ","                  # numbers such as 1.234,5
 # quote = false                  # quotes are text; the rule but in .csv files
 # comment = "#"                  # lines that start with it are left out
 # encoding = "latin-1"           # of JSON lines, too; UTF-16 is known by its mark
@@ -77,12 +78,12 @@ lineage = "aggregate"
 # Above all sections may stand
 # null = ["NA", "-"]             # words that mean nothing
 # duplicates = "keep"            # also rows that repeat another one in every column
-# and delimiter, quote, comment, encoding, header and database, for all sections
+# and delimiter, decimal, quote, comment, encoding, header and database, for all sections
 """
 
 SOURCE = ("file", "query", "database", *FORM)
 COMMON = (*SOURCE, "keep", "text", "rating", "time", "time_format", "lineage", "need")
-SHARED = ("delimiter", "header", "quote", "encoding", "comment", "database")  # above all sections
+SHARED = (*(key for key in FORM if key != "columns"), "database")  # above all sections
 KEYS = {
     "node": (*COMMON, "id"),
     "edge": (*COMMON, "src", "dst", "split", "missing"),
@@ -216,6 +217,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("rating", "time"), ("one column", _is_word)),
     **dict.fromkeys(("split", "time_format"), ("one text", _is_word)),
     **dict.fromkeys(("text", "need"), ("a column, or a list of columns", _is_word_or_words)),
+    "decimal": ('"." or ","', lambda value: value in (".", ",")),
     "keep": ('a list of columns, { new = "old" }, or "all"', _is_keep),
     "lineage": (f"one of {tb.LINEAGES}, or {{ column = one of them }}", _is_lineage),
 }

@@ -13,6 +13,7 @@ _SAMPLE = 1 << 16  # bytes
 _LINES = 30
 _BLANKS = re.compile(r"\S[ \t]+\S")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_PREFACE = re.compile(r'"?sep=(.)"?[\s,;]*$')  # as Excel writes it
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")
 
 
@@ -26,8 +27,10 @@ def dialect_of(source: Any, said: Mapping[str, Any], ending: str, name: Any) -> 
     """
     encoding = said.get("encoding", "utf8")
     check_encoding(encoding, name)
-    lines = first_lines(source, encoding, said.get("comment"))
-    delimiter = said.get("delimiter") or _delimiter(lines, ending)
+    lines = _filled(source, encoding, said.get("comment"))
+    told = _PREFACE.match(lines[0]) if lines else None
+    lines = lines[1:] if told else lines
+    delimiter = said.get("delimiter") or (told and told[1]) or _delimiter(lines, ending)
     quote = said.get("quote")
     if quote is None:
         quote = ending == "csv" or _is_quoted(lines, delimiter)
@@ -39,11 +42,19 @@ def dialect_of(source: Any, said: Mapping[str, Any], ending: str, name: Any) -> 
         quote,
         encoding,
         said.get("comment"),
+        told is not None,
     )
 
 
 def first_lines(source: Any, encoding: str, comment: str | None = None) -> list[str]:
-    """The first lines that hold something; a line that may be cut is left out."""
+    """The first lines that hold something, but for one that only tells the delimiter; a line that
+    may be cut is left out.
+    """
+    lines = _filled(source, encoding, comment)
+    return lines[1:] if lines and _PREFACE.match(lines[0]) else lines
+
+
+def _filled(source: Any, encoding: str, comment: str | None) -> list[str]:
     with utf8_of(source, encoding) as stream:
         data = stream.read(_SAMPLE)
     lines = data.decode("utf-8-sig", "replace").splitlines()

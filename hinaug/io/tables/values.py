@@ -20,6 +20,7 @@ from hinaug.graph import arrow as tb
 _CODE = r"^[-+]?0\d"  # 007 is a code, not the number 7
 _WHOLE = r"^[-+]?\d+$"
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
+_COMMA = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?$"  # a number with a decimal comma
 _ZONE = r"(Z|[-+]\d\d:?\d\d)$"
 _INSTANT = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[-+]\d\d:?\d\d)?)?$"
 _EXACT = 2**53  # whole numbers below have a float of their own
@@ -162,9 +163,12 @@ def coded(column: pa.Array) -> pa.DictionaryArray:
 # ---- numbers and times ---------------------------------------------------------------------------
 
 
-def numbers(column: pa.Array, where: str) -> tuple[pa.Array, np.ndarray]:
-    """A column of numbers, and the rows of values that are none (they are null)."""
-    return _by_word(column, where, _numbers)
+def numbers(column: pa.Array, where: str, decimal: str = ".") -> tuple[pa.Array, np.ndarray]:
+    """A column of numbers, and the rows of values that are none (they are null).
+
+    decimal: what stands before the decimals, "." or ",".
+    """
+    return _by_word(column, where, lambda text: _numbers(_pointed(text, decimal)))
 
 
 def times(column: pa.Array, where: str, form: str | None = None) -> tuple[pa.Array, np.ndarray]:
@@ -197,6 +201,15 @@ def _by_word(
         return parsed, np.zeros(0, np.int64)
     lost = pc.and_(pc.is_null(parsed), pc.is_valid(column))
     return parsed, np.flatnonzero(lost.to_numpy(zero_copy_only=False))
+
+
+def _pointed(text: pa.Array, decimal: str) -> pa.Array:
+    """Numbers such as 1.234,5 as 1234.5 where the decimal is a comma; other text as it is."""
+    if decimal == ".":
+        return text
+    is_number = pc.match_substring_regex(text, _COMMA)
+    plain = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+    return pc.if_else(is_number, plain, text)
 
 
 def _numbers(text: pa.Array) -> pa.Array:
@@ -385,11 +398,12 @@ def _text(value: Any) -> str:
     return (_word(value) or "").strip()
 
 
-def is_words(column: pa.ChunkedArray, typed: bool) -> bool:
+def is_words(column: pa.ChunkedArray, typed: bool, decimal: str = ".") -> bool:
     """Whether a column of text stays text, as far as that is seen at a glance."""
     if not tb.is_text(column.type):
         return False
-    return typed or _kept_numbers(tb.one_chunk(column.slice(0, 1_000))) is None
+    first = tb.one_chunk(column.slice(0, 1_000))
+    return typed or _kept_numbers(_pointed(first, decimal)) is None
 
 
 def kept(batches: Iterable[pa.RecordBatch], null: Sequence[str] | None) -> pa.Array:
@@ -401,7 +415,7 @@ def kept(batches: Iterable[pa.RecordBatch], null: Sequence[str] | None) -> pa.Ar
     return one_text(without_words(batch.column(0), null) for batch in batches)
 
 
-def plain(column: pa.Array, typed: bool, where: str) -> pa.Array:
+def plain(column: pa.Array, typed: bool, where: str, decimal: str = ".") -> pa.Array:
     """A column as it is kept: untyped text that is all numbers becomes numbers, codes such as 007
     and numbers that would lose digits stay text.
     """
@@ -413,7 +427,7 @@ def plain(column: pa.Array, typed: bool, where: str) -> pa.Array:
     if typed or column.null_count == len(column):
         return column
     words = column.dictionary if pa.types.is_dictionary(kind) else column
-    parsed = _kept_numbers(words) if tb.is_text(words.type) else None
+    parsed = _kept_numbers(_pointed(words, decimal)) if tb.is_text(words.type) else None
     if parsed is None:
         return decoded(column)
     return parsed.take(column.indices) if pa.types.is_dictionary(kind) else parsed
