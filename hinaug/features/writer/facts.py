@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from hinaug.errors import ParameterError
+from hinaug.errors import ParameterError, SchemaError
 from hinaug.features import kinds, named
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
@@ -87,6 +88,23 @@ def _tidied(values: Sequence[Any], longest: int) -> list[str]:
     """Those of the values that say something, as texts of one line."""
     texts = (tidy(str(value), longest) for value in values if value is not None)
     return [text for text in texts if text]
+
+
+def named_rows(hin: HIN, node: str, column: str, who: str) -> np.ndarray:
+    """Which observed nodes a column names, bool [n]; SchemaError where it names none."""
+    values = kinds.decoded(hin.observed().column(node, column))
+    has = kinds.present(values)
+    if tb.is_text(values.type):
+        has &= pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False).to_numpy(
+            zero_copy_only=False
+        )
+    if not has.any():
+        raise SchemaError(
+            f"{who}: column {column!r} of {node!r} names none of {hin.n_observed(node):,} nodes: "
+            "all are null or blank; name another column",
+            asked=column,
+        )
+    return has
 
 
 def tidy(text: str, longest: int) -> str:

@@ -14,7 +14,7 @@ from hinaug.checks import COUNT, Limits
 from hinaug.errors import ParameterError, UnknownNameError, WriterError
 from hinaug.features import kinds
 from hinaug.features.writer.base import Writer
-from hinaug.features.writer.facts import MATERIAL, tidy
+from hinaug.features.writer.facts import MATERIAL, named_rows, tidy
 from hinaug.features.writer.records import read_records
 from hinaug.features.writer.tally import Tally
 from hinaug.generators.base import Condition, Entities, EntityGenerator
@@ -33,6 +33,15 @@ class _Made(NamedTuple):
     values: dict[str, Any]
     targets: np.ndarray
     sure: float
+
+
+class _Pool(NamedTuple):
+    """Links of the real nodes, names of the targets, those that have one, their chances."""
+
+    links: Any
+    names: pa.Array
+    there: np.ndarray
+    chance: np.ndarray
 
 
 @dataclass(eq=False)
@@ -123,7 +132,7 @@ class WrittenNodes(EntityGenerator):
                 asked=self.relation,
                 there=[edge for edge in hin.edges if self.node in edge],
             )
-        hin.column(self._other, self.name)
+        named_rows(hin, self._other, self.name, self.origin)
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         table = hin.observed().nodes[self.node]
@@ -157,7 +166,8 @@ class WrittenNodes(EntityGenerator):
         tally: Tally,
     ) -> dict[int, _Made]:
         """The nodes whose records fit, among those that are asked for once."""
-        asked = [self._asked(hin, i, condition, rng) for i in missing]
+        pool = self._pool(hin)
+        asked = [self._asked(hin, pool, i, condition, rng) for i in missing]
         made = {}
         with tally.counting(self.writer, len(asked)):
             schema = self._schema(len(asked[0][1]) if asked else 1)
@@ -178,19 +188,23 @@ class WrittenNodes(EntityGenerator):
         numbers = {"type": "array", "minimum": 1, "maximum": n_offered, "maxItems": most}
         return {**self.schema_, LINKS: numbers}
 
-    def _asked(
-        self, hin: HIN, i: int, condition: Condition, rng: np.random.Generator
-    ) -> tuple[str, np.ndarray]:
-        """A prompt, and the positions of the targets that it offers."""
+    def _pool(self, hin: HIN) -> _Pool:
         links = hin.adjacency(self.relation)
         links = links if self.relation[0] == self.node else links.T.tocsr()
-        names = kinds.decoded(hin.column(self._other, self.name))
-        there = np.flatnonzero(kinds.present(names))
+        there = np.flatnonzero(named_rows(hin, self._other, self.name, self.origin))
         degree = np.bincount(links.indices, minlength=links.shape[1])[there] + 1.0
-        n_offered = min(self.offered, len(there))
-        offered = rng.choice(there, n_offered, replace=False, p=degree / degree.sum())
-        shown = self._examples(hin, links, names, i, condition, rng)
-        listed = [f"{k}. {tidy(str(names[j].as_py()), 100)}" for k, j in enumerate(offered, 1)]
+        names = kinds.decoded(hin.column(self._other, self.name))
+        return _Pool(links, names, there, degree / degree.sum())
+
+    def _asked(
+        self, hin: HIN, pool: _Pool, i: int, condition: Condition, rng: np.random.Generator
+    ) -> tuple[str, np.ndarray]:
+        """A prompt, and the positions of the targets that it offers."""
+        n_offered = min(self.offered, len(pool.there))
+        offered = rng.choice(pool.there, n_offered, replace=False, p=pool.chance)
+        shown = self._examples(hin, pool.links, pool.names, i, condition, rng)
+        names = [tidy(str(pool.names[j].as_py()), 100) for j in offered]
+        listed = [f"{k}. {name}" for k, name in enumerate(names, 1)]
         fields = json.dumps(self._schema(n_offered), ensure_ascii=False)
         given = "" if condition.columns is None else f"\nIt has: {condition.columns.slice(i, 1)}"
         lines = [

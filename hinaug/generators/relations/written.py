@@ -15,7 +15,7 @@ from hinaug.checks import COUNT, Limits
 from hinaug.errors import ParameterError, UnknownNameError
 from hinaug.features import kinds
 from hinaug.features.writer.base import Writer, ask, named_in, softmax, weighs
-from hinaug.features.writer.facts import MATERIAL, About, facts, tidy
+from hinaug.features.writer.facts import MATERIAL, About, facts, named_rows, tidy
 from hinaug.features.writer.tally import Tally, prose
 from hinaug.generators.base import Generator, resolve_size
 from hinaug.generators.relations.candidates import candidates
@@ -115,7 +115,7 @@ class WrittenRelation(Generator):
 
     def _check_graph(self, hin: HIN) -> None:
         hin.edges[self.predictor.relation]
-        hin.column(self.predictor.relation[2], self.name)  # raises, naming what there is
+        named_rows(hin, self.predictor.relation[2], self.name, self.origin)
 
     def _fit(self, hin: HIN, valid: pa.Table | None, rng: np.random.Generator) -> None:
         self.predictor_ = self.predictor.clone().fit(hin, valid=valid, rng=rng)
@@ -158,7 +158,7 @@ class WrittenRelation(Generator):
     def _offered(self, hin: HIN, sources: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """Sources with at least two candidates, and the candidates of each, best first."""
         target = self.predictor.relation[2]
-        named = kinds.present(hin.observed().column(target, self.name))
+        named = named_rows(hin, target, self.name, self.origin)
         src, offered = [], []
         for block in candidates(hin, self.predictor_, sources, named, self.candidates):
             for at, best, possible in zip(block.src, block.dst, block.possible, strict=True):

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.datasets.planted import RATES, planted
-from hinaug.errors import ParameterError, UnknownNameError, WriterError
+from hinaug.errors import ParameterError, SchemaError, UnknownNameError, WriterError
 from hinaug.generators.entities import WrittenNodes
 from hinaug.testing.generators import _check_columns, _check_linked, _check_marks
 
@@ -67,6 +68,19 @@ def test_refused_records_are_asked_for_again(hin):
     with pytest.raises(WriterError) as caught:
         nodes(says(bad)).fit(hin).generate(hin, 4, rng=0)
     assert (caught.value.asked, caught.value.there) == (4, 0)
+
+
+def test_targets_without_a_name_are_not_offered(hin):
+    titles = [None, " ", *[f"title {i}" for i in range(2, 30)]]
+    some, prompts = hin.with_column("item", "title", titles, lineage="row"), []
+    good = says(json.dumps(GOOD))
+    made = nodes(lambda ps: prompts.extend(ps) or good(ps)).fit(some)
+    delta = made.generate(some, 3, rng=0)
+    assert set(delta.edges[RATES]["dst"].to_pylist()) <= set(some.ids("item").to_pylist()[2:])
+    assert len(prompts) == 3
+    bare = hin.with_column("item", "title", pa.nulls(30, pa.string()))
+    with raises(SchemaError, asked="title"):
+        nodes(good).fit(bare)
 
 
 def test_links_are_those_that_were_offered(hin):

@@ -1,10 +1,14 @@
 """Links that a writer chooses, and reviews that it writes of links."""
 
+import re
+
 import numpy as np
+import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.datasets.planted import ABOUT, RATES, WROTE, planted
-from hinaug.errors import ParameterError, UnknownNameError
+from hinaug.errors import ParameterError, SchemaError, UnknownNameError
 from hinaug.generators.relations import RelationGenerator, WrittenRelation, WrittenReviews
 from hinaug.graph.pairs import PairIndex
 from hinaug.predictors import EASE
@@ -43,6 +47,20 @@ def test_numbers_choose_in_the_order_of_the_predictor(hin):
     assert rows["reason"].to_pylist()[:2] == ["like the others", "next"]
     assert tally.accepted == 120
     assert tally.why == {"more than was asked for": 120}
+
+
+def test_targets_without_a_name_are_not_offered(hin):
+    titles = [None, "", "  ", *[f"title {i} end" for i in range(3, 40)]]
+    some = hin.with_column("item", "title", titles, lineage="row")
+    prompts = []
+    delta, _ = made(some, lambda ps: prompts.extend(ps) or ["1"] * len(ps), candidates=39)
+    assert len(delta)
+    offered = [re.findall(r"^\d+\. (.*)$", prompt, re.MULTILINE) for prompt in prompts]
+    assert all(names and all(name.startswith("title ") for name in names) for names in offered)
+    for none in ([None] * 40, [" "] * 40):
+        bare = hin.with_column("item", "title", pa.array(none, pa.string()))
+        with raises(SchemaError, asked="title"):
+            made(bare, says("1"))
 
 
 def test_new_pairs_only_and_names_work_too(hin):
