@@ -46,6 +46,11 @@ CASES = {
     "users": "users without and with three links",
     "moonshot": "item - item edges from features in a tuned LightGCN",
 }
+TEXTS = {
+    "side column": "EASE with the mean of users' texts",
+    "prior column": "EASE with the items' texts as prior",
+    "replaced reviews": "EASE with the mean of users' reviews",
+}
 PUBLISHED = """Hyperparameters stand in `chosen.json`; `published.py` has the protocol at its head.
 *published* is the figure of the method's authors. *refit* is fitted on train and valid. CPU seconds
 are of both fits. Means of three seeds have their standard deviation in brackets; other rows have one
@@ -53,6 +58,10 @@ seed. Rows of ensembles on gowalla, amazon-hin and yelp-hin are of an earlier fo
 saw the pairs that the weights were learned from. *Eight* is an ensemble of SLIM, EASE, GFCF, BSPM,
 ALS, two LightGCN and XSimGCL. More in the
 [note](notes/2026-11-29-published-splits.md).
+"""
+
+READING = """`reading.py` builds a graph of 10 million ratings with a short text each, and one of reviews
+as JSON lines. An earlier commit is measured beside this tree.
 """
 
 
@@ -175,18 +184,39 @@ def side(data: str) -> Iterator[list[str]]:
 
 
 def texts(data: str) -> Iterator[list[str]]:
-    """Views of reviews as a side column of EASE; see large_models.py."""
+    """Texts in EASE, and for new items; see large_models.py and large_models_new.py."""
     for row in rows("large_models"):
-        if row["part"] != "side column" or row["data"] != data or row["side"] == "none":
-            continue
-        arm = row["view"] + (", dealt anew among users" if row["side"] == "permuted" else "")
-        for part, name in (("train", "fitted on train"), ("refit", "refit on train + valid")):
-            ridge = "one ridge for all" if row["ridge"] == "shared" else "a ridge each"
-            case = f"EASE with users' reviews, {name}, {row['splits']} splits, {ridge}"
-            found = row[part]
-            figures = [figure(found["base"]), figure(found["arm"])]
-            change, p = f"{found['%']:+.1f} %", f"{found['p']:.2g}"
-            yield [case, arm, "no text", *figures, change, p, ""]
+        if row["part"] in TEXTS and row["data"] == data:
+            yield from in_ease(row)
+        if row["part"] == "projection" and row["data"].split(",")[0] == data:
+            yield from of_new_items(row)
+
+
+def in_ease(row: Row) -> Iterator[list[str]]:
+    """Fitted on train, and on train and valid; nothing for the base itself."""
+    if row["side"] in ("none", "own"):
+        return
+    own = {"profile": "", "text": "", "permuted": ", dealt anew"}.get(
+        row["side"], f", {row['side']}"
+    )
+    against = "own texts" if row["part"] == "replaced reviews" else "no text"
+    for part, name in (("train", "fitted on train"), ("refit", "refit on train + valid")):
+        ridge = "one ridge for all" if row["ridge"] == "shared" else "a ridge each"
+        ridge += f" of {row['trials']}"
+        case = f"{TEXTS[row['part']]}, {name}, {row['splits']} splits, {ridge}"
+        found = row[part]
+        figures = [figure(found["base"]), figure(found["arm"])]
+        change, p = f"{found['%']:+.1f} %", f"{found['p']:.2g}"
+        yield [case, row["view"] + own, against, *figures, change, p, ""]
+
+
+def of_new_items(row: Row) -> Iterator[list[str]]:
+    """A model for new items against the cosine of frozen vectors."""
+    if row["model"] == "cosine":
+        return
+    case = f"new items alone, {row['data']}, {row['splits']} splits"
+    figures = [figure(row["base"]), figure(row["NDCG@20"])]
+    yield [case, row["model"], "cosine", *figures, f"{row['%']:+.1f} %", f"{row['p']:.2g}", ""]
 
 
 def augmentation() -> Iterator[str]:
@@ -217,6 +247,21 @@ def misses() -> str:
     return table(["goal", "measured", "why"], body)
 
 
+def reading() -> str:
+    """Files to a graph, beside the first commit that had a reader of tables."""
+    body = [
+        [
+            f"{row['file']}, {row['mb']} MB",
+            row["tree"],
+            seconds(row["cpu_s"]),
+            f"{row['peak_mb']:,}",
+            f"{row['peak_by_size']}",
+        ]
+        for row in rows("reading")
+    ]
+    return table(["file", "commit", "CPU s", "peak MB above imports", "peak / file"], body)
+
+
 def others() -> Iterator[str]:
     """Links to results and notes that no table above shows."""
     for folder in ("results", "notes"):
@@ -230,6 +275,7 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD, "## Does augmentation help?\n", *augmentation()]
     parts += ["## Models on published splits\n", PUBLISHED, *published()]
+    parts += ["## Reading files\n", READING, reading()]
     parts += [
         "## What was missed\n",
         misses(),
