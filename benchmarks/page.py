@@ -32,8 +32,8 @@ the files in `results/`. Edit those, not this.
   alone, and test is looked at once.
 - Augmentation is compared with the plain model *and* with a random delta of the same size. All arms
   have equal budgets of tuning.
-- We call a difference real only if p < 0.005 over users and fits (or splits). A table of the first
-  experiments has p of a paired t-test over users; its note says so.
+- We call a difference real only if p < 0.005 over users and fits (or splits), and from eight fits or
+  splits on. With fewer there is no verdict.
 - Machine: two shared x86 cores, 24 GB, one thread, PyTorch on the CPU, unless a row says H100. CPU
   seconds are of such a machine; compare their ratios.
 - `HINAUG_DATA` names a folder with the published files; `hinaug datasets` lists addresses and terms.
@@ -178,9 +178,10 @@ def side(data: str) -> Iterator[list[str]]:
     """Features of items in tuned models."""
     for row in rows("side_information"):
         if row["data"] == data:
-            p = f"{row['p']:.2g}" if "p" in row else ""
-            start = ["side information", row["arm"], row.get("against", "")]
-            yield [*start, "", figure(row["NDCG@20"]), row.get("change", ""), p, ""]
+            case = f"side information, {row['splits']} splits"
+            verdict = "no verdict" if "change" in row else ""
+            start = [case, row["arm"], row.get("against", ""), "", figure(row["NDCG@20"])]
+            yield [*start, row.get("change", ""), "", verdict]
 
 
 def texts(data: str) -> Iterator[list[str]]:
