@@ -131,7 +131,7 @@ def embed(
         device=device,
     )
     fast = StaticEncoder(static, normalize=normalize or None)
-    encoder = chosen(bert, fast, quick, None if views is None else listed(views))
+    encoder: Any = chosen(bert, fast, quick, None if views is None else listed(views))
     names = listed(columns)
     if isinstance(encoder, TextViews):
         encoder.fit(texts_in(given.train if isinstance(given, Split) else given, node, names))
