@@ -24,6 +24,7 @@ from hinaug.predictors.base import LinkPredictor, check_positive
 from hinaug.training.distributed import Columns, Ranks
 from hinaug.training.distributed.blocks import BlockSteps, ColumnBlocks
 from hinaug.training.distributed.columns import ColumnBPR
+from hinaug.training.distributed.rows import RowBPR, RowNetwork, own_rows
 from hinaug.training.loop import train
 from hinaug.training.objectives import (
     BPR,
@@ -164,16 +165,25 @@ class EmbeddingPredictor(LinkPredictor):
 
     def _is_by_column(self) -> bool:
         """Whether parameters are drawn by column, and links by step."""
-        return bool(self._run.ranks or self._run.column_block) or self.batch_size is not None
+        run = self._run
+        return bool(run.ranks or run.column_block or run.by_rows) or self.batch_size is not None
 
     def _check_blocks_fit(self) -> None:
-        """ParameterError for blocks of columns with another loss than BPR."""
-        if self._run.column_block is not None and self.loss != "bpr":
+        """ParameterError for blocks of columns, or rows, with what they do not have."""
+        run = self._run
+        if (run.column_block or run.by_rows) and self.loss != "bpr":
             raise ParameterError(
-                f'{type(self).__name__}: column_block is for loss="bpr", and the loss is '
-                f"{self.loss!r}; leave column_block out",
+                f'{type(self).__name__}: column_block and by_rows are for loss="bpr", and the loss '
+                f"is {self.loss!r}; leave them out",
                 asked=self.loss,
                 there=("bpr",),
+            )
+        features = getattr(self, "features", ()) or getattr(self, "source_features", ())
+        if run.by_rows and (features or self.prior == "draws"):
+            raise ParameterError(
+                f"{type(self).__name__}: by_rows goes without features and with "
+                'prior="nodes"; divide columns in place of rows',
+                asked=(features, self.prior),
             )
 
     def _refit(self, hin: HIN, rng: np.random.Generator) -> None:
@@ -209,8 +219,7 @@ class EmbeddingPredictor(LinkPredictor):
         check_positive(links, type(self).__name__)
         columns, identity = None, [] if measure is None else [measure.digest()]
         if self._is_by_column():
-            seed = int(rng.integers(2**62))
-            columns = Columns(self._run.ranks or Ranks(), self.embedding_dim, seed)
+            columns = self._column_draws(int(rng.integers(2**62)))
             identity += [f"seed {columns.seed}"]
         network, epoch, optimizers = self._steps(hin, rng, columns)
 
@@ -245,6 +254,8 @@ class EmbeddingPredictor(LinkPredictor):
         """The network, what an epoch does, and the optimisers whose state a checkpoint keeps."""
         graph = self._counted_links(hin, self.weight, "graph")
         links = self._counted_links(hin, self.weight)
+        if columns is not None and self._run.by_rows:
+            return self._row_steps(graph, links, columns)
         if columns is not None and self._run.column_block is not None:
             network = ColumnBlocks(self._nets(hin, graph, columns), self._run.on_disk)
             return network, self._block_steps(network, links, columns), []
@@ -261,6 +272,42 @@ class EmbeddingPredictor(LinkPredictor):
             return {"loss": loss}
 
         return whole, epoch, [adam]
+
+    def _column_draws(self, seed: int) -> Columns:
+        """The draws of this process: of its columns, or of all of them where rows are divided."""
+        ranks = self._run.ranks or Ranks()
+        if not self._run.by_rows:
+            return Columns(ranks, self.embedding_dim, seed)
+        columns = Columns(Ranks(), self.embedding_dim, ranks.agree(seed))
+        columns.ranks = ranks
+        return columns
+
+    def _n_layers(self) -> int:
+        """Layers of the propagation, of networks that are divided by rows."""
+        return 0
+
+    def _row_steps(
+        self, graph: sp.csr_array, links: sp.csr_array, columns: Columns
+    ) -> tuple[Any, Callable[[int], dict[str, Tensor]], list[torch.optim.Optimizer]]:
+        """As `_steps`, with the rows of this rank alone."""
+        counted = rows_alike(links) if self.mean_over == "sources" else links
+        total, own = float(links.sum()), columns.ranks.share(links.shape[0])
+        first, second = (0.1 * x for x in own_rows(columns, links.shape))
+        network = RowNetwork(columns.ranks, first, second, graph[own], self._n_layers())
+        objective = RowBPR(columns, counted[own], self.batch_size)
+        adam = torch.optim.Adam(network.parameters(), lr=self._setting("lr"), fused=True)
+        decay = self._l2(links) / total / 2
+
+        def epoch(number: int) -> dict[str, Tensor]:
+            adam.zero_grad()
+            squares = network.squares()
+            users, items = network()
+            loss = objective(users, items, decay * squares, number)
+            loss.backward()
+            adam.step()
+            return {"loss": loss}
+
+        return network, epoch, [adam]
 
     def _nets(self, hin: HIN, graph: sp.csr_array, columns: Columns) -> Iterator[Embeddings]:
         """Networks of `column_block` columns each, over one graph."""
@@ -306,7 +353,11 @@ class EmbeddingPredictor(LinkPredictor):
     def _whole(self, x: np.ndarray) -> np.ndarray:
         """All columns of vectors [n, d] of which each rank has some."""
         ranks = self._run.ranks
-        return x if ranks is None else ranks.columns_together(x, self.embedding_dim)
+        if ranks is None:
+            return x
+        if self._run.by_rows:
+            return ranks.gathered_rows(x)
+        return ranks.columns_together(x, self.embedding_dim)
 
     def _prior(
         self,

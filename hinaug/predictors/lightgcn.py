@@ -97,12 +97,15 @@ class LightGCN(FoldedEmbeddings):
         ]
         return PropagatedEmbeddings(
             *self._start(links, rng),
-            BipartitePropagation(links, self._setting("n_layers")),
+            BipartitePropagation(links, self._n_layers()),
             None if sides[1] is None else torch.from_numpy(sides[1]),
             self.feature_scale,
             near,
             self.smooth,
         )
+
+    def _n_layers(self) -> int:
+        return int(self._setting("n_layers"))
 
     def _sides(self, hin: HIN) -> list[np.ndarray | None]:
         """Features of sources and of targets, or None where none are read."""

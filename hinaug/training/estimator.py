@@ -54,7 +54,7 @@ class Estimator:
     # whether several processes can fit it together, see `training`
     ON_RANKS: ClassVar[bool] = False
 
-    # whether it can be fitted some columns at a time, see `training`
+    # whether it can be fitted some columns at a time, or by rows, see `training`
     IN_BLOCKS: ClassVar[bool] = False
 
     _run = Run()  # how `fit` runs inside a block of `training`; copies and pickles have the default
@@ -97,6 +97,7 @@ class Estimator:
         ranks: Any = None,
         column_block: int | None = None,
         on_disk: bool = False,
+        by_rows: bool = False,
     ) -> Iterator[Self]:
         """Inside the block, `fit` and `refit` call back and keep checkpoints.
 
@@ -124,9 +125,13 @@ class Estimator:
             less memory, and half as much again to compute. Without checkpoints.
         on_disk
             With `column_block`: parameters and optimiser lie in temporary files (`TMPDIR`).
+        by_rows
+            With `ranks`, for MF and LightGCN with "bpr": each has a range of the users with their
+            links, and a range of the items, in place of columns. For graphs that fit no machine;
+            far more is sent. Without checkpoints.
 
-        Raises ValueError for every < 1, and for ranks or column_block where the method cannot use
-        them.
+        Raises ValueError for every < 1, and for ranks, column_block or by_rows where the method
+        cannot use them.
         """
         every = checks.whole(every, f"{type(self).__name__}.training: every", 1)
         before = self.__dict__.get("_run")
@@ -137,8 +142,8 @@ class Estimator:
                 "LightGCN, ALS, SLIM and LocalEASE can",
                 asked=type(self).__name__,
             )
-        self._check_blocks(column_block, on_disk, folder)
-        self._run = Run(tuple(callbacks), folder, every, ranks, column_block, on_disk)
+        self._check_blocks(column_block, on_disk, by_rows, folder)
+        self._run = Run(tuple(callbacks), folder, every, ranks, column_block, on_disk, by_rows)
         try:
             yield self
         finally:
@@ -146,17 +151,20 @@ class Estimator:
             if before is not None:
                 self._run = before
 
-    def _check_blocks(self, size: int | None, on_disk: bool, folder: Path | None) -> None:
-        """Raises for blocks of columns where there are none, or together with checkpoints."""
+    def _check_blocks(
+        self, size: int | None, on_disk: bool, by_rows: bool, folder: Path | None
+    ) -> None:
+        """Raises for blocks of columns, or rows, where there are none or with checkpoints."""
         who = f"{type(self).__name__}.training"
-        if size is None and not on_disk:
+        if size is not None or on_disk:
+            checks.whole(size, f"{who}: column_block", 1)
+        elif not by_rows:
             return
-        size = checks.whole(size, f"{who}: column_block", 1)
-        if not self.IN_BLOCKS or folder is not None:
+        if not self.IN_BLOCKS or folder is not None or (by_rows and size is not None):
             raise ParameterError(
-                f"{who}: column_block={size} is for MF and LightGCN without checkpoint; leave one "
-                "out",
-                asked=size,
+                f"{who}: column_block={size}, by_rows={by_rows}: one of both, for MF and LightGCN, "
+                "without checkpoint",
+                asked=(size, by_rows),
                 there=folder,
             )
 

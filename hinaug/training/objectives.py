@@ -48,8 +48,12 @@ class BPR:
 
         at: for which links, all by default. rng: None takes the own one.
         """
+        return self.free_items(at, (rng or self.rng).random(len(self.src[at])))
+
+    def free_items(self, at: slice | np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """As `negatives`, from numbers in [0, 1)."""
         src, free = self.src[at], self.free[at]
-        r = ((rng or self.rng).random(len(src)) * free).astype(np.int64)
+        r = (uniform * free).astype(np.int64)
         past = np.searchsorted(self.below, src * self.width + r, side="right") - self.first[at]
         return np.where(free > 0, r + past, self.pos[at])
 

@@ -32,7 +32,7 @@ class Run:
     checkpoint: a folder for checkpoints, or None for none. every: epochs between two of them.
     ranks: the processes that train together, `hinaug.training.distributed.Ranks`; None for one.
     column_block: columns that a step works on at once; None for all. on_disk: parameters and
-    optimiser lie in files.
+    optimiser lie in files. by_rows: ranks divide users, items and links, and not columns.
     """
 
     callbacks: tuple[Callback, ...] = ()
@@ -41,3 +41,4 @@ class Run:
     ranks: Any = None
     column_block: int | None = None
     on_disk: bool = False
+    by_rows: bool = False

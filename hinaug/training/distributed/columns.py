@@ -140,7 +140,7 @@ class ColumnBPR:
         ends, share = self.drawn(step)
         src, pos, neg = (x.to(users.device) for x in ends)
         part = Gap.apply(users, items, src, pos, neg, torch.float64)
-        total = _Summed.apply(torch.cat([part, prior[None]]), self.columns.ranks)
+        total = Summed.apply(torch.cat([part, prior[None]]), self.columns.ranks)
         return share.to(users.device) @ softplus(-total[:-1]) + total[-1]
 
 
@@ -166,7 +166,7 @@ class ColumnSoftmax:
         at, share = _drawn(self.share, self.batch, self.columns.step_rng(step))
         blocks = list(self._blocks(self.src[at], self.dst[at], share))
         loss = _Softmax.apply(users, items, blocks, self.scale, self.columns)
-        return loss + _Summed.apply(prior, self.columns.ranks)
+        return loss + Summed.apply(prior, self.columns.ranks)
 
     def _blocks(
         self, src: np.ndarray, dst: np.ndarray, share: Tensor
@@ -197,7 +197,7 @@ def _drawn(
     return at, share[torch.from_numpy(at)] * (len(share) / batch)
 
 
-class _Summed(torch.autograd.Function):
+class Summed(torch.autograd.Function):
     """The sum over the ranks. All of them have the same loss, so the gradient of a part is that of
     the sum.
     """

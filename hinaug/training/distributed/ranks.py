@@ -137,6 +137,16 @@ class Ranks:
         for rank in range(self.size):
             self.spread(torch.from_numpy(rows[bounds[rank] : bounds[rank + 1]]), rank)
 
+    def gathered_rows(self, x: np.ndarray) -> np.ndarray:
+        """Own rows [n / size, d] of an equal share -> all rows, at every rank."""
+        import torch
+
+        n = int(self.sum(torch.tensor(len(x))))
+        whole = spill.empty(n * x.shape[1], x.dtype).reshape(n, x.shape[1])
+        whole[self.share(n)] = x
+        self.rows_together(whole)
+        return whole
+
     def columns_together(self, x: np.ndarray, width: int) -> np.ndarray:
         """Own columns [n, c] -> all columns [n, width], at every rank; large ones lie in a file."""
         import torch
