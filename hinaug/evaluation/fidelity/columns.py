@@ -154,7 +154,9 @@ def _by_axes(reference: pa.Array) -> Callable:
 
 def principal(rows: np.ndarray, most: int = AXES) -> tuple[np.ndarray, np.ndarray]:
     """The mean [d] and the first principal axes [k, d] of rows [n, d]."""
-    mean = rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1])
+    if len(rows) < 2:
+        return np.zeros(rows.shape[1]), np.zeros((0, rows.shape[1]))
+    mean = rows.mean(axis=0)
     values, vectors_ = np.linalg.eigh(np.cov(rows.T).reshape(rows.shape[1], -1))
     order = np.argsort(-values)[:most]
     order = order[values[order] > 1e-9 * max(values.max(initial=0), 1e-12)]

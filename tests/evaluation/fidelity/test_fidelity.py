@@ -209,3 +209,13 @@ def test_mistakes(gardens, mixed):
     with pytest.raises(ParameterError) as caught:
         fidelity(real, made, "user", held_out=held_out, students=[MultVAE(("a", "b", "c"))])
     assert caught.value.there == "user"
+
+
+def test_relations_without_links_and_columns_without_values(gardens):
+    """A relation that nobody has used yet; vectors of nodes that none is linked with."""
+    real, made = gardens
+    nothing = pa.array([], pa.string())
+    real = real.with_nodes("pot", {"id": ["p0", "p1"], "x": np.ones((2, 3), np.float32)})
+    real = real.with_edges(("plant", "in", "pot"), {"src": nothing, "dst": nothing})
+    found = fidelity(real, made, "plant", rng=0)
+    assert found["realistic/links/degree"].score is not None
