@@ -241,7 +241,7 @@ def advise(
                 a grid that grows until the best is inside: an l2 that is too small looks like a
                 gain by edges. The control is the tuned model or popularity, whichever is better,
                 and random edges.
-    "cold"      items without links. A tenth of the others is hidden, six times. Controls are
+    "cold"      items without links. A tenth of the others is hidden, five times. Controls are
                 shuffled features, random places and predicted popularity.
 
     Parameters

@@ -5,7 +5,7 @@ rest follows: degrees, edge columns, times, attributes, vectors, text, and what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, astuple, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -152,18 +152,8 @@ class WholeNodes(EntityGenerator):
         self.symmetric_ = [
             edge for edge, into in keys if into and is_symmetric(PairIndex.of(hin, edge), edge)
         ]
-        once = [key for key in keys if not (key[1] and key[0] in self.symmetric_)]
-        views = [view_of(hin, key) for key in once]
-        self.left_out_: dict[Any, str] = {
-            view.relation: "each target belongs to one node alone"
-            for view in views
-            if is_exclusive(view)
-        }
-        shared = [view for view in views if view.links.nnz and not is_exclusive(view)]
-        shared.sort(key=lambda view: -view.links.nnz)
-        self.targets_ = {view.key: view.targets for view in shared}
-        self._check_links(hin)
-        self.witnesses_ = [(w.type, w.own, w.about, w.key) for w in found if w.key in self.targets_]
+        self._note_targets(hin, [key for key in keys if not (key[1] and key[0] in self.symmetric_)])
+        self.witnesses_ = [w for w in map(astuple, found) if w[-1] in self.targets_]
         real = self._gather(hin)
         self.kinds_, unable = attribute_kinds(real.table)
         self.left_out_ |= unable
@@ -176,6 +166,17 @@ class WholeNodes(EntityGenerator):
         if self.relations is None:
             return keys_of(hin, self.node, hidden)
         return named_keys(hin, self.node, self.relations, self.origin, hidden)
+
+    def _note_targets(self, hin: HIN, keys: Sequence[Key]) -> None:
+        """The targets of the views that are drawn, the largest view first, and what is not."""
+        views = [view_of(hin, key) for key in keys]
+        shared = [view for view in views if view.links.nnz and not is_exclusive(view)]
+        shared.sort(key=lambda view: -view.links.nnz)
+        self.targets_ = {view.key: view.targets for view in shared}
+        none = {view.relation for view in views} - {view.relation for view in shared}
+        why = "each target belongs to one node alone"
+        self.left_out_: dict[Any, str] = dict.fromkeys(sorted(none), why)
+        self._check_links(hin)
 
     def _check_links(self, hin: HIN) -> None:
         if not self.targets_:
