@@ -5,8 +5,10 @@
 MODEL is the folder of a sentence model, PYTHON an interpreter with sentence-transformers. Texts are reviews of Amazon
 Musical Instruments. Every way is a process of its own with one thread; the ways take turns, and the order turns round
 from one round to the next. Seconds are CPU seconds of the process, without loading and without the first texts, which
-warm it up. `cosine` is the smallest cosine with the vectors of sentence-transformers. `memory` is what the process
-holds at most while it encodes, above what it held with the model loaded. `warm` reads all texts from the cache.
+warm it up. `cosine` is the smallest cosine with the vectors of the first way, such as sentence-transformers, and
+`times` its seconds over those of a way. `memory_mb` is what the process holds at most while it encodes, above what it
+held with the model loaded. `warm_times` is how much faster all texts are read from the cache, by the wall clock.
+--cache FOLDER keeps the vectors of all ways of hinaug there; it must be a new one.
 """
 
 from __future__ import annotations
@@ -108,13 +110,13 @@ def main() -> None:
     )
     parser.add_argument("model")
     parser.add_argument("--peer", default=sys.executable)
-    parser.add_argument("--texts", type=int, default=2000)
+    parser.add_argument("--texts", type=int, default=2000, help="at most")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     parser.add_argument("--worker", choices=WAYS)
     parser.add_argument("--out", type=Path, help="a file to put the lines at the end of")
     parser.add_argument("--folder")
-    parser.add_argument("--cache", default="")
+    parser.add_argument("--cache", default="", help="a new folder for the vectors")
     options = parser.parse_args()
     if options.worker:
         folder = Path(options.folder)
@@ -123,21 +125,25 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "texts.json").write_text(json.dumps(reviews(options.texts)))
-        seconds: dict[str, list[float]] = {way: [] for way in options.ways}
+        texts = reviews(options.texts)
+        (folder / "texts.json").write_text(json.dumps(texts))
+        runs: dict[str, list[dict[str, float]]] = {way: [] for way in options.ways}
         for number in range(options.rounds):
             for way in options.ways[:: -1 if number % 2 else 1]:
-                cache = str(folder / f"cache-{number}") if way == "float32" else ""
-                row = run(way, options, folder, cache)
-                seconds[way].append(row["cpu"])
+                own = str(folder / f"cache-{number}") if way == "float32" else ""
+                row = run(way, options, folder, options.cache or own)
+                runs[way].append(row)
                 print(way, json.dumps({k: round(v, 3) for k, v in row.items()}), flush=True)
         vectors = {way: np.load(folder / f"{way}.npy") for way in options.ways}
     first = options.ways[0]
     for way in options.ways:
-        cpu, peer = (float(np.median(seconds[name])) for name in (way, first))
-        row = {"part": "speed of texts", "way": way, "texts": options.texts}
+        cpu, peer = (float(np.median([row["cpu"] for row in runs[name]])) for name in (way, first))
+        row = {"part": "speed of texts", "way": way, "texts": len(texts)}
         row |= {"rounds": options.rounds, "cpu_s": round(cpu, 2), "times": round(peer / cpu, 2)}
         row["cosine"] = round(smallest_cosine(vectors[first], vectors[way]), 5)
+        row["memory_mb"] = round(max(found["memory"] for found in runs[way]))
+        if "warm" in runs[way][0]:
+            row["warm_times"] = round(min(found["wall"] / found["warm"] for found in runs[way]))
         print(json.dumps(row))
         if options.out:
             with options.out.open("a", encoding="utf-8") as file:
