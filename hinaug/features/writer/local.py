@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,15 +103,21 @@ class TransformersWriter:
     def records(self, prompts: list[str], schema: dict[str, Any]) -> list[str]:
         """One JSON object a prompt that keeps to a JSON Schema token by token.
 
-        It needs the extra "write"; without it the model writes freely. An answer of more
-        than `max_new_tokens` ends in the middle. Name the fields: a schema of any object takes half
-        a minute to read.
+        It needs the extra "write"; without it the model writes freely, and warns of it. An answer
+        of more than `max_new_tokens` ends in the middle. Name the fields: a schema of any object
+        takes half a minute to read.
         """
         if not prompts:
             return []
         try:
             index = self._index(schema)
         except ImportError:
+            warnings.warn(
+                "TransformersWriter: records are written freely, and most of a small model's do "
+                "not fit; to hold it to the schema: pip install 'hinaug[write]'",
+                UserWarning,
+                stacklevel=2,
+            )
             return self(prompts)
         end = self._parts()[0].eos_token_id
         return self._written(prompts, lambda: [Held(index, end)])

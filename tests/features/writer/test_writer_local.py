@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -112,6 +113,14 @@ def test_records_keep_to_their_schema(tmp_path):
     short = writer(model.model, max_new_tokens=4)
     assert read_records(short, ["a"], SCHEMA)[0].value is None  # cut in the middle
     assert not short(["a"])[0].startswith("{")  # what it writes freely
+
+
+def test_without_the_extra_it_writes_freely_and_says_so(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "outlines_core", None)
+    model = writer(tiny_model)
+    with pytest.warns(UserWarning, match=r"hinaug\[write\]"):
+        said = model.records(PROMPTS, json_schema(SCHEMA))
+    assert said == model(PROMPTS)
 
 
 @pytest.mark.slow
