@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError, UnknownNameError
+from hinaug.graph import spill
 
 DUPLICATES = ("binary", "sum", "mean", "max", "last")
 _ENTRY = 8  # bytes of a stored float32 with its int32 column
@@ -81,7 +82,8 @@ def _merged(data: np.ndarray, starts: np.ndarray, duplicates: str) -> np.ndarray
 def _canonical(
     data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]
 ) -> sp.csr_array:
-    matrix = sp.csr_array((data, indices, indptr), shape=shape)
+    """The matrix of arrays that are in order; large ones move into files."""
+    matrix = sp.csr_array((spill.filed(data), spill.filed(indices), indptr), shape=shape)
     matrix.has_canonical_format = True
     return matrix
 

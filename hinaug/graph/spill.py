@@ -40,6 +40,15 @@ def empty(n: int, dtype: Any) -> np.ndarray:
         return _mapped(file, dtype)
 
 
+def filed(array: np.ndarray) -> np.ndarray:
+    """The same numbers; above LARGE bytes a copy that is mapped from a file."""
+    if array.nbytes <= LARGE:
+        return array
+    out = empty(array.size, array.dtype).reshape(array.shape)
+    out[...] = array
+    return out
+
+
 def _mapped(file: IO[bytes], dtype: Any) -> np.ndarray:
     """All of a file as an array that shares its pages."""
     return np.frombuffer(mmap.mmap(file.fileno(), 0), dtype)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from raising import raises
 
 from hinaug.errors import ParameterError, ReadOnlyError, SchemaError, UnknownNameError
-from hinaug.graph import edit
+from hinaug.graph import edit, spill
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import Column
@@ -52,7 +52,9 @@ HAS = ("item", "has", "genre")
         ("time", "last", 4),
     ],
 )
-def test_adjacency_of_parallel_rows(tiny, weight, duplicates, ann_i1):
+@pytest.mark.parametrize("large", [0, 10**9])  # bytes above which arrays lie in files
+def test_adjacency_of_parallel_rows(tiny, weight, duplicates, ann_i1, large, monkeypatch):
+    monkeypatch.setattr(spill, "LARGE", large)
     single = {None: [1, 1, 1, 1], "rating": [3, 4, 2, 5], "time": [2, 3, 5, 6]}[
         None if duplicates == "binary" else weight
     ]
