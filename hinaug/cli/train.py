@@ -57,6 +57,26 @@ def train(
             help="A folder for checkpoints: the same command goes on where it was killed."
         ),
     ] = None,
+    column_block: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Columns that a step works on at once, for MF and LightGCN: less memory.",
+        ),
+    ] = None,
+    on_disk: Annotated[
+        bool,
+        typer.Option(
+            "--on-disk", help="With --column-block: parameters and optimiser in temporary files."
+        ),
+    ] = False,
+    by_rows: Annotated[
+        bool,
+        typer.Option(
+            "--by-rows", help="Processes divide users, items and links in place of columns."
+        ),
+    ] = False,
     setting: Setting = None,
     drop: Drop = None,
     seed: Seed = 0,
@@ -85,7 +105,13 @@ def train(
     own = predictor.clone()
     with joined() as ranks:
         group = ranks if ranks.size > 1 else None
-        with own.training(checkpoint=checkpoint, ranks=group):
+        with own.training(
+            checkpoint=checkpoint,
+            ranks=group,
+            column_block=column_block,
+            on_disk=on_disk,
+            by_rows=by_rows,
+        ):
             fitted = _fitted(own, made, list(deltas.values()), refit, seed)
     if ranks.rank > 0:
         return  # each rank has the same model

@@ -156,8 +156,12 @@ class Estimator:
     ) -> None:
         """Raises for blocks of columns, or rows, where there are none or with checkpoints."""
         who = f"{type(self).__name__}.training"
-        if size is not None or on_disk:
+        if size is not None:
             checks.whole(size, f"{who}: column_block", 1)
+        elif on_disk:
+            raise ParameterError(
+                f"{who}: on_disk needs column_block, the columns in memory at once", asked=on_disk
+            )
         elif not by_rows:
             return
         if not self.IN_BLOCKS or folder is not None or (by_rows and size is not None):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -53,6 +54,17 @@ def test_a_saved_model_is_judged_as_it_is_and_recommends(made):
         "u00"
         in run("recommend", made / "model", "--store", made / "split", "--users", "u00").stdout
     )
+
+
+def test_blocks_of_columns_on_disk_learn_the_same(made, tmp_path):
+    asked = ("train", made / "split", "--model", "MF", "--set", "embedding_dim=4")
+    asked += ("--set", "epochs=5", "--set", "batch_size=200")
+    run(*asked, "--out", tmp_path / "whole")
+    run(*asked, "--column-block", 2, "--on-disk", "--out", tmp_path / "blocks")
+    whole, blocks = (hinaug.load(tmp_path / name) for name in ("whole", "blocks"))
+    assert np.abs(whole.users_ - blocks.users_).max() < 1e-5
+    run(*asked, "--on-disk", "--out", tmp_path / "none", code=2)
+    run(*asked, "--by-rows", "--checkpoint", tmp_path, "--out", tmp_path / "none", code=2)
 
 
 @pytest.mark.parametrize(
