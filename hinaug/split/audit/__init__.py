@@ -4,10 +4,11 @@ A few general tests look at every column, order of rows and relation alike:
 
     pairs       edges, chains of nodes, copies and remnants that join held-out pairs
     names       columns that name users or items
+    windows     columns of single rows that know the rows before, after and beside them
     columns     columns that know counts, ratings or tastes with held-out rows included
     edges       neighbours computed from who met whom, held-out pairs included
     texts       the text of held-out rows, elsewhere or word for word in train
-    moments     rows after the cut, and columns that point at rows that are gone
+    moments     rows after the cut, and numbers of rows with gaps
     generated   deltas that were fitted on held-out pairs
 
 They judge what the data say, whatever lineage says. What neither can settle is "unknown", never
@@ -27,7 +28,7 @@ from hinaug.checks import kind
 from hinaug.errors import KindError
 from hinaug.graph.delta import Delta
 from hinaug.progress import track
-from hinaug.split.audit import columns, edges, generated, moments, names, pairs, texts
+from hinaug.split.audit import columns, edges, generated, moments, names, pairs, texts, windows
 from hinaug.split.audit.view import Budget, Finding, Found, View
 from hinaug.split.base import Split
 
@@ -107,7 +108,8 @@ def _steps(view: View, deltas: tuple[Delta, ...]) -> list[tuple[str, Step]]:
         ("copies", lambda _: pairs.clones(view)),
         ("remnants", lambda found: pairs.remnants(view, _told(view, found))),
         ("later rows", lambda _: moments.future(view)),
-        ("pointers", lambda _: moments.pointers(view)),
+        ("numbers of rows", lambda _: moments.gaps(view)),
+        ("columns of rows", lambda _: windows.look(view)),
         ("names", lambda _: names.mentions(view)),
         ("texts", lambda _: texts.look(view)),
         ("derived edges", lambda _: edges.derived(view)),

@@ -19,7 +19,7 @@ from scipy import stats
 from hinaug.graph.pairs import distinct
 from hinaug.graph.schema import Type, table_lineage
 from hinaug.split.audit.names import names_in
-from hinaug.split.audit.sums import parts
+from hinaug.split.audit.rows import parts
 from hinaug.split.audit.view import Finding, Found, View, binary, title
 
 WORK = 1_000_000  # products of one sparse product; more nodes are left out by chance

@@ -17,9 +17,9 @@ from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import distinct
 from hinaug.graph.validate import ends_of
-from hinaug.split.audit import columns, texts
+from hinaug.split.audit import columns, texts, windows
 from hinaug.split.audit.edges import derived
-from hinaug.split.audit.moments import pointers
+from hinaug.split.audit.moments import gaps
 from hinaug.split.audit.names import mentions
 from hinaug.split.audit.pairs import chains, clones
 from hinaug.split.audit.view import OWN, Finding, Found, View, title
@@ -128,7 +128,7 @@ def _content(view: View, delta: Delta, every: tuple[Delta, ...], leaking: set[st
     if hin is None:
         return
     seen, own = view.on(hin), _columns_of(delta)
-    tests = (chains, clones, derived, mentions, texts.look, pointers)
+    tests = (chains, clones, derived, mentions, texts.look, gaps, windows.look)
     found = [finding for test in tests for finding in test(seen)]
     if own:
         types = [*hin.nodes, *hin.edges]

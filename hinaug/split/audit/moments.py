@@ -1,5 +1,5 @@
 """The future: rows later than the cut of a split by time, or than a user's own held-out pair; and
-columns of edges that say when, or where in the table, held-out rows stand."""
+numbers of rows that lack where a row is held out."""
 
 from __future__ import annotations
 
@@ -18,11 +18,8 @@ MOMENT = re.compile(  # names of columns that say when a row came about
     r"(^|_)(time|date|timestamp|datetime|day|created|updated|modified|ts)(_|$)|_at$|time$|date$"
 )
 OTHER_UNIT = 20  # times the span of the table's own times: a column so late has another unit
-CHANCE = 1e-6  # matches with held-out moments or rows that are no accident
-SAMPLE, LEVELS = 1_000, 10  # rows of a column of which so few values show that it is a rating
+CHANCE = 1e-6  # that so many gaps follow a row of the same node by accident
 LEAST = 5  # such matches
-SHUFFLES = 8  # of a column, whose matches are those of chance
-EXCESS = 3  # times as many matches as chance gives
 
 
 def moments(view: View, type: Type) -> list[str]:
@@ -94,82 +91,21 @@ def _after_own(view: View, time: str) -> Found:
             yield True, Finding("future", title(edge), view.name, why, "filter them out", n)
 
 
-# ---- columns of the target's rows that point at rows that are gone -------------------------------
+# ---- numbers of rows with gaps -------------------------------------------------------------------
 
 
-def pointers(view: View) -> Found:
-    """Seconds to the next row, numbers of rows with gaps: they point at held-out rows."""
-    target = view.target
-    there = view.source.table(target).column_names
-    times = [name for name in moments(view, target) if name in there]
-    for name in [f.name for f in view.columns(target) if _plain(f)]:
-        values = _numbers(view.observed, target, name)
-        if len(np.unique(values[:SAMPLE])) > LEVELS:
-            for time in times:
-                yield from _to_moments(view, name, values, time) if time != name else ()
-        yield from _gaps(view, name) if name in there else ()
-
-
-def _plain(field: pa.Field) -> bool:
-    return tb.is_number(field.type) or pa.types.is_timestamp(field.type)
-
-
-def _numbers(hin, type: Type, name: str) -> np.ndarray:
-    return times_of(hin, type, name)
-
-
-def _to_moments(view: View, name: str, values: np.ndarray, time: str) -> Found:
-    """A column which, added to a row's time or taken from it, is the time of a held-out row."""
-    source, times = view.source.links(view.target), _numbers(view.source, view.target, time)
-    held = view.held.contains(*source)
-    own_time = _numbers(view.observed, view.target, time)
-    for side, positions in enumerate(view.positions(view.target)):
-        ok = (positions >= 0) & np.isfinite(values) & np.isfinite(own_time)
-        of_held = np.unique(_keys(source[side][held], times[held]))
-        of_known = np.unique(_keys(source[side][~held], times[~held]))
-        of_held = np.setdiff1d(of_held, of_known)
-        wrong = [_permuted(values, ok, k) for k in range(SHUFFLES)]
-        for sign, own in ((1, 0 * own_time), (1, own_time), (-1, own_time)):
-            n = int((ok & (values != 0)).sum())
-            hits, *by_chance = (
-                _hits(own + sign * column, own_time, positions, ok & (values != 0), of_held)
-                for column in (values, *wrong)
-            )
-            rate = min((sum(by_chance) + 1) / (SHUFFLES * max(n, 1)), 1.0)
-            exceeds = hits >= max(LEAST, EXCESS * rate * n)
-            if exceeds and stats.binom.sf(hits - 1, n, rate) < CHANCE:
-                where = f"{title(view.target)}.{name}"
-                why = f"leads from {hits:,} rows to the time of a held-out row"
-                remedy = f"drop the column {name!r} of {view.target!r}"
-                yield True, Finding("pointer", where, view.name, why, remedy, hits)
-                return
-
-
-def _permuted(values: np.ndarray, ok: np.ndarray, seed: int) -> np.ndarray:
-    """The values of usable rows in another order."""
-    out = values.copy()
-    out[ok] = np.random.default_rng(seed).permutation(values[ok])
-    return out
-
-
-def _hits(
-    moment: np.ndarray, own: np.ndarray, node: np.ndarray, ok: np.ndarray, held: np.ndarray
-) -> int:
-    """How many rows' moments are those of held-out rows of the same node."""
-    use = ok & (moment != own)
-    return int(np.isin(_keys(node[use], moment[use]), held).sum())
-
-
-def _keys(node: np.ndarray, moment: np.ndarray) -> np.ndarray:
-    """One number for a node and a moment in whole seconds (or other units)."""
-    return node.astype(np.int64) * 1_000_003 + np.round(moment).astype(np.int64) * 2_147_483_659
+def gaps(view: View) -> Found:
+    """Numbers of rows that are complete in the source: those that lack are held out, and the
+    number before says whose row it was."""
+    there = view.source.table(view.target).column_names
+    for field in view.columns(view.target):
+        if tb.is_number(field.type) and field.name in there:
+            yield from _gaps(view, field.name)
 
 
 def _gaps(view: View, name: str) -> Found:
-    """Numbers of rows that are complete in the source: those that lack are held out, and the
-    number before says whose row it was."""
     target = view.target
-    values, source = _numbers(view.source, target, name), view.source.links(target)
+    values, source = times_of(view.source, target, name), view.source.links(target)
     order = np.argsort(values, kind="stable")
     if not np.isfinite(values).all() or not (np.diff(values[order]) == 1).all() or len(order) < 9:
         return

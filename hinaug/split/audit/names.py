@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 
 import numpy as np
@@ -103,13 +103,38 @@ def names_in(view: View, type: Type, name: str, end: str) -> list[Named]:
     """The nodes of `end` that each row names, in each way in which the column can be read."""
     key = ("names", type, name)
     if key not in view.cache:
-        column = tb.one_chunk(view.observed.table(type)[name])
-        if pa.types.is_dictionary(column.type) or pa.types.is_binary(column.type):
-            column = column.cast(pa.string(), safe=False)
-        words = _words(view, column)
-        found = {e: _names_in(view, type, name, column, words, e) for e in (view.a, view.b)}
+        row = _same_rows(view, type, name)
+        if row is None:
+            found = _read(view, type, name, tb.one_chunk(view.observed.table(type)[name]))
+        else:  # what both graphs take over from the source is read once
+            if key not in view.shared:
+                column = tb.one_chunk(view.source.table(type)[name])
+                view.shared[key] = _read(view, type, name, column)
+            found = {
+                e: [replace(n, rows=n.rows[row]) for n in v] for e, v in view.shared[key].items()
+            }
+        for other in (view.a, view.b):
+            found[other] += _by_value(view, type, name, other)
         view.cache[key] = {e: [n for n in named if n.rows.nnz] for e, named in found.items()}
     return view.cache[key][end]
+
+
+def _same_rows(view: View, type: Type, name: str) -> np.ndarray | None:
+    """The row of the source of each row, where the column is the same; else None."""
+    if not isinstance(type, str) or type not in view.source.nodes:
+        return None
+    row, table = view.move(type), view.source.nodes[type]
+    if name not in table.column_names or (row < 0).any():
+        return None
+    before = tb.one_chunk(table[name]).take(pa.array(row))
+    return row if before.equals(tb.one_chunk(view.observed.nodes[type][name])) else None
+
+
+def _read(view: View, type: Type, name: str, column: pa.Array) -> dict[str, list[Named]]:
+    if pa.types.is_dictionary(column.type) or pa.types.is_binary(column.type):
+        column = column.cast(pa.string(), safe=False)
+    words = _words(view, column)
+    return {e: list(_names_in(view, type, name, column, words, e)) for e in (view.a, view.b)}
 
 
 def _names_in(
@@ -122,16 +147,8 @@ def _names_in(
         yield from _by_title(view, words, len(column), end) if type != end else ()
     if tb.is_text(column.type) and type != end:
         yield from _in_prose(view, column, end)
-    if type != end:
-        yield from _by_equality(view, type, column, end)
-
-
-def _by_equality(view: View, type: Type, column: pa.Array, end: str) -> Iterator[Named]:
-    """Vectors that equal those of a node, and values that stand for one."""
-    if tb.is_vector(column.type):
+    if tb.is_vector(column.type) and type != end:
         yield from _in_vectors(view, column, end)
-    elif isinstance(type, str) and not pa.types.is_nested(column.type):
-        yield from _by_value(view, type, column, end)
 
 
 @dataclass
@@ -192,14 +209,14 @@ def _ids(view: View, end: str) -> pa.Array:
 def _titles(view: View, end: str) -> list[tuple[str, pa.DictionaryArray]]:
     """The text columns of an end whose values tell its nodes apart, as codes."""
     key = ("titles", end)
-    if key not in view.cache:
+    if key not in view.shared:
         table = view.source.nodes[end]
         texts = [f.name for f in table.schema if f.name != "id" and tb.is_text(f.type)]
         lower = [(t, pc.utf8_trim_whitespace(pc.utf8_lower(tb.one_chunk(table[t])))) for t in texts]
         coded = [(name, column.dictionary_encode()) for name, column in lower]
         telling = [(n, c) for n, c in coded if SAME_TITLE * len(c.dictionary) >= len(c)]
-        view.cache[key] = telling
-    return view.cache[key]
+        view.shared[key] = telling
+    return view.shared[key]
 
 
 def _name_lists(view: View, end: str) -> list[pa.Array]:
@@ -255,11 +272,11 @@ def _runs_of_titles(titles: pa.Array, texts: pa.Array) -> sp.csr_array:
     n, text = len(titles), np.repeat(np.arange(len(size)), size)
     start, found = np.cumsum(size) - size, []
     for length in range(2, MOST_WORDS + 1):
-        run = word_runs(word, length)
-        whole = text[: len(run)] == text[length - 1 :] if len(run) else text[:0] > 0
         title = np.flatnonzero(size[:n] == length)
+        run = word_runs(word, length) if len(title) else np.zeros(0, np.uint64)
+        whole = text[: len(run)] == text[length - 1 :] if len(run) else text[:0] > 0
         here = np.flatnonzero(whole & (text[: len(run)] >= n))
-        if not len(title) or not len(here):
+        if not len(here):
             continue
         there, first = np.unique(run[start[title]], return_index=True)
         at = np.minimum(np.searchsorted(there, run[here]), len(there) - 1)
@@ -295,8 +312,11 @@ def _vectors(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return rows, flat.reshape(-1, column.type.list_size)
 
 
-def _by_value(view: View, type: str, column: pa.Array, end: str) -> Iterator[Named]:
+def _by_value(view: View, type: Type, name: str, end: str) -> Iterator[Named]:
     """A value stands for the one user or item that most of its rows have in common in train."""
+    column = tb.one_chunk(view.observed.table(type)[name])
+    if isinstance(type, tuple) or type == end or pa.types.is_nested(column.type):
+        return
     some = column.slice(0, SAMPLE)
     if len(column) > SAMPLE and len(some.unique()) > VARIED * len(some):
         return

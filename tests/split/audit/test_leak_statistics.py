@@ -18,9 +18,13 @@ def shop():
     """Users with ages, items with prices and makers."""
     rng = np.random.default_rng(4)
     hin = planted(150, 90, 4, rng=4).drop("review")
+    time = np.array(hin.column(RATES, "time"))
+    time = time // 86_400 // 90 * 90 * 86_400 + time % 86_400  # few days
+    hin = hin.with_column(RATES, "time", time, "row")
     price, maker = rng.gamma(2, 10, 90).round(2), rng.integers(0, 9, 90)
     hin = hin.with_column("user", "age", rng.integers(16, 90, 150), "row")
     hin = hin.with_column("item", "price", price, "row")
+    hin = hin.with_column("item", "shown", rng.integers(200, 2_000, 90), "row")
     return hin.with_column("item", "maker", [f"maker {m}" for m in maker], "row")
 
 
@@ -45,6 +49,23 @@ def makers(graph):
     return met(graph, "user") @ np.eye(9)[codes]
 
 
+def last_maker(graph):
+    """The maker of the item that each user rated last."""
+    user, item = graph.links(RATES)
+    last = np.full(graph.n("user"), -1)
+    order = np.argsort(np.array(graph.column(RATES, "time")), kind="stable")
+    last[user[order]] = item[order]
+    name = np.array(graph.column("item", "maker"))
+    return np.where(last < 0, "maker 0", name[last])
+
+
+def days(graph):
+    """On how many days each user rated."""
+    day = np.array(graph.column(RATES, "time")) // 86_400
+    user = graph.links(RATES)[0]
+    return np.array([len(np.unique(day[user == u])) for u in range(graph.n("user"))])
+
+
 PLANTS = {
     "mean": ("user", mean_price),
     "sum": ("user", lambda g: met(g, "user") @ np.array(g.column("item", "price"))),
@@ -56,6 +77,19 @@ PLANTS = {
         "item",
         lambda g: [f"{n % 7}.5 of 9 stars by {n} people" for n in count(g)],
     ),
+    "rate beside its base": (
+        "item",
+        lambda g: (count(g) / np.array(g.column("item", "shown"))).round(7),
+    ),
+    "rest beside its base": ("item", lambda g: np.array(g.column("item", "shown")) - count(g)),
+    "last": ("user", lambda g: [f"liked {m}" for m in last_maker(g)]),
+    "last in a text": (
+        "user",
+        lambda g: [
+            f"no {k % 7}: chose {m.replace(' ', '')} lately" for k, m in enumerate(last_maker(g))
+        ],
+    ),
+    "days": ("user", days),
     "beside a column": ("item", lambda g: count(g) * np.array(g.column("item", "price"))),
 }
 
