@@ -233,7 +233,8 @@ def plain_errors(name: Any, delimiter: str) -> Iterator[None]:
         # without the row itself, which may name a person
         why = re.sub(r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL)
         raise ParameterError(
-            f"{name}: cannot be read as text with fields between {delimiter!r}: {why}"
+            f"{name}: cannot be read as text with fields between {delimiter!r}: {why}",
+            asked=str(name),
         ) from error
 
 
@@ -243,7 +244,9 @@ def unpacking(name: Any) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ParameterError(f"{name}: cannot be unpacked ({error}); fetch it again") from error
+        raise ParameterError(
+            f"{name}: cannot be unpacked ({error}); fetch it again", asked=str(name)
+        ) from error
 
 
 def open_binary(source: Any) -> Any:

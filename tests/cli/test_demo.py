@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pytest
 import torch
+from raising import raises
 from rich.console import Console
 
 import hinaug
@@ -15,6 +16,7 @@ from hinaug.cli.demo import run
 from hinaug.cli.demo.jobs import Job
 from hinaug.cli.demo.story import tell
 from hinaug.datasets import planted
+from hinaug.errors import UnknownNameError
 from hinaug.report.blocks import as_block
 
 RATES = ("user", "rates", "item")
@@ -106,8 +108,9 @@ def test_earlier_findings_have_the_form_of_the_page():
 
 
 def test_unknown_data_set_is_one_clear_error():
-    with pytest.raises(ValueError, match=r"no demo for 'ml-1m'.*ml-100k"):
+    with raises(UnknownNameError, asked="ml-1m") as error:
         run("ml-1m")
+    assert "ml-100k" in error.value.there
 
 
 def cli(*arguments):

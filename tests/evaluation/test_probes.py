@@ -22,7 +22,6 @@ from hinaug.evaluation.probes import (
     weakest,
     weighed,
     widened_grid,
-    with_confidence,
 )
 from hinaug.evaluation.result import Result
 from hinaug.generators import RelationGenerator
@@ -174,15 +173,3 @@ def test_a_proposal_for_new_items_counts_in_mean_links(hin):
     everybody = hin.filter_nodes("item", np.arange(60) < 50)
     assert not len(Proposal(EASE(RATES), generator, times=2.0).delta(everybody, rng=0))
     assert not len(Proposal(EASE(RATES)).delta(hin, rng=0))
-
-
-def test_one_confidence_for_all(hin):
-    made = RelationGenerator(ALS(RATES, embedding_dim=4), per_source=2).fit(hin, rng=0)
-    delta = made.generate(hin, rng=0)
-    assert len(set(delta.edges[RATES]["confidence"].to_pylist())) > 10
-    even = with_confidence(delta, 0.3)
-    assert set(even.edges[RATES]["confidence"].to_pylist()) == {np.float32(0.3)}
-    for side in ("src", "dst"):
-        assert even.edges[RATES][side].to_pylist() == delta.edges[RATES][side].to_pylist()
-    assert even.fitted_on == delta.fitted_on
-    hin + even

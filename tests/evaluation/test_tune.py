@@ -189,7 +189,7 @@ def test_a_sample_of_users_judges(split):
 
 @pytest.mark.parametrize("values", [[0.01, 0.02, 0.05], (0.001, 0.05, "log")])
 def test_warns_of_an_edge(split, aim, values):
-    with pytest.warns(EdgeWarning, match=r"on the edge of the space: x=.* widen it"):
+    with pytest.warns(EdgeWarning):
         found = hinaug.tune(aim, {"x": values}, split, trials=30, rng=0)
     assert found.edges == ("x",)
     assert found.best.x == pytest.approx(0.05, rel=0.09)
@@ -212,20 +212,17 @@ def test_ensembles_are_tuned_too(split):
 
 
 @pytest.mark.parametrize(
-    ("space", "words"),
+    ("space", "told"),
     [
-        ({"weigth": [None]}, r"EASE has no parameter 'weigth'; it has .*did you mean 'weight'"),
-        (
-            {"l2": (1.0, 0.1)},
-            r"space\['l2'\]=\(1.0, 0.1\); expected a list of values, \(low, high\)",
-        ),
-        ({"l2": (0.0, 1.0, "log")}, r"with 0 < low < high"),
-        ({"l2": []}, "expected a list"),
-        ({"l2": "log"}, "expected a list"),
+        ({"weigth": [None]}, {"asked": "weigth", "names": "did you mean 'weight'"}),
+        ({"l2": (1.0, 0.1)}, {"asked": (1.0, 0.1), "names": "space['l2']"}),
+        ({"l2": (0.0, 1.0, "log")}, {"asked": (0.0, 1.0, "log")}),
+        ({"l2": []}, {"asked": []}),
+        ({"l2": "log"}, {"asked": "log"}),
     ],
 )
-def test_a_bad_space_is_refused(split, space, words):
-    with pytest.raises(ValueError, match=words):
+def test_a_bad_space_is_refused(split, space, told):
+    with raises(ParameterError, **told):
         hinaug.tune(EASE(RATES), space, split, trials=1)
 
 

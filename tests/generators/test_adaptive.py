@@ -8,7 +8,7 @@ from hinaug.datasets.planted import RATES
 from hinaug.errors import ParameterError
 from hinaug.evaluation import evaluate
 from hinaug.generators.relations import RelationGenerator
-from hinaug.generators.selection import adapt_strength, at_confidence
+from hinaug.generators.selection import adapt_strength
 from hinaug.generators.selection.adaptive import _best, _groups
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -120,13 +120,6 @@ def test_slices_that_do_not_differ_share_one_strength():
     gains[1] += np.where(where == 2, -0.5, 0)
     assert _best(gains, where, 4)[0][2] != 1
     assert _groups(np.array([4, 4, 4, 9]), 2).tolist() == [0, 0, 0, 1]
-
-
-def test_one_confidence_for_all():
-    delta = Delta(edges={RATES: {"src": list("ab"), "dst": list("xy"), "confidence": [0.1, 0.9]}})
-    made = at_confidence(delta, 0.5)
-    assert made.edges[RATES]["confidence"].to_pylist() == [0.5, 0.5]
-    assert made.keys().equals(delta.keys())
 
 
 def test_what_cannot_be_adapted():

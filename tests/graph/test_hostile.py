@@ -24,6 +24,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from raising import raises
 
 from hinaug import recommend
 from hinaug.errors import StoreError
@@ -296,7 +297,7 @@ def test_links_that_lead_out_are_refused(tmp_path):
     for name in sorted(os.listdir(tmp_path / "s")):
         (tmp_path / "s" / name).rename(tmp_path / name)
         (tmp_path / "s" / name).symlink_to(tmp_path / name)
-        with pytest.raises(StoreError, match="is no regular file; refused"):
+        with raises(StoreError, asked=str(tmp_path / "s" / name)):
             load(tmp_path / "s")
         (tmp_path / "s" / name).unlink()
         (tmp_path / name).rename(tmp_path / "s" / name)

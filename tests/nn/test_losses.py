@@ -54,12 +54,12 @@ def test_bpr_gradcheck():
 def test_bpr_bad_arguments():
     with raises(ValueError, names="bpr_loss"):
         bpr_loss(torch.zeros(2), torch.zeros(3))
-    with pytest.raises(ValueError, match="at least one sample"):
+    with raises(ValueError, names="sample"):
         bpr_loss(torch.zeros(0), torch.zeros(0))
     with raises(ValueError, names="[3]"):
         bpr_loss(torch.zeros(2), torch.zeros(2), torch.ones(3))
     for bad in ([0.0, 0.0], [2.0, -1.0], [math.nan, 1.0]):
-        with pytest.raises(ValueError, match="must not be negative"):
+        with raises(ValueError, names="weights"):
             bpr_loss(torch.zeros(2), torch.zeros(2), torch.tensor(bad))
 
 

@@ -7,6 +7,7 @@ import torch
 from raising import raises
 
 from hinaug.datasets import planted
+from hinaug.errors import ParameterError
 from hinaug.evaluation.evaluate import evaluate
 from hinaug.features.axes import nearest_graph
 from hinaug.graph.hin import HIN
@@ -173,12 +174,12 @@ def test_models_train_as_published_where_asked_to():
         ).max()
         > 0.01
     )
-    for wrong in (
-        {"prior": "links"},
-        {"mean_over": "users"},
-        {"prior": "draws", "loss": "softmax"},
+    for wrong, asked in (
+        ({"prior": "links"}, "links"),
+        ({"mean_over": "users"}, "users"),
+        ({"prior": "draws", "loss": "softmax"}, "softmax"),
     ):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
+        with raises(ParameterError, asked=asked, names=next(iter(wrong))):
             MF(RATES, **wrong).fit(hin)
 
 

@@ -308,7 +308,7 @@ def test_items_that_are_read_from_attributes_need_nothing_learned(model):
 @pytest.mark.parametrize("model", [SLIM(RATES), GFCF(RATES), BSPM(RATES)], ids=name)
 def test_methods_that_cannot_add_items_say_why(model):
     hin, _ = world()
-    with pytest.raises(FoldInError, match=model.NO_FOLD_IN_ITEMS):
+    with raises(FoldInError, asked=type(model).__name__, names=model.NO_FOLD_IN_ITEMS):
         model.fit(without(hin, new_items=True), rng=0).fold_in_items(hin)
 
 

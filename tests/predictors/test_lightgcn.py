@@ -9,7 +9,9 @@ import scipy.sparse as sp
 import torch
 from raising import raises
 
+from hinaug.checks import COUNT
 from hinaug.datasets import planted
+from hinaug.errors import ParameterError
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.predictors import LightGCN, Popularity
@@ -172,16 +174,16 @@ def test_unknown_and_bare_nodes_are_nan():
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"),
+    ("name", "value", "there"),
     [
-        ({"loss": "bce"}, "'bpr', 'softmax', 'sampled'"),
-        ({"embedding_dim": 0}, "at least 1"),
-        ({"epochs": 0}, "at least 1"),
+        ("loss", "bce", ("bpr", "softmax", "sampled")),
+        ("embedding_dim", 0, COUNT),
+        ("epochs", 0, COUNT),
     ],
 )
-def test_says_what_it_takes(bad, message):
-    with pytest.raises(ValueError, match=message):
-        LightGCN(RATES, **bad).fit(tiny())
+def test_says_what_it_takes(name, value, there):
+    with raises(ParameterError, asked=value, there=there, names=name):
+        LightGCN(RATES, **{name: value}).fit(tiny())
 
 
 def test_a_graph_without_links_is_an_error():

@@ -65,7 +65,9 @@ def from_networkx(graph: Any, lineage: Any = None) -> HIN:
     if not isinstance(graph, nx.MultiDiGraph):
         raise SchemaError(
             f"from_networkx takes a MultiDiGraph, got {type(graph).__name__}; make one, with the "
-            "relations as edge keys"
+            "relations as edge keys",
+            asked=type(graph).__name__,
+            there="MultiDiGraph",
         )
     schemas: dict[Any, pa.Schema] = graph.graph.get("hinaug_schema", {})
     rows: dict[Any, list[dict]] = {type: [] for type in schemas}

@@ -53,7 +53,9 @@ def to_parquet(hin: HIN, folder: str | os.PathLike[str]) -> None:
     expect.graph(hin, "to_parquet")
     folder = checks.folder(folder, "to_parquet")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SchemaError(f"to_parquet: {folder} is not an empty folder; name a new one")
+        raise SchemaError(
+            f"to_parquet: {folder} is not an empty folder; name a new one", asked=str(folder)
+        )
     places = {type: _place(type) for type in [*hin.nodes, *hin.edges]}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".hinaug-") as temporary:
@@ -144,7 +146,8 @@ def from_parquet(folder: str | os.PathLike[str], lineage: Any = None) -> HIN:
     if not tables and (said_of or not (folder / SCHEMA).exists()):
         raise SchemaError(
             f"from_parquet: {folder} has no nodes/TYPE and edges/SOURCE__RELATION__TARGET with "
-            f"*.parquet files; {_what_is_there(folder)}; pass what to_parquet wrote"
+            f"*.parquet files; {_what_is_there(folder)}; pass what to_parquet wrote",
+            asked=str(folder),
         )
     for type, said in said_of.items():
         if type in tables:
@@ -189,7 +192,8 @@ def _read(path: Path) -> pa.Table:
         return pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise SchemaError(
-            f"from_parquet: {path} cannot be read as Parquet: {error}; write it anew"
+            f"from_parquet: {path} cannot be read as Parquet: {error}; write it anew",
+            asked=str(path),
         ) from error
 
 
@@ -206,7 +210,8 @@ def _said(folder: Path) -> dict[Type, _Said]:
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise SchemaError(
             f"from_parquet: {path} is no schema that to_parquet wrote ({error!r}); restore it, or "
-            "take it away and pass lineage"
+            "take it away and pass lineage",
+            asked=str(path),
         ) from error
 
 

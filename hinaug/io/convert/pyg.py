@@ -138,7 +138,9 @@ def from_pyg(data: Any, lineage: Any = None) -> HIN:
     if not isinstance(data, hetero):
         raise SchemaError(
             f"from_pyg takes a HeteroData, got {type(data).__name__}; Data.to_heterogeneous() "
-            "gives one from a Data"
+            "gives one from a Data",
+            asked=type(data).__name__,
+            there="HeteroData",
         )
     columns: dict[Any, dict[str, Any]] = {}
     ids: dict[str, pa.Array] = {}
@@ -157,7 +159,8 @@ def _number_of_nodes(data: Any, node: str) -> int:
     n = data[node].num_nodes
     if n is None:
         raise SchemaError(
-            f"from_pyg: {node!r} does not say how many nodes it has; set data[{node!r}].num_nodes"
+            f"from_pyg: {node!r} does not say how many nodes it has; set data[{node!r}].num_nodes",
+            asked=node,
         )
     return n
 
@@ -166,7 +169,8 @@ def _ends(data: Any, edge: EdgeType, ids: Mapping[str, pa.Array]) -> dict[str, p
     """The external ids of both ends of every edge."""
     if "edge_index" not in data[edge]:
         raise SchemaError(
-            f"from_pyg: {edge} has no edge_index; PyG's ToSparseTensor removes it, convert before"
+            f"from_pyg: {edge} has no edge_index; PyG's ToSparseTensor removes it, convert before",
+            asked=edge,
         )
     ends = {}
     src, dst = data[edge].edge_index.detach().cpu().numpy()
@@ -175,7 +179,9 @@ def _ends(data: Any, edge: EdgeType, ids: Mapping[str, pa.Array]) -> dict[str, p
         if len(positions) and (positions.min() < 0 or positions.max() >= len(known)):
             raise SchemaError(
                 f"from_pyg: edge_index of {edge} points past the {len(known)} nodes of {node!r}; "
-                f"set data[{node!r}].num_nodes, or mend the edge_index"
+                f"set data[{node!r}].num_nodes, or mend the edge_index",
+                asked=edge,
+                there=len(known),
             )
         ends[side] = known.take(pa.array(positions))
     return ends
@@ -195,6 +201,7 @@ def _columns(store: Any, n: int, where: Any) -> dict[str, Any]:
                 f"from_pyg: {name!r} of {where!r} ({shape}) has not one value for each of {n} "
                 "rows; del it before",
                 asked=name,
+                there=str(shape),
             )
         columns[name] = value
     return columns

@@ -53,7 +53,8 @@ def _entries(matrix: Any) -> sp.coo_array:
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
         raise SchemaError(
             "from_scipy takes a matrix of numbers, sparse or dense, got an array of shape "
-            f"{matrix.shape}, {matrix.dtype}"
+            f"{matrix.shape}, {matrix.dtype}",
+            asked=matrix.shape,
         )
     return sp.coo_array(matrix)
 

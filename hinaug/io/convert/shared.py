@@ -24,7 +24,8 @@ def need(module: str, package: str, who: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(
-            f"{who} needs {package}, which cannot be imported ({error}); pip install {package}"
+            f"{who} needs {package}, which cannot be imported ({error}); pip install {package}",
+            name=package,
         ) from error
 
 

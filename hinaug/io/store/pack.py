@@ -30,7 +30,8 @@ def kind_of(obj: Any) -> str:
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         return "split" if class_path(type(obj)) == _SPLIT else "estimator"
     raise StoreError(
-        f"save takes a HIN, a Delta, a Split or an estimator, not {type(obj).__name__}"
+        f"save takes a HIN, a Delta, a Split or an estimator, not {type(obj).__name__}",
+        asked=type(obj).__name__,
     )
 
 

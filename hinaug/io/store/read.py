@@ -42,7 +42,9 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, classes: Iterable
             manifest = read_manifest(folder)
             return _object(folder, manifest, verify, {class_path(c): c for c in classes})
     except OSError as error:
-        raise StoreError(f"cannot read {folder}: {error.strerror or error}") from error
+        raise StoreError(
+            f"cannot read {folder}: {error.strerror or error}", asked=str(folder)
+        ) from error
 
 
 def _object(folder: Path, manifest: dict[str, Any], verify: bool, classes: dict[str, type]) -> Any:
@@ -56,7 +58,11 @@ def _object(folder: Path, manifest: dict[str, Any], verify: bool, classes: dict[
     except StoreError:
         raise
     except SchemaError as error:
-        raise StoreError(f"{folder} holds a graph that does not fit together: {error}") from error
+        raise StoreError(
+            f"{folder} holds a graph that does not fit together: {error}",
+            asked=error.asked,
+            there=error.there,
+        ) from error
     except _MALFORMED as error:
         raise StoreError(
             f"{folder}: {MANIFEST} does not describe an object that can be put together ({error!r})"
@@ -95,7 +101,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("sha256") != manifest_hash(manifest):
         raise StoreError(
             f"{path} is damaged or was edited by hand: its checksum does not fit; restore it "
-            "from a copy"
+            "from a copy",
+            asked=str(path),
         )
     missing = [key for key in _KEYS if key not in manifest]
     if missing or not isinstance(manifest["tables"], dict):
@@ -115,11 +122,13 @@ def _json(folder: Path, path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise StoreError(
-            f"{path} is damaged or cut short, it is no JSON ({error}); restore it from a copy"
+            f"{path} is damaged or cut short, it is no JSON ({error}); restore it from a copy",
+            asked=str(path),
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != "hinaug":
         raise StoreError(
-            f"{path} is not of a hinaug store; the folder holds {some(entries(folder))}"
+            f"{path} is not of a hinaug store; the folder holds {some(entries(folder))}",
+            asked=str(path),
         )
     return manifest
 
@@ -128,14 +137,15 @@ def _check_is_file(folder: Path, path: Path) -> None:
     if not folder.is_dir():
         raise StoreError(
             f"{folder} is {'a file' if folder.exists() else 'not there'}; a store is a folder "
-            f"with {MANIFEST}"
+            f"with {MANIFEST}",
+            asked=str(folder),
         )
     if path.is_symlink():
-        raise StoreError(f"{path} is no regular file; refused")
+        raise StoreError(f"{path} is no regular file; refused", asked=str(path))
     if not path.is_file():
         files = entries(folder)
         there = f"there is no {MANIFEST}, only {some(files)}" if files else "it is empty"
-        raise StoreError(f"{folder} is no hinaug store: {there}")
+        raise StoreError(f"{folder} is no hinaug store: {there}", asked=str(folder), there=files)
 
 
 def _check_version(folder: Path, path: Path, version: Any) -> None:
@@ -204,7 +214,8 @@ class Files:
             return pa.Table.from_arrays(columns, schema=table.schema)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(
-                f"{path} is damaged: it cannot be read as an Arrow table ({error})"
+                f"{path} is damaged: it cannot be read as an Arrow table ({error})",
+                asked=str(path),
             ) from error
 
     def arrays(self, entry: Any) -> dict[str, np.ndarray]:
@@ -217,7 +228,8 @@ class Files:
                 return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"{path} is damaged: it cannot be read as safetensors ({error})"
+                f"{path} is damaged: it cannot be read as safetensors ({error})",
+                asked=str(path),
             ) from error
 
     def _checked(self, entry: Any, suffix: str) -> Path:
@@ -255,7 +267,7 @@ class Files:
                 there=there,
             ) from error
         if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{path} is no regular file; refused")
+            raise StoreError(f"{path} is no regular file; refused", asked=str(path))
         if status.st_size != size:
             raise StoreError(
                 f"{path} has {status.st_size} bytes instead of {size}: cut short or overwritten",
@@ -270,5 +282,6 @@ def _check_hash(path: Path, sha256: str) -> None:
     if found != sha256:
         raise StoreError(
             f"{path} is damaged: its bytes do not have the sha256 that they were saved with; "
-            "restore it from a copy"
+            "restore it from a copy",
+            asked=str(path),
         )

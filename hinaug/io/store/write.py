@@ -53,7 +53,8 @@ def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or error
         raise StoreError(
-            f"cannot save to {folder}: {reason}; what was there before is unchanged"
+            f"cannot save to {folder}: {reason}; what was there before is unchanged",
+            asked=str(folder),
         ) from error
     for name, why in content.holds_data.items():
         warnings.warn(
@@ -67,7 +68,7 @@ def save(obj: Any, path: str | os.PathLike[str], overwrite: bool = True) -> None
 def _save(folder: Path, kind: str, root: Any, content: Content, overwrite: bool) -> None:
     is_new = not folder.exists()
     if not is_new and not folder.is_dir():
-        raise StoreError(f"cannot save to {folder}: it is a file; name a folder")
+        raise StoreError(f"cannot save to {folder}: it is a file; name a folder", asked=str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, exclusive=True) as sync:
         save = Save(folder, is_new, sync)
@@ -87,7 +88,11 @@ def _refuse_foreign(folder: Path, overwrite: bool) -> None:
     """StoreError for a store that must not be replaced, and for a folder that is no store."""
     there = entries(folder)
     if MANIFEST in there and not overwrite:
-        raise StoreError(f"{folder} holds a store already; pass overwrite=True or another folder")
+        raise StoreError(
+            f"{folder} holds a store already; pass overwrite=True or another folder",
+            asked=str(folder),
+            there=MANIFEST,
+        )
     own = [name for name in there if OWN_FILE.fullmatch(name)]
     drafts = [name for name in there if DRAFT_FILE.fullmatch(name)]
     foreign = set(there) - {MANIFEST, *own, *drafts}
@@ -99,6 +104,7 @@ def _refuse_foreign(folder: Path, overwrite: bool) -> None:
         raise StoreError(
             f"cannot save to {folder}: it is not a store and holds {some(there)}; name an empty "
             "or new folder",
+            asked=str(folder),
             there=there,
         )
 

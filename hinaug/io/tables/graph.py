@@ -193,7 +193,9 @@ class Graph:
         if not names:
             raise FileNotFoundError(f"no files to build from; {where} needs one")
         if wanted is None and len(names) > 1:
-            raise ParameterError(f"{where}: no 'file'; there are {names}")
+            raise ParameterError(
+                f"{where}: no 'file'; there are {names}", asked="file", there=names
+            )
         found = tuple(
             p for p in self.paths if wanted is None or fnmatch(p.name, wanted) or str(p) == wanted
         )
@@ -275,14 +277,17 @@ class Graph:
         if taken:
             raise ParameterError(
                 f"{where}: {taken[0]!r} is the store's own name; keep that column as "
-                f"{{ new = {taken[0]!r} }}"
+                f"{{ new = {taken[0]!r} }}",
+                asked=taken[0],
             )
         table = pa.table({**keys, **columns})
         for name in (need := _words(section.get("need"))):
             if name not in columns:
                 raise ParameterError(
                     f"{where}: need = {need!r}; this section keeps "
-                    f"{list(columns)}{nearest(name, columns)}"
+                    f"{list(columns)}{nearest(name, columns)}",
+                    asked=name,
+                    there=list(columns),
                 )
         for name in (*keys, *need):
             missing = table[name].null_count
@@ -315,7 +320,8 @@ class Graph:
                 if drop:
                     raise ParameterError(
                         f"[edge.{'.'.join(type)}]: missing = 'drop', and nothing else gives "
-                        f"{node!r} nodes"
+                        f"{node!r} nodes",
+                        asked=node,
                     )
                 self.nodes[node] = pa.table({"id": pa.array([], pa.string())})
             ids, there = tb.one_chunk(table[side]), tb.one_chunk(self.nodes[node]["id"])

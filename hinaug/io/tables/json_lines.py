@@ -67,7 +67,9 @@ def read_json(source: Any, name: Any, encoding: str = "utf8") -> JsonFile:
                 return _list(first + b"".join(blocks), name)
             found = _lines(first, blocks)
         except UnicodeError as error:
-            raise ParameterError(f"{name}: cannot be read as {encoding}: {error}") from error
+            raise ParameterError(
+                f"{name}: cannot be read as {encoding}: {error}", asked=encoding
+            ) from error
     if found.broken and not found.table.num_rows:
         line, text = found.first[0]
         raise ParameterError(

@@ -197,7 +197,8 @@ def read(
     forms = {form_of(p, said) for p in paths}
     if len(forms) > 1:
         raise ParameterError(
-            f"{name}: files of unlike forms ({sorted(forms)}) in one section; give each its own"
+            f"{name}: files of unlike forms ({sorted(forms)}) in one section; give each its own",
+            there=sorted(forms),
         )
     form = forms.pop()
     tables, parts = [], []
@@ -262,7 +263,8 @@ def _concatenated(tables: Sequence[pa.Table], name: str) -> pa.Table:
     except pa.ArrowException as error:
         raise ParameterError(
             f"{name}: a column has unlike types in these files ({error}); give each file its own "
-            "section"
+            "section",
+            asked=name,
         ) from error
 
 
@@ -287,7 +289,9 @@ def _parquet(path: Path) -> tuple[pa.Table, Part]:
     try:
         table = pq.read_table(path, partitioning=None)
     except pa.ArrowException as error:
-        raise ParameterError(f"{path}: cannot be read as Parquet: {error}") from error
+        raise ParameterError(
+            f"{path}: cannot be read as Parquet: {error}", asked=str(path)
+        ) from error
     for at, of in enumerate(table.schema):
         if is_stated(of.type):
             column = stated(tb.one_chunk(table[at]), of, f"{path.name}, column {of.name!r}")

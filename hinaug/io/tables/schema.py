@@ -100,7 +100,7 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} is no TOML: {error}") from error
+        raise ParameterError(f"{path} is no TOML: {error}", asked=str(path)) from error
 
 
 def check(schema: Mapping[str, Any]) -> None:
@@ -127,7 +127,9 @@ def check(schema: Mapping[str, Any]) -> None:
 def _check_above(schema: Mapping[str, Any]) -> None:
     """What stands above all sections."""
     if not are_words(schema.get("null", [])):
-        raise ParameterError(f'null = {schema["null"]!r}: a list of words, such as ["NA"]')
+        raise ParameterError(
+            f'null = {schema["null"]!r}: a list of words, such as ["NA"]', asked=schema["null"]
+        )
     _one_of(schema, "duplicates", ("drop", "keep"), "the schema")
     _check_values({key: schema[key] for key in SHARED if key in schema}, "the schema:")
 
@@ -225,7 +227,11 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 def _known(section: Any, keys: Sequence[str], where: str) -> None:
     if not isinstance(section, Mapping):
-        raise ParameterError(f"{where} is {section!r}; expected a section with {list(keys)}")
+        raise ParameterError(
+            f"{where} is {section!r}; expected a section with {list(keys)}",
+            asked=section,
+            there=list(keys),
+        )
     for key in section:
         if key not in keys:
             raise ParameterError(
@@ -252,7 +258,7 @@ def node_sections(schema: Mapping[str, Any]) -> dict[str, Any]:
     """{type: section}."""
     found = schema.get("node", {})
     if not isinstance(found, Mapping) or not all(isinstance(s, Mapping) for s in found.values()):
-        raise ParameterError(HOW_NODES)
+        raise ParameterError(HOW_NODES, asked=found)
     return dict(found)
 
 
@@ -261,12 +267,12 @@ def edge_sections(schema: Mapping[str, Any]) -> dict[EdgeType, Any]:
     level: dict[tuple[str, ...], Any] = {(): schema.get("edge", {})}
     for _ in range(3):
         if not all(isinstance(part, Mapping) for part in level.values()):
-            raise ParameterError(HOW_EDGES)
+            raise ParameterError(HOW_EDGES, asked=schema["edge"])
         level = {
             (*path, name): part for path, parts in level.items() for name, part in parts.items()
         }
     if not all(isinstance(section, Mapping) for section in level.values()):
-        raise ParameterError(HOW_EDGES)
+        raise ParameterError(HOW_EDGES, asked=schema["edge"])
     return {
         (source, relation, target): section for (source, relation, target), section in level.items()
     }

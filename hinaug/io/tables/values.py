@@ -151,7 +151,8 @@ def _single(column: pa.Array, where: str) -> pa.Array:
     if is_nested(column.type):
         raise ParameterError(
             f"{where}: one value a row is needed, these are {column.type}; name a field inside, "
-            "such as 'a.b'"
+            "such as 'a.b'",
+            asked=column.type,
         )
     return column
 
@@ -422,7 +423,8 @@ def plain(column: pa.Array, typed: bool, where: str, decimal: str = ".") -> pa.A
     kind = column.type
     if pa.types.is_struct(kind) or (is_list(kind) and is_nested(kind.value_type)):
         raise ParameterError(
-            f"{where}: nested records ({kind}) are no column; name a field inside, such as 'a.b'"
+            f"{where}: nested records ({kind}) are no column; name a field inside, such as 'a.b'",
+            asked=kind,
         )
     if typed or column.null_count == len(column):
         return column

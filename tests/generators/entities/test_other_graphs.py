@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 from worlds import rows
 
 from hinaug.datasets import planted
@@ -70,10 +71,9 @@ def test_another_kind_of_column_or_none_is_said(generator, hin):
         {"user": hin.nodes["user"].drop_columns(["age"]), "item": hin.nodes["item"]},
         {RATES: _by_id(hin)},
     )
-    with pytest.raises(SchemaError, match="column 'age' of 'user' is missing") as info:
+    with raises(SchemaError, asked="age", there=["job"]):
         fitted.generate(without, 3, rng=0)
-    assert info.value.asked == "age"
-    with pytest.raises(SchemaError, match="column 'age' of 'user' is float"):
+    with raises(SchemaError, asked="age", there=["age", "job"], names="float"):
         fitted.generate(hin.with_column("user", "age", age.cast(pa.float32())), 3, rng=0)
 
 
@@ -89,7 +89,7 @@ def test_links_to_fitted_items_are_needed(hin):
     src, dst = hin.links(RATES)
     links = {"src": hin.ids("user", src), "dst": items["id"].take(pa.array(dst))}
     other = HIN.from_tables({"user": hin.nodes["user"], "item": items}, {RATES: links})
-    with pytest.raises(SchemaError, match="to the fitted targets"):
+    with raises(SchemaError, names="targets"):
         fitted.generate(other, 3, rng=0)
 
 
@@ -130,9 +130,8 @@ def test_named_nodes_are_the_parents(generator):
     assert set(delta.edges[RATES]["dst"].to_pylist()) == set("stu")
     assert fitted.generate(hin, 5, condition=["a"], rng=0).nodes["user"].num_rows == 5
     lonely = hin.with_nodes("user", {"id": ["w"]})
-    with pytest.raises(ParameterError, match="'w' of the condition have no") as info:
+    with raises(ParameterError, asked=["w"]):
         fitted.generate(lonely, condition=["a", "w"], rng=0)
-    assert info.value.asked == ["w"]
 
 
 @every_generator
@@ -142,7 +141,7 @@ def test_given_attributes_replace_the_generated_ones(generator, hin):
     assert table["age"].to_pylist() == [20, 71, 20, 71, 20]
     assert table["age"].type == hin.column("user", "age").type
     assert "job" in table.column_names
-    with pytest.raises(SchemaError, match="column 'age' of the condition is string"):
+    with raises(SchemaError, asked=pa.string(), there=pa.int64()):
         fitted.generate(hin, condition={"age": ["old"]}, rng=0)
 
 

@@ -168,7 +168,7 @@ def test_small_graphs_and_bad_input():
     with pytest.raises(NotFittedError):
         RelationGenerator(Popular(RATES)).generate(hin, 1)
     for wrong in ({"per_source": 0}, {"candidates": 0}, {"holdout": 1.0}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
+        with raises(ValueError, asked=next(iter(wrong.values())), names=next(iter(wrong))):
             RelationGenerator(Popular(RATES), **wrong)
     with raises(TypeError, asked=1.5):
         RelationGenerator(Popular(RATES), candidates=1.5)

@@ -6,6 +6,7 @@ import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raising import raises
 
 from hinaug.errors import SchemaError
 from hinaug.io import convert
@@ -75,7 +76,7 @@ def test_from_networkx_of_a_graph_made_elsewhere():
         with pytest.raises(SchemaError) as error:
             convert.from_networkx(wrong)
         assert says in str(error.value)
-    with pytest.raises(SchemaError, match="takes a MultiDiGraph, got Graph"):
+    with raises(SchemaError, asked="Graph", there="MultiDiGraph"):
         convert.from_networkx(nx.Graph())
 
 

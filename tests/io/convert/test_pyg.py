@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from raising import raises
 from seen import marks, seen
 from torch_geometric.data import Data, HeteroData
 
@@ -67,11 +68,11 @@ def test_pyg_vectors_can_be_chosen(tiny):
         data["user"].x, torch.tensor([[1, 2], [np.nan, np.nan], [3, 4]]), equal_nan=True
     )
     assert convert.to_pyg(hin)["item"].bert.shape == (4, 3)
-    with pytest.raises(SchemaError, match="'title' is no vector column"):
+    with raises(SchemaError, asked="title", there=["x", "bert"]):
         convert.to_pyg(hin, {"item": "title"})
-    with pytest.raises(UnknownNameError, match="did you mean 'bert'"):
+    with raises(UnknownNameError, names="did you mean 'bert'"):
         convert.to_pyg(hin, {"item": "bart"})
-    with pytest.raises(SchemaError, match="cannot be called 'edge_index'"):
+    with raises(SchemaError, asked="edge_index"):
         convert.to_pyg(hin.with_column("item", "edge_index", [1, 2, 3, 4]))
 
 
@@ -98,29 +99,26 @@ def test_from_pyg_says_what_it_cannot_take():
     data["user"].num_nodes = 2
     data["item"].num_nodes = 1
     data[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
-    with pytest.raises(SchemaError, match="points past the 1 nodes of 'item'"):
+    with raises(SchemaError, asked=RATES, there=1):
         convert.from_pyg(data)
     data["item"].num_nodes = 2
     for value, says in (
-        (torch.zeros(2, 2, 2), r"\(2, 2, 2\)"),
-        (torch.zeros(3), r"\(3,\)"),
+        (torch.zeros(2, 2, 2), "(2, 2, 2)"),
+        (torch.zeros(3), "(3,)"),
         ("text", "str"),
         (3, "int"),
-        (torch.tensor(3), r"\(\)"),
+        (torch.tensor(3), "()"),
     ):
         data["user"].odd = value
-        with pytest.raises(
-            SchemaError,
-            match=rf"'odd' of 'user' \({says}\) has not one value for each of 2 rows; del it",
-        ):
+        with raises(SchemaError, asked="odd", there=says):
             convert.from_pyg(data)
     del data["user"].odd
     convert.from_pyg(data)
     del data[RATES].edge_index
     data[RATES].adj_t = torch.eye(2)
-    with pytest.raises(SchemaError, match="has no edge_index"):
+    with raises(SchemaError, asked=RATES):
         convert.from_pyg(data)
-    with pytest.raises(SchemaError, match="takes a HeteroData, got Data"):
+    with raises(SchemaError, asked="Data", there="HeteroData"):
         convert.from_pyg(Data())
 
 

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pyarrow as pa
 import pytest
+from raising import raises
 from stores import RATES, Outsider, forge
 
 from hinaug.errors import StoreError
@@ -24,17 +25,24 @@ def test_a_store_that_is_read_has_no_copy_of_its_tables(augmented, tmp_path):
     assert not back.links(RATES)[0].flags.writeable
 
 
+def cut(path, size, found):
+    """What is told of a file of another size: its sizes, and of the schema, which has none, the
+    path.
+    """
+    return {"asked": str(path)} if path.suffix == ".json" else {"asked": size, "there": found}
+
+
 def test_truncated_files(stored):
     for path in sorted(stored.iterdir()):
         content = path.read_bytes()
         for size in {0, 1, 7, 8, len(content) - 1, *range(0, len(content), 97)}:
             path.write_bytes(content[:size])
             for verify in (True, False):
-                with pytest.raises(StoreError, match=r"cut short|damaged"):
+                with raises(StoreError, **cut(path, len(content), size)):
                     load(stored, verify=verify)
         path.write_bytes(content)
         path.write_bytes(content + b"\0")
-        with pytest.raises(StoreError, match=r"bytes instead of|damaged"):
+        with raises(StoreError, **cut(path, len(content), len(content) + 1)):
             load(stored)
         path.write_bytes(content)
     load(stored)
@@ -49,9 +57,7 @@ def test_flipped_bits(stored, augmented):
             bad[at] ^= 1 << int(rng.integers(8))
             path.write_bytes(bad)
             if path.suffix == ".arrow":
-                with pytest.raises(
-                    StoreError, match="is damaged: its bytes do not have the sha256"
-                ):
+                with raises(StoreError, asked=str(path), names="sha256"):
                     load(stored)
             else:
                 with contextlib.suppress(StoreError):
@@ -67,18 +73,16 @@ def test_arrays_that_are_damaged(tmp_path):
     content = path.read_bytes()
     for at in range(0, len(content), 101):
         path.write_bytes(content[:at])
-        with pytest.raises(StoreError, match="cut short"):
+        with raises(StoreError, asked=len(content), there=at):
             load(tmp_path / "s", classes=[Outsider], verify=False)
         path.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
-        with pytest.raises(StoreError, match="is damaged"):
+        with raises(StoreError, asked=str(path)):
             load(tmp_path / "s", classes=[Outsider])
     path.write_bytes(b"\xff" * len(content))
-    with pytest.raises(StoreError, match="cannot be read as safetensors"):
+    with raises(StoreError, asked=str(path), names="safetensors"):
         load(tmp_path / "s", classes=[Outsider], verify=False)
     path.unlink()
-    with pytest.raises(
-        StoreError, match=f"the file {path.name} is missing; there are 'schema.json'"
-    ):
+    with raises(StoreError, asked=path.name, there=["schema.json"]):
         load(tmp_path / "s", classes=[Outsider])
 
 
@@ -86,7 +90,7 @@ def test_an_arrow_file_of_rubbish_of_the_right_size(stored):
     for path in stored.glob("*.arrow"):
         content = path.read_bytes()
         path.write_bytes(b"\xff" * len(content))
-        with pytest.raises(StoreError, match="cannot be read as an Arrow table"):
+        with raises(StoreError, asked=str(path)):
             load(stored, verify=False)
         path.write_bytes(content)
 
@@ -126,17 +130,17 @@ def test_a_newer_store_says_upgrade(stored):
         return {"format": "hinaug", "version": 4, "something": "else"}
 
     forge(stored, newer)
-    with pytest.raises(StoreError, match=r"written by a newer hinaug .* upgrade"):
+    with raises(StoreError, asked=4, there=(1, 2, 3), names="upgrade"):
         load(stored)
     forge(stored, lambda manifest: manifest.update(version="1"))
-    with pytest.raises(StoreError, match="version '1' is unknown"):
+    with raises(StoreError, asked="1", there=(1, 2, 3)):
         load(stored)
 
 
 def test_an_edited_schema_does_not_pass(stored):
     text = (stored / "schema.json").read_text()
     (stored / "schema.json").write_text(text.replace('"user"', '"usre"'))
-    with pytest.raises(StoreError, match="edited by hand"):
+    with raises(StoreError, asked=str(stored / "schema.json")):
         load(stored)
 
 
@@ -159,7 +163,7 @@ def test_hostile_file_names(stored, name):
         manifest["tables"]["nodes/0"]["file"] = name
 
     forge(stored, rename)
-    with pytest.raises(StoreError, match="no name of a store's file; refused"):
+    with raises(StoreError, asked=name):
         load(stored)
 
 
@@ -167,9 +171,9 @@ def test_a_named_pipe_or_folder_in_place_of_a_table(stored):
     path = next(stored.glob("*.arrow"))
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(StoreError, match="no regular file"):
+    with raises(StoreError, asked=str(path)):
         load(stored)
     path.unlink()
     path.mkdir()
-    with pytest.raises(StoreError, match="no regular file"):
+    with raises(StoreError, asked=str(path)):
         load(stored)
