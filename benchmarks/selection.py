@@ -36,7 +36,6 @@ from hinaug.generators.relations import RelationGenerator, reliability, with_tru
 from hinaug.generators.selection import (
     adapt_strength,
     agreed,
-    at_confidence,
     at_random,
     diverse,
     influential,
@@ -114,7 +113,7 @@ def of_rules(seeds: int) -> Iterator[dict[str, Any]]:
     for seed in range(min(seeds, 3)):
         split = thin(random_split(full, MOVIE, rng=seed), 0.2, rng=seed)
         arms = {"none": split.train} | {
-            name: split.train + at_confidence(delta, 0.3)
+            name: split.train + delta.with_confidence(0.3)
             for name, delta in rules(split, seed).items()
         }
         for name, graph in arms.items():

@@ -26,7 +26,6 @@ from hinaug.evaluation.probes import (
     weakest,
     weighed,
     widened_grid,
-    with_confidence,
 )
 from hinaug.generators import RelationGenerator, random_delta
 from hinaug.graph.delta import Delta
@@ -121,7 +120,7 @@ def edges(case: Case) -> Found:
         for weight in WEIGHTS:
             if trials and not case.budget.allows("the model with edges"):
                 break
-            delta = with_confidence(made, weight)
+            delta = made.with_confidence(weight)
             with case.budget.step("the model with edges"):
                 fitted = student.clone().fit(case.hin + delta, rng=case.rng)
                 figures = _judged(case, fitted, case.hin + delta)

@@ -20,7 +20,7 @@ from hinaug.evaluation.intervals import gain_interval
 from hinaug.evaluation.result import Result
 from hinaug.evaluation.variance import spread
 from hinaug.generators import Generator
-from hinaug.graph.arrow import hashed
+from hinaug.graph.arrow import hashed, stirred
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import linked_targets
@@ -33,6 +33,7 @@ STRENGTHS = ("l2", "shrinkage")  # parameters that hold a model back; the first 
 STEP = 3.0  # from one value of a grid to the next
 FLAT = 0.005  # the last three values of a grid that differ by less, as a share, have a limit
 WIDEST = 13  # values of a grid at most
+ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads the codes of pairs over 64 bits
 FOLDS = 5  # of users; what is chosen on the others is judged on one
 
 
@@ -100,7 +101,7 @@ class Proposal:
         if size == 0:
             return Delta(origin="advise")
         made = self.generator.clone().fit(hin, rng=draws).generate(hin, size, rng=draws)
-        return made if self.confidence is None else with_confidence(made, self.confidence)
+        return made if self.confidence is None else made.with_confidence(self.confidence)
 
 
 @dataclass
@@ -145,17 +146,6 @@ def weighed(model: LinkPredictor) -> LinkPredictor:
     """A clone that weighs generated edges by their confidence, where the method can."""
     names = {entry.name for entry in fields(model) if entry.init}
     return model.clone(weight="confidence") if "weight" in names else model.clone()
-
-
-def with_confidence(delta: Delta, confidence: float) -> Delta:
-    """The edges of a delta, each with the same confidence."""
-    edges = {
-        type: rows.select(["src", "dst"]).append_column(
-            "confidence", pa.array(np.full(rows.num_rows, confidence, np.float32))
-        )
-        for type, rows in delta.edges.items()
-    }
-    return Delta(edges=edges, origin="weighed", fitted_on=delta.fitted_on)
 
 
 # ---- choices -------------------------------------------------------------------------------------
@@ -320,17 +310,7 @@ class Chance(LinkPredictor):
         source, _, target = self.relation
         one, other = (hashed(hin.nodes[node]["id"].chunk(0)) for node in (source, target))
         code = one[src][:, None] + np.uint64(2) * other + np.uint64(self.seed_)
-        return (_mixed(code) >> np.uint64(40)).astype(np.float32)
-
-
-def _mixed(code: np.ndarray) -> np.ndarray:
-    """Codes spread over 64 bits (Steele, Lea and Flood, "Fast splittable pseudorandom number
-    generators", OOPSLA 2014).
-    """
-    code = code * np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        code = (code ^ (code >> np.uint64(shift))) * np.uint64(factor)
-    return code ^ (code >> np.uint64(31))
+        return (stirred(code * ODD) >> np.uint64(40)).astype(np.float32)
 
 
 @dataclass(eq=False)

@@ -423,9 +423,16 @@ def hashed(ids: pa.Array, seed: int = 0) -> np.ndarray:
     place = 1 + np.arange(len(text)) - np.repeat(start - ends[0], length)
     sums = np.r_[np.uint64(0), np.cumsum((text + np.uint64(1)) * weights[place], dtype=np.uint64)]
     value = sums[ends[1:] - ends[0]] - sums[start - ends[0]] + weights[0] * length.astype(np.uint64)
+    return stirred(value)
+
+
+def stirred(bits: np.ndarray) -> np.ndarray:
+    """Numbers of 64 bits with their bits mixed, so that neighbours fall anywhere (splitmix64:
+    Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
+    """
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        value = (value ^ (value >> np.uint64(shift))) * np.uint64(factor)
-    return value ^ (value >> np.uint64(31))
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def concat(tables: Sequence[pa.Table]) -> pa.Table:

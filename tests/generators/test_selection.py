@@ -303,3 +303,10 @@ def test_what_conformal_cannot_use():
         conformal(delta, known.slice(0, 0))
     assert error.value.asked == 0
     assert len(conformal(delta, known, alpha=0.01)) == 0  # five labels cannot promise so much
+
+
+def test_votes_come_before_confidence():
+    rows = {"src": ["b", "a"], "dst": ["x", "x"], "confidence": [1.0, 0.0]}
+    one, two = Delta(edges={RATES: rows}), Delta(edges={RATES: {"src": ["a"], "dst": ["x"]}})
+    two = two.with_confidence(0.0)
+    assert agreed([one, two], 1).edges[RATES]["src"].to_pylist() == ["a"]

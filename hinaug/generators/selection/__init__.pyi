@@ -1,7 +1,6 @@
 from .adaptive import Adapted as Adapted
 from .adaptive import adapt_strength as adapt_strength
 from .choose import agreed as agreed
-from .choose import at_confidence as at_confidence
 from .choose import at_random as at_random
 from .choose import diverse as diverse
 from .choose import most_confident as most_confident

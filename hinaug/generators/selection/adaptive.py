@@ -13,7 +13,7 @@ from hinaug import checks
 from hinaug.checks import Rng
 from hinaug.errors import ParameterError
 from hinaug.generators.pairs import main_relation, twin_rows
-from hinaug.generators.selection.choose import at_confidence, keep_pairs
+from hinaug.generators.selection.choose import keep_pairs
 from hinaug.graph import expect
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -221,7 +221,7 @@ class _Pool:
         """The edges that sources keep by the strengths of their slices [slices]."""
         most = np.rint(strength[self.slice_of] * self.degree)
         kept = keep_pairs(self.delta, self.repeats, self.rank < most[self.src])
-        return kept if weight is None else at_confidence(kept, weight)
+        return kept if weight is None else kept.with_confidence(weight)
 
     def table(self, strength: np.ndarray, gain: np.ndarray) -> pa.Table:
         """One row a slice; see `Adapted`."""

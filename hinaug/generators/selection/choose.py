@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from hinaug import checks
 from hinaug.checks import Rng
@@ -89,7 +88,8 @@ def agreed(
     both = merge(deltas, 1)
     relation = main_relation(both, relation, "agreed")
     rows = both.edges[relation]
-    return keep_best(both, relation, rows["votes"].to_numpy() + rows["confidence"].to_numpy(), size)
+    key = rows["votes"].to_numpy() + rows["confidence"].to_numpy() / 2  # votes come first
+    return keep_best(both, relation, key, size)
 
 
 def diverse(
@@ -146,28 +146,6 @@ def diverse(
     turn[order] = np.arange(len(order)) - start
     key = -(turn * len(targets) + place[np.searchsorted(targets, dst)])
     return keep_best(delta, relation, key, size)
-
-
-def at_confidence(delta: Delta, confidence: float) -> Delta:
-    """The delta with one confidence for all its edges, as their weight in a model.
-
-    Calibrated confidence says how often an edge is found among *held-out* pairs, which are few. As
-    a weight it may be far too low, or just right: try both on valid.
-
-    confidence: between 0 and 1.
-
-    Example
-    -------
-    >>> delta = Delta(edges={("user", "rates", "item"): {"src": ["a"], "dst": ["x"]}})
-    >>> at_confidence(delta, 0.25).edges["user", "rates", "item"]["confidence"].to_pylist()
-    [0.25]
-    """
-    edges = {}
-    for edge, rows in delta.edges.items():
-        same = pa.array(np.full(rows.num_rows, confidence, np.float32))
-        edges[edge] = rows.set_column(rows.column_names.index("confidence"), "confidence", same)
-    parts = delta.nodes, edges, delta.masks, delta.values, delta.columns
-    return Delta(*parts, fitted_on=delta.fitted_on)
 
 
 def keep_best(delta: Delta, relation: EdgeType, key: np.ndarray, size: int | float) -> Delta:

@@ -22,6 +22,7 @@ from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import PairIndex
 from hinaug.predictors.base import LinkPredictor
 
+ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads positions over 64 bits
 BINS = 20  # of the percentiles
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
@@ -185,10 +186,9 @@ class Denoiser(Generator):
         ]
         if self._ends()[0] == self._ends()[1]:
             at = [np.minimum(*at), np.maximum(*at)]
-        mixed = _mixed(
-            _mixed(at[0].view(np.uint64) ^ np.uint64(self.seed_)) ^ at[1].view(np.uint64)
-        )
-        return (mixed % np.uint64(self.folds)).astype(np.int64)
+        code = tb.stirred(at[0].view(np.uint64) * ODD ^ np.uint64(self.seed_))
+        code = tb.stirred(code ^ at[1].view(np.uint64) * ODD)
+        return (code % np.uint64(self.folds)).astype(np.int64)
 
     def _percentiles(self, hin: HIN) -> np.ndarray:
         """The percentile of each observed pair under the model that has not seen it, float64; NaN
@@ -243,11 +243,3 @@ def _increasing_density(percentile: np.ndarray) -> np.ndarray:
     counts = np.bincount(np.minimum((percentile * BINS).astype(np.int64), BINS - 1), minlength=BINS)
     density = (counts + 1) * BINS / (len(percentile) + BINS)
     return IsotonicRegression().fit_transform(np.arange(BINS), density)
-
-
-def _mixed(x: np.ndarray) -> np.ndarray:
-    """Bits stirred, so that neighbours fall anywhere (splitmix64: Steele et al., OOPSLA 2014)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
