@@ -7,9 +7,11 @@ import pyarrow as pa
 import pytest
 
 from hinaug import HIN, Delta
+from hinaug.datasets import planted
+from hinaug.datasets.planted import RATES
 from hinaug.errors import KindError, ParameterError, UnknownNameError
-from hinaug.evaluation.fidelity import fidelity
-from hinaug.generators import Synthesis
+from hinaug.evaluation.fidelity import fidelity, judge
+from hinaug.generators import PopularNodes, Synthesis
 from hinaug.predictors import ALS, EASE, LightGCN, MultVAE
 
 LIKES = ("plant", "likes", "soil")
@@ -219,3 +221,22 @@ def test_relations_without_links_and_columns_without_values(gardens):
     real = real.with_edges(("plant", "in", "pot"), {"src": nothing, "dst": nothing})
     found = fidelity(real, made, "plant", rng=0)
     assert found["realistic/links/degree"].score is not None
+
+
+def test_students_are_examined_on_a_sample_of_many_held_out_nodes(monkeypatch):
+    """Scores of all held-out nodes over all targets would be a dense matrix of both."""
+    seen = []
+
+    class Watched(EASE):
+        def fold_in(self, histories, attributes=None):
+            seen.append(histories.shape[0])
+            return super().fold_in(histories, attributes)
+
+    hin = planted(300, 40, rng=0).drop("review")
+    known = np.arange(300) < 100
+    real, others = (hin.filter_nodes("user", mask) for mask in (known, ~known))
+    made = PopularNodes("user").fit(real, rng=0).generate(real, 60, rng=0)
+    monkeypatch.setattr(judge, "MOST", 50)
+    fidelity(real, made, "user", held_out=others, students=[Watched(RATES)], rng=0)
+    assert seen
+    assert max(seen) <= 50
