@@ -44,8 +44,8 @@ class Paraphrase:
     WordNet. Numbers, negations, ids and names are guarded on both sides: such a word is never
     touched, and none comes in, as a synonym may be one itself.
 
-    In one experiment with half of the reviews so rewritten, ranking stayed as it was (-.2 %); it is
-    harmless, not a gain.
+    It is no gain: with half of the reviews so rewritten, EASE with their mean vectors lost 2.0 %
+    (p = .07), after a refit .6 % (p = .54); with other reviews in their place 11 and 7 %.
 
     Parameters
     ----------
