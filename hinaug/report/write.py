@@ -39,6 +39,8 @@ def report(
     or broken, ParameterError for what has no place on a page, and ReportError where the page cannot
     be written; an older page is then unchanged.
 
+    Example
+    -------
     >>> import tempfile, pathlib
     >>> import hinaug
     >>> from hinaug.evaluation import compare
