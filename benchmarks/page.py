@@ -39,6 +39,7 @@ the files in `results/`. Edit those, not this.
 - `HINAUG_DATA` names a folder with the published files; `hinaug datasets` lists addresses and terms.
 """
 
+SPLITS = 8  # the fewest that a verdict needs
 CASES = {
     "tuned": "tuned LightGCN, all data",
     "teacher": "a fifth of the links, edges of an ensemble",
@@ -179,7 +180,7 @@ def side(data: str) -> Iterator[list[str]]:
     for row in rows("side_information"):
         if row["data"] == data:
             case = f"side information, {row['splits']} splits"
-            verdict = "no verdict" if "change" in row else ""
+            verdict = "no verdict" if "change" in row and row["splits"] < SPLITS else ""
             start = [case, row["arm"], row.get("against", ""), "", figure(row["NDCG@20"])]
             yield [*start, row.get("change", ""), "", verdict]
 
@@ -208,7 +209,8 @@ def in_ease(row: Row) -> Iterator[list[str]]:
         found = row[part]
         figures = [figure(found["base"]), figure(found["arm"])]
         change, p = f"{found['%']:+.1f} %", f"{found['p']:.2g}"
-        yield [case, row["view"] + own, against, *figures, change, p, ""]
+        verdict = "" if row["splits"] >= SPLITS else "no verdict"
+        yield [case, row["view"] + own, against, *figures, change, p, verdict]
 
 
 def of_new_items(row: Row) -> Iterator[list[str]]:
