@@ -204,8 +204,12 @@ def _all_random_edges(
         twin, reverse = _drawn_twin(type, rows, like, edges), rows_of_pairs(rows, turned(rows))
         if twin is not None:
             edges[type] = twin
-        elif type[0] == type[2] and type[0] not in new_ids and (reverse >= 0).all():
-            edges[type] = _random_symmetric(hin, type, rows, reverse, by, rng)
+        elif type[0] == type[2] and (reverse >= 0).all():
+            edges[type] = (
+                _random_mirrored(hin, type, rows, reverse, like, new_ids, by, rng)
+                if type[0] in new_ids
+                else _random_symmetric(hin, type, rows, reverse, by, rng)
+            )
         else:
             edges[type] = _random_edges(hin, type, rows, like, new_ids, by, rng)
     return edges
@@ -303,6 +307,41 @@ def _random_symmetric(
         ids = tb.one_chunk(hin.nodes[type[0]]["id"]).take(pa.array(ends[side]))
         rows = _with_ids(rows, {("src", "dst")[side]: ids})
     return rows.drop_columns(["origin", "key"])
+
+
+def _random_mirrored(
+    hin: HIN,
+    type: EdgeType,
+    rows: pa.Table,
+    reverse: np.ndarray,
+    like: Delta,
+    new_ids: dict[str, pa.Array],
+    by: str,
+    rng: np.random.Generator,
+) -> pa.Table:
+    """The rows of a symmetric relation of new nodes: one direction of each pair drawn from its new
+    node, the other turned round.
+
+    reverse: the row of each pair in the other direction, int64 [rows].
+    """
+    first = np.flatnonzero(np.arange(len(reverse)) <= reverse)
+    half, is_new = rows.take(pa.array(first)), like.nodes[type[0]]["id"]
+    turned_round = pc.and_not(
+        pc.is_in(half["dst"], value_set=is_new), pc.is_in(half["src"], value_set=is_new)
+    )
+    ends = half["src"], half["dst"]
+    half = _with_ids(
+        half, {"src": pc.if_else(turned_round, *ends[::-1]), "dst": pc.if_else(turned_round, *ends)}
+    )
+    drawn = _random_edges(hin, type, half, like, new_ids, by, rng)
+    place, is_turned = np.empty(len(rows), np.int64), np.empty(len(rows), bool)
+    flags = turned_round.to_numpy()
+    for at, flag in ((reverse[first], ~flags), (first, flags)):
+        place[at], is_turned[at] = np.arange(len(first)), flag
+    src, dst = (tb.one_chunk(drawn[side]).take(pa.array(place)) for side in ("src", "dst"))
+    flip = pa.array(is_turned)
+    ids = {"src": pc.if_else(flip, dst, src), "dst": pc.if_else(flip, src, dst)}
+    return _with_ids(rows, ids).drop_columns(["origin", "key"])
 
 
 def _end_positions(hin: HIN, node: str, ids: pa.ChunkedArray, like: Delta) -> np.ndarray:

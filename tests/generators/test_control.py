@@ -163,3 +163,37 @@ def test_masks_are_drawn_among_observed_pairs_alone():
     guessed = hin + Delta(edges={RATES: {"src": ids, "dst": ["y"] * 30}})
     like = Delta(masks={RATES: {"src": ids, "dst": ["x"] * 30}})
     assert set(random_delta(guessed, like, 0).masks[RATES]["dst"].to_pylist()) == {"x"}
+
+
+def test_a_symmetric_relation_of_new_nodes_stays_so():
+    """The new node stands at either end of a row; two new nodes stay joined."""
+    friend = ("user", "friend", "user")
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(40, size=(80, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    links = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0).astype(str)
+    hin = HIN.from_tables(
+        {"user": {"id": np.arange(40).astype(str)}},
+        {friend: {"src": links[:, 0], "dst": links[:, 1]}},
+    )
+    one_way = [("new0", str(u)) for u in range(9)] + [(str(u), "new1") for u in range(5, 12)]
+    both = [*one_way, ("new0", "new1")]
+    both = [pair for a, b in both for pair in ((a, b), (b, a))]
+    src, dst = zip(*both, strict=True)
+    since = [k // 2 for k in range(len(both))]
+    like = Delta(
+        nodes={"user": {"id": ["new0", "new1"]}},
+        edges={friend: {"src": src, "dst": dst, "since": since}},
+    )
+    made = random_delta(hin, like, 0)
+    rows = made.edges[friend]
+    found = list(zip(rows["src"].to_pylist(), rows["dst"].to_pylist(), strict=True))
+    assert len(set(found)) == len(found) == len(both)
+    assert {pair[::-1] for pair in found} == set(found)
+    assert rows["since"].to_pylist() == since
+    new = made.nodes["user"]["id"].to_pylist()
+    degree = [sum(a == node for a, _ in found) for node in new]
+    assert degree == [10, 8]
+    assert [found[k] == found[k + 1][::-1] for k in range(0, len(found), 2)] == [True] * 17
+    assert not made.edges[friend].equals(like.edges[friend])
+    hin + made
