@@ -11,6 +11,7 @@ works on at once. --disk: parameters and optimiser in temporary files.
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -127,7 +128,8 @@ def launched(size, out):
     """What rank 0 found, sent bytes and CPU seconds by step; None where a rank failed."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size)]
     command = [*launch, __file__, *sys.argv[1:], "--out", out]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    pool = {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # others reserve 1 GB of the limit
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **pool})
     if not done.returncode:
         return json.loads(Path(out).read_text())
     if "memory" not in done.stderr and "alloc" not in done.stderr:
