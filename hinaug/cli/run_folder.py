@@ -129,7 +129,9 @@ def keep_run(
         arms = {name: _arms(name, learned, facts["model"]) for name in deltas}
         findings = [found.finding(facts["model"]) for found in arms.values()]
         log.add(
-            Findings("Where it helped", findings), Facts(facts["facts"]), Command(facts["command"])
+            Findings("Where it helped, and where not", findings),
+            Facts(facts["facts"]),
+            Command(facts["command"]),
         )
         for n, (name, delta) in enumerate(deltas.items()):
             graph = split.train_valid + delta
