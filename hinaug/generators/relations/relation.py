@@ -41,6 +41,26 @@ from hinaug.graph.schema import EdgeType
 from hinaug.predictors.base import LinkPredictor
 
 CALIBRATED_ON = 5000  # sources at most; more would not make three weights any surer
+# Of each kind of pairs: whose they are, and what scores them.
+TELLS_APART = {
+    LINKED: ("nodes with links", "take another predictor"),
+    NEW_SOURCE: (
+        "sources without links",
+        "take a predictor that reads what sources are, such as HeteroGNN",
+    ),
+    NEW_TARGET: (
+        "targets without links",
+        "take a predictor that reads what targets are, such as KernelRidge",
+    ),
+    NEW_BOTH: (
+        "two nodes without links",
+        "take a predictor that reads what both are, such as HeteroGNN",
+    ),
+    NOTHING: (
+        "a relation without links",
+        "take a predictor that needs none, such as MetapathSimilarity",
+    ),
+}
 PROBED = 64  # sources whose scores say whether a model can score new nodes at all
 
 
@@ -298,11 +318,12 @@ class RelationGenerator(Generator):
             if not learned["counts"][0]:
                 del self.calibration_[kind]
         if not self.calibration_:
+            kinds, relation = self._kinds(hin), self.predictor.relation
+            who, other = TELLS_APART[kinds[0]]
             raise ParameterError(
-                f"RelationGenerator: {type(self.predictor).__name__} scores no pair of "
-                f"the kind {self._kinds(hin)[0]!r}; take a predictor that reads features of nodes, "
-                "such as KernelRidge, or generate for nodes with links",
-                asked=self._kinds(hin),
+                f"RelationGenerator: {type(self.predictor).__name__} scores no {relation} pair of "
+                f"{who}, and all that may be proposed are such; {other}",
+                asked=kinds,
             )
 
     def _calibrate(

@@ -377,3 +377,17 @@ def test_without_a_held_out_pair_some_are_held_out():
     empty = hin.with_edges(("user", "returns", "item"), nothing)
     with raises(SchemaError, asked=("user", "returns", "item")):
         RelationGenerator(Popularity(("user", "returns", "item"))).fit(empty, valid=nothing, rng=0)
+
+
+def test_a_predictor_that_cannot_score_new_sources_is_not_advised():
+    """Each employee has one firm, so links are proposed for those without; a ridge reads firms."""
+    rng, works = np.random.default_rng(0), ("person", "works at", "firm")
+    hin = HIN.from_tables(
+        {
+            "person": {"id": np.arange(60)},
+            "firm": {"id": np.arange(5), "x": rng.normal(size=(5, 3)).astype(np.float32)},
+        },
+        {works: {"src": np.arange(40), "dst": rng.integers(5, size=40)}},
+    )
+    with raises(ParameterError, names="HeteroGNN", asked=["new source"]):
+        RelationGenerator(KernelRidge(works)).fit(hin, rng=0)
