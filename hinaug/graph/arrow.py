@@ -130,6 +130,9 @@ def _converted(values: Any, where: str) -> pa.Array:
             f"shape {values.shape}",
             asked=values.shape,
         )
+    shared = _shared_objects(values)
+    if shared is not None:
+        return _converted(shared[0], where).take(shared[1])
     _refuse_objects(values, where)
     if hasattr(values, "__arrow_c_stream__"):
         column = one_chunk(pa.chunked_array(values))
@@ -137,6 +140,31 @@ def _converted(values: Any, where: str) -> pa.Array:
     if hasattr(values, "__arrow_c_array__"):
         return pa.array(values)
     return _owned(pa.array(values, from_pandas=True))
+
+
+class _Addresses:
+    """What numpy takes for the addresses of the objects of an array."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "typestr": "<i8", "descr": None}
+
+
+def _shared_objects(values: Any) -> tuple[np.ndarray, pa.Array] | None:
+    """The distinct objects of a column of Python objects, and which of them each row has; None
+    where most rows have one of their own. Objects are told apart by their addresses, so that each
+    is looked into once.
+    """
+    if str(getattr(values, "dtype", "")) != "object" or not hasattr(values, "__array__"):
+        return None
+    objects = np.ascontiguousarray(values)
+    rows = pa.array(np.asarray(_Addresses(objects))).dictionary_encode()
+    if not 0 < len(rows.dictionary) <= len(objects) // 2:
+        return None
+    codes = rows.indices.to_numpy()
+    first = np.zeros(len(rows.dictionary), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return objects[first], rows.indices
 
 
 def _refuse_objects(values: Any, where: str) -> None:

@@ -295,3 +295,32 @@ def test_hashed_ids_are_the_same_wherever_they_stand():
     assert tb.hashed(ids[:0]).shape == (0,)
     ones = np.unpackbits(whole.view(np.uint8)).reshape(-1, 64).mean(0)
     assert np.abs(ones - 0.5).max() < 0.02  # each bit says nothing
+
+
+VALUES = {
+    "text": ["x", "y", None, float("nan"), "z"],
+    "numbers": [1, 2**40, None],
+    "lists": [[1, 2], [3], None],
+    "days": [dt.date(2026, 1, 1), None],
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("step", [1, 2, -1])
+def test_rows_that_share_objects_are_the_values_of_a_list(kind, step):
+    distinct = np.empty(len(VALUES[kind]), object)
+    distinct[:] = VALUES[kind]
+    rows = distinct[np.random.default_rng(0).integers(0, len(distinct), 100)][::step]
+    expected = column(list(rows))
+    for given_rows in (rows, pd.Series(rows, dtype=object)):
+        found = column(given_rows)
+        assert found.type == expected.type
+        assert found.equals(expected)
+
+
+@pytest.mark.parametrize("wrong", [[{1}, {2}], ["a", 1]])
+def test_shared_objects_of_no_one_type_are_refused(wrong):
+    distinct = np.empty(2, object)
+    distinct[:] = wrong
+    with pytest.raises(SchemaError):
+        column(distinct[[0, 1, 0, 1, 1, 0]])
