@@ -178,7 +178,7 @@ def _refuse_objects(values: Any, where: str) -> None:
         )
     if dtype != "object" or not hasattr(values, "__len__"):
         return
-    if any(isinstance(value, Set) for value in values):
+    if any(issubclass(kind, Set) for kind in set(map(type, values))):
         raise SchemaError(
             f"{where}: sets have no order, so two processes would store them unlike; give sorted "
             "lists",
