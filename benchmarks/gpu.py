@@ -47,7 +47,7 @@ def main():
     if not torch.cuda.is_available():
         raise SystemExit("gpu.py: torch sees no CUDA card here")
     if arguments.data:
-        split = lightgcn_split(arguments.data)
+        split = lightgcn_split(arguments.data, rng=0)
         hin, relation = split.train, split.target
     else:
         hin, relation = planted(20000, 10000, 8, rng=0), ("user", "rates", "item")

@@ -31,7 +31,7 @@ RATES = ("user", "rates", "item")
 
 def graph(data, nodes):
     if data:
-        split = lightgcn_split(data)
+        split = lightgcn_split(data, rng=0)
         return split.train, split.target
     if not nodes:
         return planted(2000, 1000, 8, rng=0), RATES

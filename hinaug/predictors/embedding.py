@@ -276,6 +276,7 @@ class EmbeddingPredictor(LinkPredictor):
     def _column_draws(self, seed: int) -> Columns:
         """The draws of this process: of its columns, or of all of them where rows are divided."""
         ranks = self._run.ranks or Ranks()
+        ranks.check_same(str(getattr(self, "fitted_on_", "")), "graph")
         if not self._run.by_rows:
             return Columns(ranks, self.embedding_dim, seed)
         columns = Columns(Ranks(), self.embedding_dim, ranks.agree(seed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import itertools
 import os
 import time
@@ -102,6 +103,18 @@ class Ranks:
         import torch
 
         return int(self.spread(torch.tensor(number)))
+
+    def check_same(self, text: str, what: str) -> None:
+        """RankError at all ranks where one has another text than rank 0, such as a fingerprint."""
+        own = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+        first = self.agree(own)
+
+        def compare() -> None:
+            if own != first:
+                raise ParameterError(f"another {what} than at rank 0", asked=own, there=first)
+
+        if self.size > 1:
+            self.all_do(compare, f"start with the same {what}")
 
     def once(self, measure: Callable[[], float]) -> float:
         """A number that rank 0 computes, told to all."""

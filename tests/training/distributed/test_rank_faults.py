@@ -7,6 +7,7 @@ import pytest
 from rank_processes import on_ranks
 from rank_tasks import RATES, fitted, train
 
+from hinaug.datasets import planted
 from hinaug.errors import RankError
 from hinaug.predictors import MF
 from hinaug.training.distributed import Ranks
@@ -69,5 +70,17 @@ def test_a_damaged_file_is_named_with_its_rank(tmp_path):
     damaged = checkpointed(tmp_path).with_name("4-1-of-2.safetensors")
     damaged.write_bytes(damaged.read_bytes()[:-20])
     for answer in on_ranks(train, 2, MODEL, tmp_path):
+        assert isinstance(answer, RankError)
+        assert answer.there == [1]
+
+
+def with_own_graph(ranks):
+    model = MF(RATES, embedding_dim=4, epochs=2)
+    with model.training(ranks=ranks):
+        model.fit(planted(60, 40, 3, rng=ranks.rank), rng=7)
+
+
+def test_ranks_with_other_graphs_end_with_an_error_that_names_them():
+    for answer in on_ranks(with_own_graph, 2):
         assert isinstance(answer, RankError)
         assert answer.there == [1]
