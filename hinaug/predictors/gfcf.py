@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
 from hinaug.checks import COUNT, NOT_NEGATIVE, Limits, Space
 from hinaug.errors import ParameterError
+from hinaug.features.svd import leading
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions
 from hinaug.predictors.base import FoldsIn
@@ -160,7 +160,7 @@ def low_pass(
         return np.zeros((graph.shape[1], min(width, short)), np.float32)
     with threadpool_limits(1, "blas"):  # so that the same rng gives the same bits
         if width < short - 1:
-            _, values, v = svds(graph, width, v0=rng.normal(size=short).astype(np.float32))
+            values, v = leading(graph, width, rng.normal(size=short).astype(np.float32))
         else:
             _, values, v = np.linalg.svd(graph.toarray(), full_matrices=False)
             values, v = values[:width], v[:width]

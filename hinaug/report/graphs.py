@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator, svds
+from scipy.sparse.linalg import LinearOperator
 
+from hinaug.features.svd import leading
 from hinaug.graph import HIN, EdgeType
 from hinaug.predictors.base import LinkPredictor
 from hinaug.report.blocks import Block, Dots, Histogram, Lines, Table, Text, Types
@@ -144,7 +145,7 @@ def plane(hin: HIN, relation: EdgeType) -> tuple[np.ndarray, np.ndarray, float] 
     if spread <= 1e-9:
         return None
     start = np.cos(np.arange(min(real.shape)))  # any fixed vector that no axis is orthogonal to
-    _, size, axes = svds(centred, k=2, v0=start)
+    size, axes = leading(centred, 2, start)
     axes = axes[np.argsort(-size)]
     largest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
     axes *= np.sign(largest)[:, None]  # an SVD leaves the signs open
