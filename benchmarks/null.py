@@ -14,7 +14,7 @@ beside it what a test over users alone would have said of one fit against one.
 Bars, exit status 1 outside: at .05 at most 6.5 %, at .005 at most 1.5 %, intervals hold in at least
 93 %.
 
-40 fits take 1 to 8 minutes of CPU a method on planted and 1 to 19 on ml-100k, as far as measured (see
+40 fits take 1 to 8 minutes of CPU a method on planted and 1 to 20 on ml-100k (see
 results/null.md); the draws about a minute more. --epochs limits those who train in epochs.
 `closed` and `rates` take five minutes each.
 """
