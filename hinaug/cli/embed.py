@@ -105,15 +105,16 @@ def embed(
 ) -> None:
     """Turn the text of nodes into a vector column that models and generators can use.
 
-    With --model or --quick each node gets one vector, computed from its own text
-    alone, so this is safe before a split. With --views words and means come from
-    many texts: of a graph from all, of a split from those of train. So split
-    first where --views has tfidf. A node without text gets no vector. The column
-    is called x unless --into gives another name: models of node features read x.
+    With --model or --quick each node gets one vector, computed from its own
+    text alone, so this is safe before a split. With --views words and means
+    come from many texts: of a graph from all, of a split from those of train.
+    So split first where --views has tfidf. A node without text gets no vector.
+    The column is called x unless --into gives another name: models of node
+    features read x.
 
-    For many texts give --processes or --ray. The texts are then encoded in shards,
-    without the cache. Their number does not change a byte, and the same command
-    goes on where it was killed.
+    For many texts give --processes or --ray. The texts are then encoded in
+    shards, without the cache. Their number does not change a byte, and the same
+    command goes on where it was killed.
 
     Example, after that of datasets:
       hinaug embed store --type item --columns title --model minilm --out vectors

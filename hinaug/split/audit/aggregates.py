@@ -35,7 +35,7 @@ WRONG = 0.03  # of the nodes may differ from an aggregate, if many more do from 
 EACH = 8  # nodes that must differ from the graph's for each that differs from the source's
 FIRST_EVENT = ("the minimum", "the first")  # by which ids are numbered where nobody computes
 MOSTLY = 0.995  # of the nodes meet no category more often than the one that a code stands for
-MENDED = 1e-5  # that so many nodes come to their category by more rows alone
+MENDED = 1e-4  # that so many nodes come to their category by more rows alone
 MOST_LEVELS = 10  # distinct values of a rating that are counted one by one
 FEW_VALUES = 12  # levels of a category or flag
 TELLING = ("mean", "avg", "average", "count", "num", "n_", "sum", "total", "popularity", "degree")
@@ -267,7 +267,7 @@ def _of_what(aggregate: str) -> str:
 
 
 def _comes_to(view: View, reading: Reading, what: str, own: np.ndarray) -> bool:
-    """Whether an aggregate of partners comes to a column of few levels by itself with more rows.
+    """Whether an aggregate of partners comes to a column by itself with more rows; of few levels.
 
     Like meets like: the median topic of what users meet comes to the topic that they like. Then
     fewer nodes are out of order by the graph's rows than by half of them, and errors fall by the
@@ -277,7 +277,8 @@ def _comes_to(view: View, reading: Reading, what: str, own: np.ndarray) -> bool:
     if "it meets" not in what:
         return False
     half = dict(_candidates(view, reading, "half")).get(what)
-    if half is None or len(np.unique(reading.values[np.isfinite(reading.values)])) > FEW_VALUES:
+    levels = (len(np.unique(v[np.isfinite(v)])) for v in (reading.values, own))
+    if half is None or min(levels) > FEW_VALUES:
         return False
     before, now = (_out_of_order(reading.values, f) for f in (half, own))
     return bool(np.exp(-_left(view, before, now)) > LEAK_LEVEL)

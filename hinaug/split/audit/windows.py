@@ -130,12 +130,16 @@ def _row_of_pair(view: View) -> np.ndarray:
 
 def _told(view: View, column: _Column) -> str | None:
     """What a column says of the rows around each, if it says it of held-out rows as well."""
+    if len(column.row) < 2 * MATCHED:
+        return None
+    others = {} if column.is_code else _others(view, column)
     for where, key in _groupings(view, column):
         chosen = key[column.row] >= 0
         at, c = np.full(len(key), -1), column.values[chosen]
         at[column.row[chosen]] = np.arange(len(c))
         for part in parts_beyond(view, alone=False):
-            both = (_windows(view, _group(view, key, p), column) for p in (part, "graph"))
+            groups = (_group(view, key, p) for p in (part, "graph"))
+            both = (_windows(view, group, column, others) for group in groups)
             for (said, *whole), (_, *own) in zip(*both, strict=True):
                 if _agrees(c, _at(at, len(c), *whole), _at(at, len(c), *own), column.is_code):
                     return f"equals {said} of {where}, {SAYS[part]}"
@@ -183,10 +187,11 @@ def _group(view: View, key: np.ndarray, part: str) -> _Group:
     return _Group(row, np.repeat(start, size), np.repeat(size, size))
 
 
-def _windows(view: View, group: _Group, column: _Column) -> Iterator[tuple]:
+def _windows(
+    view: View, group: _Group, column: _Column, others: dict[str, np.ndarray]
+) -> Iterator[tuple]:
     """(what, row, value) of each row's place, totals and neighbours in its group."""
-    own = repr(column.name) * column.is_own
-    found = _categories(view, group) if column.is_code else _numbers(view, group, own)
+    found = _categories(view, group) if column.is_code else _numbers(group, others)
     yield from ((said, group.row, values) for said, values in found)
 
 
@@ -196,14 +201,25 @@ def _categories(view: View, group: _Group) -> Iterator[tuple[str, np.ndarray]]:
             yield f"the {what} of {name}", group.shifted(key[group.row].astype(float), by)
 
 
-def _numbers(view: View, group: _Group, own: str) -> Iterator[tuple[str, np.ndarray]]:
+def _others(view: View, column: _Column) -> dict[str, np.ndarray]:
+    """Numbers of rows and of what they meet, without those that the column repeats row by row: the
+    next time in a group of one time is the row's own.
+    """
+    columns = {repr(name): values for name, values in numbers_of_rows(view).items()}
+    columns |= _met(view, lambda v, rows: numbers_met(v, rows).items())
+    return {
+        name: every
+        for name, every in columns.items()
+        if "in the id" not in name
+        and _right(column.values, every[column.row], False).mean() < 1 - WRONG
+    }
+
+
+def _numbers(group: _Group, columns: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     yield "the number", group.size.astype(float)
     yield "the number before it", group.place.astype(float)
     yield "the number after it", (group.size - 1 - group.place).astype(float)
-    columns = {repr(name): values for name, values in numbers_of_rows(view).items()}
-    for name, every in (columns | _met(view, lambda v, r: numbers_met(v, r).items())).items():
-        if name == own or "in the id" in name:
-            continue
+    for name, every in columns.items():
         values = every[group.row]
         total, after, last = (
             group.total(values),

@@ -94,7 +94,7 @@ def test_natural_side_information(sparse, name):
     quiet(thin(split, 0.4, rng=0) if sparse else split)
 
 
-@pytest.mark.parametrize("seed", [11, 25])
+@pytest.mark.parametrize("seed", [4, 11, 12, 13, 25])
 def test_a_small_world_where_one_taste_has_tried_nearly_all_there_is_for_it(seed):
     quiet(thin(leave_last(rich(seed), RATES, evidence=["review"]), 0.4, rng=0))
 
@@ -108,6 +108,16 @@ def test_cities_of_users_and_of_items():
     hin = linked(hin, ("item", "made in", "city"), ids(hin, "item"), [f"c{c}" for c in places])
     for seed in range(4):
         quiet(split_of(hin, rng=seed))
+
+
+def test_a_column_that_repeats_the_time_of_its_row():
+    """Rows of a user share days, so the next time of a day is the row's own."""
+    hin = planted(150, 90, 4, rng=4).drop("review")
+    day = np.array(hin.column(RATES, "time")) // 86_400 // 90 * 90 * 86_400
+    hin = hin.with_column(RATES, "time", day, "row")
+    twin = ("user", "buys", "item")
+    hin = linked(hin, twin, *zip(*pairs(hin), strict=True))
+    quiet(split_of(hin.with_column(twin, "bought", day, "row")))
 
 
 def test_twins_leave_with_their_pairs_unless_kept():
