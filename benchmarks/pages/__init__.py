@@ -1,0 +1,1 @@
+"""The pages of benchmarks/, one file each; page.py writes them."""
