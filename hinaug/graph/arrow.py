@@ -82,12 +82,12 @@ def vectors_array(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Fix
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=mask)
 
 
-def as_array(values: Any, where: str) -> pa.Array:
+def as_array(values: Any, where: str, coded: bool = False) -> pa.Array:
     """One column from an Arrow array, a numpy array (1-D, or 2-D for vectors), a pandas or polars
     Series, or a list.
 
     Arrow and polars columns are shared. What can be written to (numpy, pandas) is copied: a later
-    write to it stays out.
+    write to it stays out. coded: text that comes as shared objects may stay a dictionary of them.
     """
     if isinstance(values, pa.ChunkedArray):
         return one_chunk(values)
@@ -100,26 +100,27 @@ def as_array(values: Any, where: str) -> pa.Array:
             asked=type(values).__name__,
         )
     try:
-        return _converted(values, where)
+        return _converted(values, where, coded)
     except UnicodeError as error:
         raise SchemaError(
             f"{where}: text that is no valid Unicode ({error}); decode it again or drop those rows"
         ) from error
     except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise _not_one_type(where, error) from error
+        raise _not_one_type(values, where, error) from error
     except ValueError as error:
         if isinstance(error, SchemaError):
             raise
-        raise _not_one_type(where, error) from error
+        raise _not_one_type(values, where, error) from error
 
 
-def _not_one_type(where: str, error: Exception) -> SchemaError:
+def _not_one_type(values: Any, where: str, error: Exception) -> SchemaError:
+    _refuse_sets(values, where)
     return SchemaError(
         f"{where}: the values are not of one type ({error}); convert the column before"
     )
 
 
-def _converted(values: Any, where: str) -> pa.Array:
+def _converted(values: Any, where: str, coded: bool = False) -> pa.Array:
     """The Arrow array of values that are no Arrow array."""
     if isinstance(values, np.ndarray) and values.ndim != 1:
         if values.ndim == 2 and values.shape[1]:
@@ -132,8 +133,19 @@ def _converted(values: Any, where: str) -> pa.Array:
         )
     shared = _shared_objects(values)
     if shared is not None:
-        return _converted(shared[0], where).take(shared[1])
+        words = _converted(shared[0], where)
+        if coded and is_text(words.type) and not words.null_count:
+            return pa.DictionaryArray.from_arrays(shared[1], words)
+        return words.take(shared[1])
     _refuse_objects(values, where)
+    column = _read(values)
+    if pa.types.is_list(column.type):
+        _refuse_sets(values, where)
+    return column
+
+
+def _read(values: Any) -> pa.Array:
+    """The Arrow array of a numpy array, a Series or a list; what can be written to is copied."""
     if hasattr(values, "__arrow_c_stream__"):
         column = one_chunk(pa.chunked_array(values))
         return _owned(column) if type(values).__module__.startswith("pandas") else column
@@ -168,15 +180,19 @@ def _shared_objects(values: Any) -> tuple[np.ndarray, pa.Array] | None:
 
 
 def _refuse_objects(values: Any, where: str) -> None:
-    """Sets have no order, and objects of polars no values: neither is the same in two processes."""
-    module, dtype = type(values).__module__, str(getattr(values, "dtype", "object"))
-    if module.startswith("polars") and dtype == "Object":
+    """Objects of polars have no values."""
+    dtype = str(getattr(values, "dtype", ""))
+    if type(values).__module__.startswith("polars") and dtype == "Object":
         raise SchemaError(
             f"{where}: polars objects have no form that can be stored; convert them to text, "
             "numbers or lists",
             asked=dtype,
         )
-    if dtype != "object" or not hasattr(values, "__len__"):
+
+
+def _refuse_sets(values: Any, where: str) -> None:
+    """Sets, which Arrow reads as lists, have no order that is the same in two processes."""
+    if str(getattr(values, "dtype", "object")) != "object" or not hasattr(values, "__len__"):
         return
     if any(issubclass(kind, Set) for kind in set(map(type, values))):
         raise SchemaError(
@@ -302,11 +318,11 @@ def _width(column: pa.Array, where: str) -> int | None:
     )
 
 
-def as_table(obj: Any, where: str) -> pa.Table:
+def as_table(obj: Any, where: str, coded: Sequence[str] = ()) -> pa.Table:
     """A normalised table from Arrow, pandas, polars, DuckDB (`__arrow_c_stream__`) or a mapping of
-    columns.
+    columns. coded: columns of text that may come as dictionaries of the objects that they share.
     """
-    table = _arrow_table(obj, where)
+    table = _arrow_table(obj, where, coded)
     names = table.column_names
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
@@ -330,14 +346,16 @@ def _own(metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes] | None:
     return {k: v for k, v in (metadata or {}).items() if k.startswith(b"hinaug.")} or None
 
 
-def _arrow_table(obj: Any, where: str) -> pa.Table:
+def _arrow_table(obj: Any, where: str, coded: Sequence[str]) -> pa.Table:
     if isinstance(obj, pa.RecordBatch):
         return pa.Table.from_batches([obj])
     if isinstance(obj, pa.Table):
         return obj
     if isinstance(obj, Mapping):
-        return _from_columns(obj, where)
-    if hasattr(obj, "__arrow_c_stream__") or type(obj).__module__.startswith("pandas"):
+        return _from_columns(obj, where, coded)
+    if type(obj).__module__.startswith("pandas"):
+        return _from_pandas(obj, where, coded)
+    if hasattr(obj, "__arrow_c_stream__"):
         return _from_stream(obj, where)
     raise SchemaError(
         f"{where}: expected a table (pandas, polars, DuckDB, Arrow, or a dict of columns), got "
@@ -346,9 +364,9 @@ def _arrow_table(obj: Any, where: str) -> pa.Table:
     )
 
 
-def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
+def _from_columns(columns: Mapping[str, Any], where: str, coded: Sequence[str]) -> pa.Table:
     arrays = {
-        valid_name(str(name)): as_array(v, f"{where}, column {name!r}")
+        valid_name(str(name)): as_array(v, f"{where}, column {name!r}", name in coded)
         for name, v in columns.items()
     }
     lengths = {name: len(array) for name, array in arrays.items()}
@@ -360,8 +378,6 @@ def _from_columns(columns: Mapping[str, Any], where: str) -> pa.Table:
 
 
 def _from_stream(frame: Any, where: str) -> pa.Table:
-    if type(frame).__module__.startswith("pandas"):
-        return _from_pandas(frame, where)
     if type(frame).__module__.startswith("polars"):
         for name in frame.columns:
             _refuse_objects(frame[name], f"{where}, column {name!r}")
@@ -373,7 +389,7 @@ def _from_stream(frame: Any, where: str) -> pa.Table:
         ) from error
 
 
-def _from_pandas(frame: Any, where: str) -> pa.Table:
+def _from_pandas(frame: Any, where: str, coded: Sequence[str]) -> pa.Table:
     bad = [c for c in frame.columns if not isinstance(c, str)]
     if bad:
         raise SchemaError(
@@ -387,7 +403,7 @@ def _from_pandas(frame: Any, where: str) -> pa.Table:
         )
     if not len(frame.columns):
         return pa.table({})
-    return _from_columns({name: frame[name] for name in frame.columns}, where)
+    return _from_columns({name: frame[name] for name in frame.columns}, where, coded)
 
 
 def id_strings(column: pa.Array, where: str) -> tuple[pa.Array, str | None]:

@@ -167,7 +167,7 @@ def edges_by_id(nodes: Mapping[str, pa.Table], type: EdgeType, table: Any) -> pa
     """
     where = f"edges {type}"
     if not spill.is_stream(table):
-        return _placed(nodes, type, tb.as_table(table, where), where)
+        return _placed(nodes, type, tb.as_table(table, where, coded=("src", "dst")), where)
     rows, n = None, 0
     for part in spill.parts(table, where):
         placed = _placed(nodes, type, part, f"{where}, rows from {n:,}")

@@ -324,3 +324,12 @@ def test_shared_objects_of_no_one_type_are_refused(wrong):
     distinct[:] = wrong
     with pytest.raises(SchemaError):
         column(distinct[[0, 1, 0, 1, 1, 0]])
+
+
+@pytest.mark.parametrize("values", [[{1}, {2}], [frozenset("a"), None]])
+def test_sets_have_no_order(values):
+    objects = np.empty(2, object)
+    objects[:] = values
+    for given_values in (values, objects, pd.Series(objects)):
+        with raises(SchemaError, asked="set"):
+            column(given_values)

@@ -757,3 +757,24 @@ def test_what_has_no_order_or_no_value_is_refused():
     with raises(SchemaError, asked="Object") as error:
         HIN.from_tables({"user": pl.DataFrame({**users, "thing": [object(), object()]})}, {})
     assert error.value.asked == "Object"
+
+
+def test_edges_whose_rows_share_objects_are_those_of_a_list():
+    users, items = [f"user {i}" for i in range(5)], np.arange(4).astype(object)
+    twice = [*users, *("user " + name[-1] for name in users)]  # equal ids, other objects
+    rng = np.random.default_rng(0)
+    src = np.array(twice, object)[rng.integers(0, len(twice), 100)]
+    dst = items[rng.integers(0, 4, 100)]
+    nodes = {"user": {"id": users}, "item": {"id": np.arange(4)}}
+
+    def built(src, dst):
+        return HIN.from_tables(nodes, {RATES: {"src": src, "dst": dst}})
+
+    expected = built(src.tolist(), dst.tolist()).fingerprint()
+    assert built(src, dst).fingerprint() == expected
+    assert built(pd.Series(src), pd.Series(dst)).fingerprint() == expected
+    for wrong, said in (("user 9", "user 9"), (None, "src")):
+        unlike = src.copy()
+        unlike[unlike == users[0]] = wrong
+        with raises(SchemaError, names=said):
+            built(unlike, dst)
