@@ -10,7 +10,8 @@ the CSR matrix, propagates three layers of d = 64, and evaluates popularity for 
 
 Each step prints CPU seconds, CPU nanoseconds an edge, the private memory (RssAnon) and the most that
 was resident since the step began (VmHWM, which counts pages of mapped files, that the system takes
-back as it needs them). The limit in GB is memory.max of a new cgroup where one may be made, else
+back as it needs them). Between two steps malloc_trim gives freed blocks back. The limit in GB is
+memory.max of a new cgroup where one may be made, else
 RLIMIT_DATA. Everything runs on one thread. 100 M edges need about 30 GB of disk in FOLDER. With
 --keep the edges and the saved graph stay there, and the next run starts from them.
 """
@@ -18,6 +19,7 @@ RLIMIT_DATA. Everything runs on one thread. 100 M edges need about 30 GB of disk
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import resource
@@ -41,6 +43,7 @@ import pyarrow.parquet as pq  # noqa: E402
 
 RELATION = ("user", "rates", "item")
 CHUNK = 5_000_000
+TRIM = ctypes.CDLL(None).malloc_trim
 D, LAYERS, RANKED = 64, 3, 10_000
 
 
@@ -95,6 +98,7 @@ class Steps:
         print(f"{'step':<12}{'CPU s':>9}{'wall s':>9}{'ns/edge':>9}{'anon MB':>9}{'HWM MB':>9}")
 
     def __call__(self, name: str, step: Callable[[], Any], note: Callable[[Any], str] = str) -> Any:
+        TRIM(0)  # what glibc keeps of freed blocks goes back to the system
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
         cpu, wall = time.process_time(), time.perf_counter()
         with Watch() as watch:

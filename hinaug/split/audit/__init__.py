@@ -27,6 +27,7 @@ import pyarrow as pa
 from hinaug.checks import kind
 from hinaug.errors import KindError
 from hinaug.graph.delta import Delta
+from hinaug.graph.hin import HIN
 from hinaug.progress import track
 from hinaug.split.audit import columns, edges, generated, moments, names, pairs, texts, windows
 from hinaug.split.audit.view import Budget, Finding, Found, View
@@ -76,60 +77,70 @@ def audit(split: Split, *deltas: Delta, seconds: float = 120.0, memory: float = 
         raise KindError(
             f"audit(split, *deltas) takes deltas after the split, one by one; got {kind(wrong[0])}"
         )
-    budget, out = Budget(seconds, memory), Audit()
-    steps = [(view, step) for view in _views(split, budget) for step in _steps(view, deltas)]
-    found: dict[str, list[tuple[bool, Finding]]] = {"train": [], "train_valid": []}
-    for view, (what, step) in track(steps, "audit"):
-        found[view.name] += _run(view, what, step, found[view.name])
-    for certain, finding in (*found["train"], *found["train_valid"]):
+    out, views = Audit(), _views(split, Budget(seconds, memory))
+    steps = [(name, step) for name in views for step in _steps(deltas)]
+    found: dict[str, list[tuple[bool, Finding]]] = {name: [] for name in views}
+    for name, (what, step) in track(steps, "audit"):
+        found[name] += _run(name, views[name], what, step, found[name])
+    for certain, finding in (pair for some in found.values() for pair in some):
         (out.leaks if certain else out.unknown).append(finding)
     return out
 
 
-def _views(split: Split, budget: Budget) -> list[View]:
+def _views(split: Split, budget: Budget) -> dict[str, View | None]:
+    """{"train": , "train_valid": }; None where the graph needs more memory than the budget has."""
     tables = {"train": [split.valid, split.test], "train_valid": [split.test]}
-    views = []
+    views: dict[str, View | None] = {}
     for name, parts in tables.items():
-        ends = [part.select(["src", "dst"]) for part in parts]
-        held = pa.concat_tables(ends, promote_options="permissive").combine_chunks()
-        if held.num_rows:
-            views.append(View(name, getattr(split, name), split, held, budget))
+        if any(part.num_rows for part in parts):
+            hin = getattr(split, name)
+            views[name] = None
+            if _need(split, hin) <= budget.memory:
+                ends = [part.select(["src", "dst"]) for part in parts]
+                held = pa.concat_tables(ends, promote_options="permissive").combine_chunks()
+                views[name] = View(name, hin, split, held, budget)
     return views
 
 
-Step = Callable[[list[tuple[bool, Finding]]], Found]
+def _need(split: Split, hin: HIN) -> float:
+    """The bytes that the audit of one graph takes, about."""
+    n_edges = sum(hin.n(edge) for edge in hin.edges)
+    return BYTES_A_PAIR * split.source.n(split.target) + BYTES_AN_EDGE * n_edges
 
 
-def _steps(view: View, deltas: tuple[Delta, ...]) -> list[tuple[str, Step]]:
+Step = Callable[[View, list[tuple[bool, Finding]]], Found]
+
+
+def _steps(deltas: tuple[Delta, ...]) -> list[tuple[str, Step]]:
     """The checks of one graph by name; each is given what was found before it."""
     return [
-        ("edges between the ends", lambda _: pairs.direct(view)),
-        ("nodes between the ends", lambda _: pairs.chains(view)),
-        ("copies", lambda _: pairs.clones(view)),
-        ("remnants", lambda found: pairs.remnants(view, _told(view, found))),
-        ("later rows", lambda _: moments.future(view)),
-        ("numbers of rows", lambda _: moments.gaps(view)),
-        ("columns of rows", lambda _: windows.look(view)),
-        ("names", lambda _: names.mentions(view)),
-        ("texts", lambda _: texts.look(view)),
-        ("derived edges", lambda _: edges.derived(view)),
-        ("columns", lambda found: columns.look(view, _leaking(found))),
-        ("added rows", lambda _: pairs.added(view)),
-        ("deltas", lambda found: generated.look(view, deltas, _leaking(found))),
+        ("edges between the ends", lambda view, _: pairs.direct(view)),
+        ("nodes between the ends", lambda view, _: pairs.chains(view)),
+        ("copies", lambda view, _: pairs.clones(view)),
+        ("remnants", lambda view, found: pairs.remnants(view, _told(view, found))),
+        ("later rows", lambda view, _: moments.future(view)),
+        ("numbers of rows", lambda view, _: moments.gaps(view)),
+        ("columns of rows", lambda view, _: windows.look(view)),
+        ("names", lambda view, _: names.mentions(view)),
+        ("texts", lambda view, _: texts.look(view)),
+        ("derived edges", lambda view, _: edges.derived(view)),
+        ("columns", lambda view, found: columns.look(view, _leaking(found))),
+        ("added rows", lambda view, _: pairs.added(view)),
+        ("deltas", lambda view, found: generated.look(view, deltas, _leaking(found))),
     ]
 
 
-def _run(view: View, what: str, step: Step, before: list) -> list[tuple[bool, Finding]]:
+def _run(
+    name: str, view: View | None, what: str, step: Step, before: list
+) -> list[tuple[bool, Finding]]:
     """What one check found; unknown where the budget ended before it did."""
-    n_edges = sum(view.observed.n(edge) for edge in view.observed.edges)
-    need = BYTES_A_PAIR * len(view.whole) + BYTES_AN_EDGE * n_edges
-    short = "time" if view.budget.over else "memory" if need > view.budget.memory else ""
-    found = [] if short else list(step(before))
-    short = short or ("time" if view.budget.over else "")
+    short = "memory" if view is None else "time" if view.budget.over else ""
+    found = [] if view is None or short else list(step(view, before))
+    short = short or ("time" if view is not None and view.budget.over else "")
     if short:
         remedy = "call audit with more seconds=, or memory="
         why = f"were not looked at, or not all, for lack of {short}"
-        found.append((False, Finding("budget", what, view.name, why, remedy)))
+        found.append((False, Finding("budget", what, name, why, remedy)))
     return found
 
 

@@ -161,9 +161,11 @@ def test_the_same_text_twice_by_one_user_or_on_one_item(by):
     assert {(f.kind, f.where) for f in leaks} == {("twin text", "note.text")}, end
 
 
-def test_the_end_of_the_budget_is_unknown():
+def test_the_end_of_the_budget_is_unknown(monkeypatch):
     split = random_split(skewed()[0], RATES, rng=0)
     for given, word in (({"seconds": 0}, "time"), ({"memory": 10}, "memory")):
+        if word == "memory":  # nothing is made of a graph that is too large
+            monkeypatch.setattr("hinaug.split.audit.View", None)
         found = audit(split, **given)
         assert not found.leaks
         assert {f.kind for f in found.unknown} == {"budget"}
