@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from hinaug.predictors.base import FoldsIn
 from hinaug.predictors.ease import ridge_of
 from hinaug.training.distributed import Ranks
 
-BLOCK_NUMBERS = 2**21  # numbers in a block of Gram matrices
+BLOCK_NUMBERS = 2**23  # numbers in a Gram matrix, or in a block of them
 
 
 @dataclass(eq=False)
@@ -104,10 +105,9 @@ class SLIM(FoldsIn):
         own = ranks.share(len(items))
         similar = self._similar(by_item, items[own])
         near[own] = neighbours(similar, by_item.sum(axis=1), self.k, items[own])
-        size = max(1, BLOCK_NUMBERS // max(1, near.shape[1] ** 2))
+        order = own.start + np.argsort(near[own].min(axis=1, initial=n), kind="stable")
         with threadpool_limits(1, "blas"):
-            for at in range(own.start, own.stop, size):
-                block = slice(at, min(at + size, own.stop))
+            for block in blocks(near, order):
                 weights[block] = ridge(by_item, items[block], near[block], self.l2_)
         ranks.rows_together(near)
         ranks.rows_together(weights)
@@ -200,20 +200,31 @@ def neighbours(similar: sp.csr_array, count: np.ndarray, k: int, items: np.ndarr
     return listed[good].reshape(n, k)
 
 
+def blocks(near: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows of `order`, halved until the neighbours of a block have a Gram matrix of at most
+    BLOCK_NUMBERS. Rows with neighbours in common should stand side by side.
+    """
+    if len(order) > 1 and (len(np.unique(near[order])) + len(order)) ** 2 > BLOCK_NUMBERS:
+        half = len(order) // 2
+        yield from blocks(near, order[:half])
+        yield from blocks(near, order[half:])
+    elif len(order):
+        yield order
+
+
 def ridge(xt: sp.csr_array, items: np.ndarray, near: np.ndarray, l2: float) -> np.ndarray:
-    """Weights [len(items), k] of each item's neighbours. One sparse product gives all Gram matrices
-    of a block: the links of the item and its neighbours are given sources of their own, so that
-    items of the block never meet.
+    """Weights [len(items), k] of each item's neighbours. One sparse product gives the Gram matrix
+    of all of them, from which that of each item is read.
     """
     n, k = near.shape
-    rows = xt[np.concatenate([items[:, None], near], axis=1).ravel()]
-    owner = np.repeat(np.repeat(np.arange(n), k + 1), np.diff(rows.indptr))
-    sources, own = np.unique(owner * xt.shape[1] + rows.indices, return_inverse=True)
-    apart = sp.csr_array((rows.data, own, rows.indptr), shape=(n * (k + 1), len(sources)))
-    met = (apart @ apart.T).tocoo()
-    at, to = met.coords
-    gram = np.zeros((n, k + 1, k + 1), np.float32)
-    gram[at // (k + 1), at % (k + 1), to % (k + 1)] = met.data
-    inner = gram[:, 1:, 1:]
-    inner[:, np.arange(k), np.arange(k)] += np.float32(l2)
-    return np.linalg.solve(inner, gram[:, 1:, :1])[:, :, 0]
+    used, at = np.unique(np.column_stack([items, near]), return_inverse=True)
+    rows = xt[used]
+    met = (rows @ rows.T).toarray()
+    weights = np.empty((n, k), np.float32)
+    size = max(1, BLOCK_NUMBERS // (k + 1) ** 2)
+    for part in (slice(start, start + size) for start in range(0, n, size)):
+        gram = met[at[part, :, None], at[part, None, :]]
+        inner = gram[:, 1:, 1:]
+        inner[:, np.arange(k), np.arange(k)] += np.float32(l2)
+        weights[part] = np.linalg.solve(inner, gram[:, 1:, :1])[:, :, 0]
+    return weights

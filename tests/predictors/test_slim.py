@@ -128,3 +128,12 @@ def test_sources_without_links_cost_little():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100 * n
+
+
+def test_blocks_do_not_change_a_byte(monkeypatch):
+    hin, _ = world()
+    whole = LocalEASE(RATES, k=9, l2=3.0).fit(hin).weights_
+    for numbers in (1, 200, 400):
+        monkeypatch.setattr(slim, "BLOCK_NUMBERS", numbers)
+        parts = LocalEASE(RATES, k=9, l2=3.0).fit(hin).weights_
+        assert (parts != whole).nnz == 0
