@@ -21,7 +21,8 @@ def build(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Delimited text, JSON lines, Parquet (also .gz), databases, or a folder."
+            help="Delimited text, JSON lines, Parquet or Arrow, also as .gz, .bz2, .xz, .zst or "
+            ".zip; databases; or a folder of these."
         ),
     ] = None,
     schema: Annotated[

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
 from hinaug.errors import ParameterError
+from hinaug.io.packed import unpacking
 
 BLOCK = 1 << 24  # bytes that are parsed together
 BLANKS = "blanks"  # the delimiter that is a run of blanks and tabs
@@ -235,17 +234,6 @@ def plain_errors(name: Any, delimiter: str) -> Iterator[None]:
         raise ParameterError(
             f"{name}: cannot be read as text with fields between {delimiter!r}: {why}",
             asked=str(name),
-        ) from error
-
-
-@contextmanager
-def unpacking(name: Any) -> Iterator[None]:
-    """Errors of a .gz file as ParameterError with its name."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ParameterError(
-            f"{name}: cannot be unpacked ({error}); fetch it again", asked=str(name)
         ) from error
 
 

@@ -13,14 +13,16 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hinaug.errors import HinaugError
+from hinaug.io import packed
 from hinaug.io.delimited import BLANKS, Dialect, stream_delimited, utf8_of
+from hinaug.io.packed import opener
 from hinaug.io.tables.database import read_query, tables_of
 from hinaug.io.tables.json_lines import read_json
-from hinaug.io.tables.records import ENDINGS, FORMATS, ending_of, form_of, opener
+from hinaug.io.tables.records import ENDINGS, FORMATS, ending_of, form_of
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data, split
+from hinaug.io.tables.typed import typed_schema
 
 ROLES = {  # words in names of columns, the likeliest first
     "user": ("user", "reviewer", "customer", "member", "person", "who", "uid"),
@@ -103,9 +105,13 @@ def database_of(path: Path) -> str | None:
 
 def is_table(path: Path) -> bool:
     """Whether a file of a folder is looked at: a table, not prose, or a database."""
-    if ending_of(path) in PROSE:
+    try:
+        ending = ending_of(path)
+    except HinaugError:
+        return True  # the reason is told where it is read
+    if ending in PROSE:
         return _is_even(path)
-    return ending_of(path) in ENDINGS or database_of(path) is not None
+    return ending in ENDINGS or database_of(path) is not None
 
 
 def _is_even(path: Path) -> bool:
@@ -124,8 +130,8 @@ def _sources(path: Path, encoding: str) -> list[Source]:
     if kind is not None:
         return _of_database(path, f"{kind}:///{quote(path.as_posix())}")
     form, file = form_of(path, {}), _file(path.name)
-    if form == "parquet":
-        schema = pq.read_schema(path)
+    if form in ("parquet", "arrow"):
+        schema = typed_schema(path, form)
     elif form == "json":
         schema = _head_of_json(path, encoding)
     else:
@@ -244,7 +250,8 @@ def _typed(sources: Sequence[Source]) -> list[Source]:
 
 
 def _told(source: Source, stems: Counter[str]) -> str:
-    stem, ending = _stem(source), ending_of(Path(source.name))
+    suffixes = [suffix[1:].lower() for suffix in Path(source.name).suffixes]
+    stem, ending = _stem(source), [s for s in ["", *suffixes] if s not in packed.ENDINGS][-1]
     is_format = ending in FORMATS or not source.source[0].startswith("file")
     return stem if stems[stem] == 1 or is_format else ending
 

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pyarrow import json as pajson
 
 from hinaug.errors import ParameterError
-from hinaug.io.delimited import check_encoding, unpacking, utf8_of
+from hinaug.io.delimited import check_encoding, utf8_of
+from hinaug.io.packed import unpacking
 from hinaug.io.tables.values import as_column
 
 BLOCK = 1 << 22  # bytes that are parsed together

@@ -1,10 +1,9 @@
-"""Rows of files of delimited text, JSON lines and Parquet as columns, however ragged: what is
-missing is null, what is broken is counted and the first of it shown.
+"""Rows of files of delimited text, JSON lines, Parquet and Arrow as columns, however ragged: what
+is missing is null, what is broken is counted and the first of it shown.
 """
 
 from __future__ import annotations
 
-import gzip
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,20 +13,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from hinaug.errors import ParameterError, nearest, some
 from hinaug.graph import arrow as tb
-from hinaug.io.delimited import Dialect, lines_of, stream_delimited, unpacking
+from hinaug.io import packed
+from hinaug.io.delimited import Dialect, lines_of, stream_delimited
+from hinaug.io.packed import opener, unpacking
 from hinaug.io.tables.json_lines import read_json
-from hinaug.io.tables.kinds import is_stated, stated
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data
+from hinaug.io.tables.typed import typed_table
 from hinaug.io.tables.values import as_column, decoded, first_of_each, reach, without_words
 
 FORMATS = {  # endings that say how a file is written
     **dict.fromkeys(("csv", "tsv", "tab", "txt", "dat"), "delimited"),
     **dict.fromkeys(("json", "jsonl", "ndjson"), "json"),
     "parquet": "parquet",
+    **dict.fromkeys(("arrow", "feather"), "arrow"),
 }
 CONTENTS = ("data", "inter", "user", "item", "link", "kg")  # and those that say what is in it
 ENDINGS = {**FORMATS, **dict.fromkeys(CONTENTS, "delimited")}
@@ -220,35 +221,32 @@ def _part(
 ) -> tuple[pa.Table, Part]:
     if form == "json":
         return _json(path, said.get("encoding", "utf8"))
-    if form == "parquet":
-        return _parquet(path)
+    if form in ("parquet", "arrow"):
+        table = typed_table(path, form)
+        return table, Part(path.name, table.num_rows)
     return _delimited(path, said, null, coded)
 
 
 def form_of(path: Path, said: Mapping[str, Any]) -> str:
-    """ "delimited", "json" or "parquet", by the ending of the name."""
+    """The form: "delimited", "json", "parquet" or "arrow", by the ending of the name."""
     ending = ending_of(path)
     if ending in ENDINGS:
         return ENDINGS[ending]
     if {"delimiter", "columns", "header"} & said.keys():
         return "delimited"
+    told = f"that end in .{ending}" if ending else "without an ending"
     raise ParameterError(
-        f"{path.name}: unknown ending; expected one of {sorted(ENDINGS)}, or .gz after it; of "
-        "delimited text with another ending, the schema says the delimiter or the columns",
+        f"{path.name}: files {told} are not read; save it as CSV or Parquet, or "
+        "say delimiter = or columns = in its section if it is text with fields. There is "
+        f"{', '.join(sorted(ENDINGS))}, also packed as {', '.join(packed.ENDINGS)}",
         asked=ending,
         there=sorted(ENDINGS),
     )
 
 
 def ending_of(path: Path) -> str:
-    """The last ending of a name but .gz, without its dot."""
-    endings = [s[1:].lower() for s in path.suffixes if s.lower() != ".gz"]
-    return endings[-1] if endings else ""
-
-
-def opener(path: Path) -> Callable[[], Any]:
-    """A function that opens a file, unpacked where its name ends in .gz."""
-    return lambda: gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
+    """The last ending of the name of what is inside, without its dot."""
+    return Path(packed.inner_name(path)).suffix[1:].lower()
 
 
 def _concatenated(tables: Sequence[pa.Table], name: str) -> pa.Table:
@@ -283,20 +281,6 @@ def _json(path: Path, encoding: str) -> tuple[pa.Table, Part]:
     table, found.table = found.table, found.table.schema.empty_table()
     part = Part(path.name, table.num_rows, found.lines, notes, first if notes else {})
     return table, part
-
-
-def _parquet(path: Path) -> tuple[pa.Table, Part]:
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except pa.ArrowException as error:
-        raise ParameterError(
-            f"{path}: cannot be read as Parquet: {error}", asked=str(path)
-        ) from error
-    for at, of in enumerate(table.schema):
-        if is_stated(of.type):
-            column = stated(tb.one_chunk(table[at]), of, f"{path.name}, column {of.name!r}")
-            table = table.set_column(at, of.name, column)
-    return table, Part(path.name, table.num_rows)
 
 
 def _delimited(

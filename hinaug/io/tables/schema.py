@@ -17,7 +17,7 @@ EXAMPLE = """\
 # A schema says which file gives which nodes and edges. Nothing is stored that is not named here.
 
 [review]                         # a file of reviews: nodes user, item and review, and their edges
-file = "reviews.jsonl"           # CSV, TSV, JSON lines or Parquet, also .gz; or "part-*.csv"
+file = "reviews.jsonl"           # text, JSON, Parquet or Arrow, also packed; or "part-*.csv"
 user = "reviewerID"              # the columns with the ids
 item = "asin"
 text = ["summary", "reviewText"] # becomes the column "text"
