@@ -209,7 +209,7 @@ class Advice:
             share, low, high = (100 * value for value in self.gain)
             return f"yes, {last.rule.advice}; expect {share:+.0f} % [{low:+.0f}, {high:+.0f}]"
         if self.answer == "no" and last.value is None:
-            return f"no augmentation, since there are no such things here: {last.rule.condition}"
+            return f"no augmentation: this graph has no {last.rule.condition}"
         if self.answer == "no":
             return f"no augmentation: {last.value:.2f} times the control is too little"
         return "no advice: what was measured does not tell a gain from chance"
@@ -306,8 +306,8 @@ def statistics(hin: HIN, relation: EdgeType) -> dict[str, Any]:
         f"{source}s": len(per_source),
         f"{target}s": len(linked),
         "links": links.nnz,
-        f"links a {source}": round(links.nnz / of_sources, 1),
-        f"links a {target} that has some": round(links.nnz / n_linked, 1),
+        f"links per {source}": round(links.nnz / of_sources, 1),
+        f"links per linked {target}": round(links.nnz / n_linked, 1),
         f"{source}s with at most {advise_accuracy.THIN}": f"{100 * few / of_sources:.0f} %",
         f"{target}s without links": int((~linked).sum()),
     }

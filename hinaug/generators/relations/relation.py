@@ -269,9 +269,10 @@ class RelationGenerator(Generator):
         relation = self.predictor.relation
         n_edges = {edge: hin.n(edge) for edge in hin.edges}
         error = SchemaError if relation in hin.edges else UnknownNameError
+        hint = "" if relation in hin.edges else nearest(relation, hin.edges)
         return error(
             f"RelationGenerator: there are no {relation} edges to learn from, there are {n_edges}"
-            f"{nearest(relation, hin.edges)}; without links {type(self.predictor).__name__} tells "
+            f"{hint}; without links {type(self.predictor).__name__} tells "
             "no pair from another; pass a graph that has some",
             asked=relation,
             there=n_edges,
