@@ -108,6 +108,6 @@ def _table_of_counts(counts: list[dict[str, Any]]) -> Any:
     rows = table("what was read", "from", "read", "kept", "notes")
     for count in counts:
         first = {why: f" (first: {'; '.join(rows)})" for why, rows in count["first"].items()}
-        notes = "; ".join(f"{n:,} {why}{first.get(why, '')}" for why, n in count["notes"].items())
+        notes = "; ".join(f"{why}: {n:,}{first.get(why, '')}" for why, n in count["notes"].items())
         rows.add_row(count["what"], f"{count['read']:,}", f"{count['kept']:,}", notes)
     return rows

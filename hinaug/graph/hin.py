@@ -652,9 +652,19 @@ def _columns(table: pa.Table, skip: Sequence[str]) -> str:
         if field.name in skip or field.name in PROVENANCE:
             continue
         nulls = table[field.name].null_count
-        share = f" {100 * nulls / table.num_rows:.0f}% null" if nulls else ""
+        share = f" {_percent(nulls, table.num_rows)} null" if nulls else ""
         parts.append(f"{field.name} {sc.short(Column(field.type, tb.lineage_of(field)))}{share}")
+    if told := sc.table_lineage(table):
+        parts.append(f"edges({told})")
     return ", ".join(parts) or "-"
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share that is neither none nor all is never rounded to one of them."""
+    percent = round(100 * part / whole)
+    if percent in (0, 100) and part != percent * whole // 100:
+        return "<1%" if percent == 0 else ">99%"
+    return f"{percent}%"
 
 
 def _plus(made: int) -> str:

@@ -52,5 +52,15 @@ def table_lineage(table: pa.Table) -> str | None:
 
 def short(column: Column) -> str:
     """A column in a word or two, such as "vector[384](row)"."""
-    dtype = f"vector[{column.dtype.list_size}]" if tb.is_vector(column.dtype) else str(column.dtype)
+    dtype = _word(column.dtype)
     return f"{dtype}({column.lineage})" if column.lineage else dtype
+
+
+def _word(kind: pa.DataType) -> str:
+    if tb.is_vector(kind):
+        return f"vector[{kind.list_size}]"
+    if pa.types.is_dictionary(kind):
+        return "category"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list[{_word(kind.value_type)}]"
+    return str(kind)

@@ -156,7 +156,7 @@ def _names(found: list[str], dialect: Dialect) -> list[str]:
     if not dialect.has_header:
         return list(dialect.columns or (str(n) for n in range(1, len(found) + 1)))
     between = " " if dialect.delimiter == BLANKS else dialect.delimiter
-    return list(dialect.columns or (name.replace(_SEPARATOR, between) for name in found))
+    return list(dialect.columns or (name.replace(_SEPARATOR, between).strip() for name in found))
 
 
 def _open(
@@ -229,12 +229,20 @@ def plain_errors(name: Any, delimiter: str) -> Iterator[None]:
         with unpacking(name):
             yield
     except (pa.ArrowInvalid, UnicodeError) as error:
-        # without the row itself, which may name a person
-        why = re.sub(r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL)
-        raise ParameterError(
-            f"{name}: cannot be read as text with fields between {delimiter!r}: {why}",
-            asked=str(name),
-        ) from error
+        raise ParameterError(f"{name}: {_reason(error, delimiter)}", asked=str(name)) from error
+
+
+def _reason(error: Exception, delimiter: str) -> str:
+    """Why a file cannot be read, and what to do."""
+    # without the row itself, which may name a person
+    why = re.sub(r"(columns, got \d+):.*", r"\1", str(error), flags=re.DOTALL)
+    if "Empty CSV file" in why:
+        return "holds no line"
+    if isinstance(error, UnicodeError) or "UTF8" in why:
+        at = re.search(r"Row #\d+", why)
+        where = at[0] if at else why
+        return f"is written in another encoding ({where}); say which: encoding = 'latin-1'"
+    return f"cannot be read as text with fields between {delimiter!r}: {why}"
 
 
 def open_binary(source: Any) -> Any:

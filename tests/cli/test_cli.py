@@ -427,7 +427,7 @@ def test_build_and_its_example(tmp_path):
         tmp_path / "store",
     )
     done = run(*files)
-    assert "1 exact duplicates" in done.stdout
+    assert "exact duplicates: 1" in done.stdout
     assert document(*files)["counts"][0]["notes"] == {"exact duplicates": 1}
     assert hinaug.load(tmp_path / "store").n(("user", "likes", "item")) == 2
     (tmp_path / "broken.csv").write_text("who,what\na,x\nshort\n")

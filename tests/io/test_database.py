@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from raising import raises
 
 from hinaug.errors import ParameterError
 from hinaug.io.store import save
@@ -145,6 +146,21 @@ def test_types_of_sqlite_are_those_of_all_rows(tmp_path):
         read_query(address, "SELECT mixed FROM t", "here")
     rows = read_query(address, "SELECT CAST(mixed AS TEXT) AS mixed FROM t", "here").rows
     assert "1.123456789" in rows["mixed"].to_pylist()
+
+
+def test_bytes_among_texts_of_sqlite_are_an_error_and_tables_of_any_kind_are_read(tmp_path):
+    connection = sqlite3.connect(tmp_path / "t.db")
+    connection.execute("CREATE TABLE t (u BLOB, i TEXT, PRIMARY KEY (u, i)) WITHOUT ROWID")
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [(b"\x00\xff", "x"), ("a", "y")])
+    connection.execute("CREATE VIEW v AS SELECT hex(u) AS u, i FROM t")
+    connection.commit()
+    connection.close()
+    address = f"sqlite:///{tmp_path}/t.db"
+    with raises(ParameterError, names="u"):
+        read_query(address, "SELECT * FROM t", "here")
+    assert tables_of(address) == [("t",), ("v",)]
+    rows = read_query(address, "SELECT * FROM v", "here").rows
+    assert rows.to_pylist() == [{"u": "00FF", "i": "x"}, {"u": "61", "i": "y"}]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from decimal import Decimal
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +22,9 @@ from raising import raises
 from hinaug.errors import ParameterError
 from hinaug.io.delimited import Dialect, lines_of, stream_delimited
 from hinaug.io.tables import build, columns, example
-from hinaug.io.tables.graph import NO_NUMBER, NO_TIME
+from hinaug.io.tables.graph import MIXED, NO_NUMBER, NO_TIME, UNUSED
 from hinaug.io.tables.json_lines import BLOCK, read_json
-from hinaug.io.tables.records import BROKEN, RUNAWAY, read
+from hinaug.io.tables.records import BROKEN, EMPTY, HEADER, RUNAWAY, read
 from hinaug.io.tables.values import numbers, plain, texts, times
 
 LIKES = ("user", "likes", "item")
@@ -464,8 +465,6 @@ def test_files_with_names_build_as_the_example_says(tmp_path):
 
 
 def test_reviews_and_databases_build_as_the_example_says(tmp_path):
-    import duckdb
-
     (tmp_path / "r.json").write_text(
         '{"reviewerID": "a", "asin": "x", "overall": 4.0, "reviewText": "good"}\n'
     )
@@ -477,8 +476,6 @@ def test_reviews_and_databases_build_as_the_example_says(tmp_path):
 
 
 def test_parts_of_a_table_are_one_section_and_tables_of_a_database_are_not(tmp_path):
-    import duckdb
-
     for n in (1, 2):
         row = f'{{"reviewerID": "u{n}", "asin": "x", "overall": 4.0, "reviewText": "good"}}\n'
         (tmp_path / f"part-{n}.jsonl").write_text(row)
@@ -572,8 +569,6 @@ def test_names_of_files_in_any_script_are_types(tmp_path):
 
 
 def test_tables_of_every_schema_of_a_database_are_seen(tmp_path):
-    import duckdb
-
     with duckdb.connect(str(tmp_path / "shop.db")) as connection:
         connection.execute("CREATE SCHEMA sales")
         connection.execute("CREATE TABLE sales.shops AS SELECT 1 AS id, 'Rome' AS city")
@@ -671,3 +666,71 @@ def test_files_with_types_may_be_packed(tmp_path, packer, ending):
     hin, _ = made(tmp_path / name, content if packer is None else PACKED[packer](content))
     assert links(hin) == [("1", "7"), ("2", "8")]
     assert columns([tmp_path / name]) == {name: ["u", "i"]}
+
+
+# ---- files that were joined, cut or written by hand ----------------------------------------------
+
+
+def test_further_headers_are_left_out_and_lines_stay_known(tmp_path):
+    rows = ["u,i,t", "1,7,1", "u,i,t", "2,8,2", "u, i ,t", "3,9,soon", "u,i,4"]
+    hin, counts = made(tmp_path / "a.csv", "\n".join(rows), EDGE + 'time = "t"\nkeep = ["t"]\n')
+    assert links(hin) == [("1", "7"), ("2", "8"), ("3", "9"), ("u", "i")]
+    assert (counts[0].read, counts[0].kept, counts[0].notes) == (6, 4, {HEADER: 2})
+    assert counts[1].first[NO_TIME] == ["'soon', line 6"]
+
+
+def test_a_column_of_one_file_may_hold_its_own_name(tmp_path):
+    (tmp_path / "a.csv").write_text("word\nword\nother\n")
+    hin, _ = build([tmp_path], {"node": {"n": {"id": "word"}}})
+    assert hin.ids("n").to_pylist() == ["word", "other"]
+
+
+def test_blanks_around_names_and_ids_are_no_part_of_them(tmp_path):
+    hin, _ = made(tmp_path / "a.csv", " u ,\ti\n 007 , 😀\n7,x y \n")
+    assert links(hin) == [("007", "😀"), ("7", "x y")]
+
+
+def test_an_empty_part_is_noted_and_an_empty_file_is_an_error(tmp_path):
+    (tmp_path / "1.jsonl").write_text("")
+    (tmp_path / "2.jsonl").write_text('{"u": 1, "i": 7}\n')
+    hin, counts = build([tmp_path], tomllib.loads(EDGE + 'file = "*.jsonl"\n'))
+    assert links(hin) == [("1", "7")]
+    assert (counts[0].read, counts[0].kept, counts[0].notes) == (1, 1, {EMPTY: 1})
+    with raises(ParameterError, asked=str(tmp_path / "1.jsonl")):
+        build([tmp_path / "1.jsonl"], tomllib.loads(EDGE))
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "odd"),
+    [
+        (["1", "2", "N/A", "4"], "", ["'N/A', line 4"]),
+        (["1,5", "2.5", "1.234,5"], "", ["'1,5', line 2", "'1.234,5', line 4"]),
+        (["1,5", "x", "1.234,5"], 'decimal = ","\n', ["'x', line 3"]),
+        (["01", "2", "N/A", "4"], "", None),
+        (["a", "b", "3"], "", None),
+        (["1", "2"], "", None),
+    ],
+)
+def test_the_values_that_keep_a_column_from_being_numbers_are_shown(tmp_path, values, form, odd):
+    content = "\n".join(["u;i;n", *(f"{k};{k};{value}" for k, value in enumerate(values))])
+    _, counts = made(tmp_path / "a.csv", content, EDGE + 'keep = ["n"]\n' + form)
+    assert counts[1].first.get(f"n: {MIXED}") == odd
+
+
+def test_files_that_are_no_tables_and_databases_that_are_read_are_not_unused(tmp_path):
+    with duckdb.connect(str(tmp_path / "shop.db")) as shop:
+        shop.sql("CREATE TABLE likes AS SELECT 1 AS u, 7 AS i")
+    for name, content in {"schema.toml": "", "README.md": "# Read", "b.csv": "x,y\n1,2\n"}.items():
+        (tmp_path / name).write_text(content)
+    database = f'database = "duckdb:///{tmp_path}/shop.db"\nquery = "SELECT * FROM likes"\n'
+    _, counts = build([tmp_path], tomllib.loads(EDGE + database))
+    assert [count.what for count in counts if UNUSED in count.notes] == ["file b.csv"]
+
+
+def test_records_and_bytes_are_refused_by_name(tmp_path):
+    rec = pa.array([{"k": 1, "l": [1]}])
+    pq.write_table(pa.table({"u": ["a"], "i": [b"\xff"], "rec": rec}), tmp_path / "a.parquet")
+    with raises(ParameterError, asked=pa.binary(), names="dst"):
+        build([tmp_path], tomllib.loads(EDGE))
+    with raises(ParameterError, there=["k", "l"], names="rec"):
+        build([tmp_path], {"node": {"n": {"id": "u", "keep": ["rec"]}}})

@@ -130,16 +130,24 @@ def _sqlite(path: Path, query: str) -> pa.Table:
         cursor.execute(query)
         table = cursor.fetch_arrow_table()
     for name in table.column_names:
-        column = table[name]
-        if (
-            pa.types.is_string(column.type)
-            and pc.any(pc.match_substring_regex(column, _ROUNDED)).as_py()
-        ):
-            raise ValueError(
-                f"column {name!r} mixes floats and text, and floats would be rounded; CAST it to "
-                "one type in the query"
-            )
+        if pa.types.is_string(table[name].type):
+            _check_words(table[name], name)
     return table
+
+
+def _check_words(column: pa.ChunkedArray, name: str) -> None:
+    """ValueError where SQLite gave floats or bytes among texts."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"column {name!r} mixes text and bytes that are none; use hex() of it in the query"
+        ) from error
+    if pc.any(pc.match_substring_regex(column, _ROUNDED)).as_py():
+        raise ValueError(
+            f"column {name!r} mixes floats and text, and floats would be rounded; CAST it to "
+            "one type in the query"
+        )
 
 
 def _postgresql(address: str, query: str) -> pa.Table:
@@ -151,9 +159,18 @@ def _postgresql(address: str, query: str) -> pa.Table:
         return cursor.fetch_arrow_table()
 
 
-def _path(address: str, where: str) -> Path:
+def is_at(address: str, path: Path) -> bool:
+    """Whether the address is that of a file."""
+    return _FILE.fullmatch(address) is not None and _named(address).resolve() == path.resolve()
+
+
+def _named(address: str) -> Path:
     """duckdb:///shop.db is beside the working folder, duckdb:////data/shop.db is absolute."""
-    path = Path(unquote(address.partition(":///")[2])).expanduser()
+    return Path(unquote(address.partition(":///")[2])).expanduser()
+
+
+def _path(address: str, where: str) -> Path:
+    path = _named(address)
     if not path.is_file():
         raise FileNotFoundError(f"{where}: {path}: not there")
     return path

@@ -20,7 +20,8 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.tables import values as va
-from hinaug.io.tables.database import read_query
+from hinaug.io.tables.database import is_at, read_query
+from hinaug.io.tables.example import is_table
 from hinaug.io.tables.records import FORM, Records, read, shortened
 from hinaug.io.tables.schema import edge_sections, node_sections
 
@@ -32,7 +33,9 @@ WROTE, ABOUT, RATES = (
 
 
 CODED = ("src", "dst", "user", "item", "rating")  # keys whose columns have few words
+UNUSED = "file that no section uses"
 NO_NUMBER = "ratings that are no number, stored as null"
+MIXED = "values that are no number, so the column stays text; null and decimal may say more"
 NO_TIME = "times that could not be read, stored as null; time_format says how they are written"
 
 
@@ -103,10 +106,8 @@ class Graph:
         ):  # first those that add nodes
             self._edges(edge, edges[edge])
         for path in self.paths:
-            if path not in self.used:
-                self.counts.append(
-                    Count(f"file {path.name}", 0, 0, {"file that no section uses": 1})
-                )
+            if path not in self.used and is_table(path):
+                self.counts.append(Count(f"file {path.name}", 0, 0, {UNUSED: 1}))
         return HIN.from_tables(self.nodes, self.edges, lineage=self.lineage)
 
     # ---- sections --------------------------------------------------------------------------------
@@ -226,6 +227,7 @@ class Graph:
         first, second = key
         if isinstance(first, str):
             source = read_query(first, second, where)
+            self.used.update(path for path in self.paths if is_at(first, path))
         else:
             null = self.schema.get("null", [])
             source = read(first, said=dict(second), null=null, coded=self.coded[key])
@@ -250,7 +252,10 @@ class Graph:
         uses = Counter([*kept.values(), *words, section.get("rating"), section.get("time")])
         for name, path in kept.items():
             is_last = source.is_last and uses[path] == 1
-            columns[name] = _column(source, path, is_last, f"{where}, column {path!r}")
+            columns[name] = column = _column(source, path, is_last, f"{where}, column {path!r}")
+            if not source.typed and tb.is_text(column.type):
+                rows = va.no_numbers(column, source.decimal)
+                count.note_rows(f"{name}: {MIXED}", rows, column, source)
         if words:
             is_last = source.is_last and all(uses[path] == 1 for path in words)
             columns["text"] = va.texts(source.batches(words, is_last), source.null)

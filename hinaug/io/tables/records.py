@@ -5,6 +5,7 @@ is missing is null, what is broken is counted and the first of it shown.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +36,9 @@ ENDINGS = {**FORMATS, **dict.fromkeys(CONTENTS, "delimited")}
 # what a schema may say of the form of a file
 FORM = ("delimiter", "columns", "header", "quote", "encoding", "comment", "decimal")
 BROKEN, RUNAWAY = "broken lines", "values in quotes over lines that look like rows"
+HEADER, EMPTY = "further lines with the names of the columns", "empty files"
 _SHOWN = 3  # rows that are named of each kind that is broken
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass
@@ -79,7 +82,7 @@ class Records:
     @property
     def left_out(self) -> int:
         """Rows of the files that are not among these."""
-        return sum(n for what, n in self.dropped.items() if what != RUNAWAY)
+        return sum(n for what, n in self.dropped.items() if what not in (RUNAWAY, EMPTY))
 
     @property
     def names(self) -> list[str]:
@@ -195,25 +198,31 @@ def read(
     """
     said = dict(said or {})
     name = ", ".join(p.name for p in paths)
-    forms = {form_of(p, said) for p in paths}
-    if len(forms) > 1:
-        raise ParameterError(
-            f"{name}: files of unlike forms ({sorted(forms)}) in one section; give each its own",
-            there=sorted(forms),
-        )
-    form = forms.pop()
+    form = _one_form(paths, said, name)
+    filled = [path for path in paths if path.stat().st_size]
+    if not filled:
+        raise ParameterError(f"{paths[0]}: is empty", asked=str(paths[0]))
     tables, parts = [], []
-    for path in paths:
+    for path in filled:
         table, part = _part(path, form, said, null, coded)
         tables.append(table)
         parts.append(part)
-    notes: dict[str, int] = {}
+    notes = Counter({EMPTY: len(paths) - len(filled)})
     for part in parts:
-        for what, n in part.notes.items():
-            notes[what] = notes.get(what, 0) + n
-    rows = _concatenated(tables, name)
+        notes.update(part.notes)
+    rows, dropped = _concatenated(tables, name), dict(+notes)
     decimal = said.get("decimal", ".")
-    return Records(name, rows, form != "delimited", null, parts, notes, decimal=decimal)
+    return Records(name, rows, form != "delimited", null, parts, dropped, decimal=decimal)
+
+
+def _one_form(paths: Sequence[Path], said: Mapping[str, Any], name: str) -> str:
+    forms = sorted({form_of(path, said) for path in paths})
+    if len(forms) > 1:
+        raise ParameterError(
+            f"{name}: files of unlike forms ({forms}) in one section; give each its own",
+            there=forms,
+        )
+    return forms[0]
 
 
 def _part(
@@ -296,9 +305,18 @@ def _delimited(
         source, dialect, name=path, types=kinds, skip=lambda row: bad.append(None)
     )
     _refuse_twice(schema.names, path)
-    table, runaway = _collected(schema, batches, null, dialect)
+    table, runaway, headers = _collected(schema, batches, null, dialect)
     part = Part(path.name, table.num_rows)
-    part.lines = lambda rows: lines_of(source, dialect, len(schema), rows)[0]
+    before = headers - np.arange(len(headers))  # rows that are kept before each further header
+
+    def lines(rows: Sequence[int]) -> dict[int, int]:
+        at = np.asarray(rows, np.int64) + np.searchsorted(before, rows, side="right")
+        found = lines_of(source, dialect, len(schema), at.tolist())[0]
+        return {row: found[n] for row, n in zip(rows, at.tolist(), strict=True) if n in found}
+
+    part.lines = lines
+    if len(headers):
+        part.notes[HEADER] = len(headers)
     if bad:
         part.notes[BROKEN] = len(bad)
         _, rows = lines_of(source, dialect, len(schema), (), min(len(bad), _SHOWN))
@@ -315,23 +333,51 @@ def _delimited(
 
 def _collected(
     schema: pa.Schema, batches: Any, null: Sequence[str], dialect: Dialect
-) -> tuple[pa.Table, np.ndarray]:
-    """All rows without null words, and the rows in which a quote may have run away."""
-    kept, runaway, n = [], [], 0
+) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """All rows without null words; those in which a quote may have run away; and, among all rows of
+    the file, those that repeat the header, which are left out.
+    """
+    kept, runaway, headers, n = [], [_NO_ROWS], [_NO_ROWS], 0
     for batch in batches:
         columns = [without_words(column, null) for column in batch.columns]
+        again = _like_header(columns, schema.names) if dialect.has_header else _NO_ROWS
+        if len(again):
+            headers.append(n + sum(map(len, headers)) + again)
+            rows = pa.array(np.delete(np.arange(batch.num_rows), again))
+            columns = [column.take(rows) for column in columns]
         kept.append(pa.RecordBatch.from_arrays(columns, schema=schema))
         if dialect.quote and len(schema) > 1:
             runaway.append(n + _runaway(columns, dialect.delimiter))
-        n += batch.num_rows
+        n += kept[-1].num_rows
     table = pa.Table.from_batches(kept, schema).unify_dictionaries()
-    found = np.unique(np.concatenate(runaway)) if runaway else np.zeros(0, np.int64)
-    return table, found
+    return table, np.unique(np.concatenate(runaway)), np.concatenate(headers)
+
+
+def _like_header(columns: Sequence[pa.Array], names: Sequence[str]) -> np.ndarray:
+    """Rows that hold the names of the columns, as files that were joined have."""
+    if len(names) < 2:
+        return _NO_ROWS
+    rows = np.flatnonzero(_equals(columns[0], names[0]))
+    for column, name in zip(columns[1:], names[1:], strict=True):
+        if len(rows):
+            rows = rows[_equals(column.take(pa.array(rows)), name)]
+    return rows
+
+
+def _equals(column: pa.Array, word: str) -> np.ndarray:
+    """Where a column of text holds a word; where it holds nothing for the empty word."""
+    if not word:
+        found = column.is_null()
+    elif pa.types.is_dictionary(column.type):
+        found = pc.equal(column.indices, pc.index(column.dictionary, word).as_py())
+    else:
+        found = pc.equal(column, word)
+    return pc.fill_null(found, False).to_numpy(zero_copy_only=False)
 
 
 def _runaway(columns: Sequence[pa.Array], delimiter: str) -> np.ndarray:
     """Rows with a value of several lines, one of which has as many fields as a row."""
-    found = [np.zeros(0, np.int64)]
+    found = [_NO_ROWS]
     inside = f"[^\\n{_class(delimiter)}]*"
     row = f"\\n{inside}(?:{_literal(delimiter)}{inside}){{{len(columns) - 1}}}(?:\\n|$)"
     for column in columns:

@@ -143,7 +143,12 @@ def ids(column: pa.Array, where: str) -> pa.Array:
 
 
 def _as_text(column: pa.Array, where: str) -> pa.Array:
-    return without_words(_single(column, where).cast(pa.string()))
+    try:
+        return without_words(_single(column, where).cast(pa.string()))
+    except pa.ArrowInvalid as error:
+        raise ParameterError(
+            f"{where}: values of type {column.type} are no text ({error})", asked=column.type
+        ) from error
 
 
 def _single(column: pa.Array, where: str) -> pa.Array:
@@ -422,9 +427,12 @@ def plain(column: pa.Array, typed: bool, where: str, decimal: str = ".") -> pa.A
     """
     kind = column.type
     if pa.types.is_struct(kind) or (is_list(kind) and is_nested(kind.value_type)):
+        fields = fields_of(kind)
         raise ParameterError(
-            f"{where}: nested records ({kind}) are no column; name a field inside, such as 'a.b'",
+            f"{where}: nested records are no column; name a field inside after a dot, one of "
+            f"{fields}",
             asked=kind,
+            there=fields,
         )
     if typed or column.null_count == len(column):
         return column
@@ -433,6 +441,31 @@ def plain(column: pa.Array, typed: bool, where: str, decimal: str = ".") -> pa.A
     if parsed is None:
         return decoded(column)
     return parsed.take(column.indices) if pa.types.is_dictionary(kind) else parsed
+
+
+def fields_of(kind: pa.DataType) -> list[str]:
+    """The names of the fields of records, also of those in lists."""
+    while is_list(kind):
+        kind = kind.value_type
+    return [field.name for field in kind] if pa.types.is_struct(kind) else []
+
+
+def no_numbers(column: pa.Array, decimal: str = ".") -> np.ndarray:
+    """The rows of a column of text that hold no number, where most look like one, whatever the
+    decimal sign. None of them where the column holds codes such as 007.
+    """
+    none = np.zeros(0, np.int64)
+    if not _is_mostly_numbers(column.slice(0, 1_000)) or not _is_mostly_numbers(column):
+        return none
+    if pc.any(pc.match_substring_regex(column, _CODE)).as_py():
+        return none
+    is_number = pc.match_substring_regex(_pointed(column, decimal), _NUMBER)
+    return np.flatnonzero(pc.fill_null(pc.invert(is_number), False).to_numpy(zero_copy_only=False))
+
+
+def _is_mostly_numbers(text: pa.Array) -> bool:
+    alike = pc.or_(pc.match_substring_regex(text, _NUMBER), pc.match_substring_regex(text, _COMMA))
+    return 2 * (pc.sum(alike).as_py() or 0) > len(text) - text.null_count
 
 
 def _kept_numbers(text: pa.Array) -> pa.Array | None:
