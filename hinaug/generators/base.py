@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from hinaug import checks
 from hinaug.checks import Rng
-from hinaug.errors import ParameterError, SchemaError
+from hinaug.errors import ParameterError, SchemaError, some
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -267,6 +267,14 @@ class EntityGenerator(Generator):
     ) -> tuple[Condition | None, int]:
         """A condition of links: positions of the nodes at the other end, the same number a type."""
         links = {}
+        attributes = [key for key in condition if not isinstance(key, tuple)]
+        if attributes:
+            raise ParameterError(
+                f"{self.origin}: condition: {some(attributes)} beside edge types; give attributes "
+                "or links, not both",
+                asked=attributes,
+                there=[key for key in condition if isinstance(key, tuple)],
+            )
         for edge, ids in condition.items():
             hin.edges[edge]  # raises, naming what there is
             if self.node not in (edge[0], edge[2]):

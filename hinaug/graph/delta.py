@@ -28,8 +28,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.checks import is_number, kind
-from hinaug.errors import KindError, ParameterError, ReadOnlyError, SchemaError, some
+from hinaug.errors import (
+    KindError,
+    ParameterError,
+    ReadOnlyError,
+    SchemaError,
+    UnknownNameError,
+    nearest,
+    some,
+)
 from hinaug.graph import arrow as tb
+from hinaug.graph import narrowing
 from hinaug.graph.schema import EdgeType
 from hinaug.graph.validate import DELTA_KEYS, PARTS, check_delta_rows, ends_of
 
@@ -193,10 +202,14 @@ class Delta:
             kept = without_nodes(kept, type, gone)
         return Delta._of(kept, self.fitted_on)
 
-    def top(self, k: int, per: str | None = None) -> Delta:
-        """The k edges of highest confidence in each edge type, or per "src" or "dst" node.
+    def top(self, k: int, per: str | None = None, *, node: str | None = None) -> Delta:
+        """The k edges of highest confidence in each edge type, or per "src" or "dst" node; or the k
+        new nodes of a type of highest confidence, with their edges and what records these alone.
 
-        Ties are broken by row order.
+        Ties are broken by row order. Of nodes, a NarrowedWarning says where the mean degree of
+        those kept is more than 10 % off that of all, or the entropy of the topics of their links
+        more than 5 %. Topics are clusters of the targets, learned from the edges of the delta.
+        Raises UnknownNameError for a type of which the delta adds no nodes.
         """
         if not (is_number(k, Integral) and k >= 0) or per not in (None, "src", "dst"):
             raise ParameterError(
@@ -204,8 +217,33 @@ class Delta:
                 "'src' or 'dst'",
                 asked=(k, per),
             )
+        if node is not None:
+            return self._top_nodes(k, per, node)
         edges = {type: _top_rows(table, k, per) for type, table in self.edges.items()}
         return Delta._of({**self._parts, "edges": edges}, self.fitted_on)
+
+    def _top_nodes(self, k: int, per: str | None, node: str) -> Delta:
+        if per is not None:
+            raise ParameterError(
+                f"top(per={per!r}, node={node!r}): per counts edges; leave one of the two out",
+                asked=(per, node),
+            )
+        if node not in self.nodes:
+            raise UnknownNameError(
+                f"top(node={node!r}): the delta adds no {node!r} nodes; it adds "
+                f"{list(self.nodes)}{nearest(node, self.nodes)}",
+                asked=node,
+                there=list(self.nodes),
+            )
+        confidence = self.nodes[node]["confidence"].to_numpy()
+        kept = np.zeros(len(confidence), bool)
+        kept[np.argsort(-confidence, kind="stable")[:k]] = True
+        links = narrowing.links_of(self.edges, node, tb.one_chunk(self.nodes[node]["id"]))
+        if links:
+            degree = sum(np.diff(m.indptr) for m in links)
+            topics = narrowing.of_topics(links[0], narrowing.topics_of(links[0]))
+            narrowing.warn_where_narrow(degree, topics, kept, "Delta.top", 3)
+        return self.select(narrowing.masks_of(self.nodes, self.edges, node, kept))
 
     def with_confidence(self, value: float | Callable[[pa.Table], Any]) -> Delta:
         """The same rows, with their keys, and another confidence.

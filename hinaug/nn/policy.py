@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -139,12 +140,18 @@ class NodePolicy(nn.Module):
         return made
 
     @torch.no_grad()
-    def draw_codes(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """A code for each column, one column after another, int64 [b, columns]."""
+    def draw_codes(
+        self, z: Tensor, generator: torch.Generator, fixed: Mapping[int, Tensor] | None = None
+    ) -> Tensor:
+        """A code for each column, one column after another, int64 [b, columns].
+
+        fixed: {column: its codes [b]}, which later columns follow.
+        """
         hidden = self.network.decode(z)
         out = torch.zeros(len(z), len(self.columns), dtype=torch.int64)
         for c in range(len(self.columns)):
-            out[:, c] = _gumbel_argmax(self._column_logits(c, hidden, out), generator)
+            drawn = _gumbel_argmax(self._column_logits(c, hidden, out), generator)
+            out[:, c] = drawn if fixed is None else fixed.get(c, drawn)
         return out
 
     @torch.no_grad()

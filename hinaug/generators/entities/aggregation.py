@@ -50,8 +50,8 @@ class Aggregation(ProfileGenerator):
     repeat
         Whether a new node may have exactly the links of a real one.
 
-    Condition: external ids name the nodes in the middle. Given attributes replace the generated
-    ones; links do not follow from them.
+    Condition: external ids name the nodes in the middle; given attributes stay as they are, and the
+    node in the middle is one of the real nodes most like them.
 
     Confidence of a node: the mean cosine of the members to the node in the middle, as a tight group
     is a likely person. Of a link: the share of the group that has it.
@@ -90,7 +90,8 @@ class Aggregation(ProfileGenerator):
     ) -> Entities:
         """n means of groups around random nodes of `hin`, or around those of the condition."""
         real = self._real(hin)
-        middle = self._sources(hin, real, condition, rng.integers(len(real.nodes), size=n))
+        drawn = rng.integers(len(real.nodes), size=n)
+        middle = self._sources(hin, real, condition, drawn, rng)
         group, cosine = self._groups(real, middle)
         columns = {}
         for name, kind in self.kinds_.items():
@@ -110,7 +111,8 @@ class Aggregation(ProfileGenerator):
         )
         rating = None if real.ratings is None else group_ratings(real.ratings, group, row, target)
         links = real.link_table(row, target, np.minimum(share, 1), rating)
-        return Entities(self._as_given(columns, condition, hin), links, np.clip(cosine, 0, 1))
+        columns |= self._given(condition, hin)
+        return Entities(columns, links, np.clip(cosine, 0, 1))
 
     def _groups(self, real: Profiles, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of each group [n, 1 + k], the middle first, and the mean cosine to the middle."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from hinaug.errors import ParameterError, SchemaError, some
+from hinaug.errors import ParameterError, some
 from hinaug.generators.base import Condition, EntityGenerator
 from hinaug.generators.entities.attributes import UNTYPED
+from hinaug.generators.entities.given import alike, in_types_of
 from hinaug.generators.entities.profiles import RATING, Profiles, kinds, profiles
 from hinaug.generators.entities.same_columns import check_same_columns
-from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import PROVENANCE, EdgeType
 
@@ -72,15 +71,26 @@ class ProfileGenerator(EntityGenerator):
         return self._per_graph(hin, "profiles", gather)
 
     def _sources(
-        self, hin: HIN, real: Profiles, condition: Condition | None, drawn: np.ndarray
+        self,
+        hin: HIN,
+        real: Profiles,
+        condition: Condition | None,
+        drawn: np.ndarray,
+        rng: np.random.Generator,
     ) -> np.ndarray:
-        """Rows of `real` [n] that new nodes are made from: those of the condition, else `drawn`."""
+        """Rows of `real` [n] that new nodes are made from: those of the condition, or such as have
+        its attributes; else `drawn`.
+        """
         if condition is not None and condition.links is not None:
             raise ParameterError(
                 f"{self.origin}: condition: links are not drawn for given ends here; give external "
                 "ids or attributes, or take JointVAE",
                 asked=list(condition.links),
             )
+        given = self._given(condition, hin)
+        if given:
+            chosen = alike(real.table, given, rng, self.origin)
+            return drawn if chosen is None else chosen
         if condition is None or condition.nodes is None:
             return drawn
         rows = real.rows_of(condition.nodes)
@@ -93,24 +103,9 @@ class ProfileGenerator(EntityGenerator):
             )
         return rows
 
-    def _as_given(
-        self, columns: Mapping[str, Any], condition: Condition | None, hin: HIN
-    ) -> dict[str, Any]:
-        """The columns, with those of the condition in the place of generated ones."""
-        out = dict(columns)
+    def _given(self, condition: Condition | None, hin: HIN) -> dict[str, pa.Array]:
+        """The attributes of the condition, in the types of the graph."""
         if condition is None or condition.columns is None:
-            return out
+            return {}
         schema = hin.observed().nodes[self.node].schema
-        for name in condition.columns.column_names:
-            given = tb.one_chunk(condition.columns[name])
-            wanted = schema.field(name).type
-            try:
-                out[name] = given if given.type == wanted else given.cast(wanted)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise SchemaError(
-                    f"{self.origin}: column {name!r} of the condition is {given.type}; the graph "
-                    f"has {wanted}: {error}",
-                    asked=given.type,
-                    there=wanted,
-                ) from error
-        return out
+        return in_types_of(condition.columns, schema, self.origin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,32 +9,29 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from scipy.special import logit
-from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from hinaug import checks
 from hinaug.checks import Rng
-from hinaug.errors import NarrowedWarning, SchemaError
+from hinaug.errors import SchemaError
 from hinaug.features.kinds import decoded
 from hinaug.generators.base import resolve_size
 from hinaug.generators.entities.attributes import Encoded, attribute_kinds
 from hinaug.generators.entities.axes import leading_axes
 from hinaug.generators.pairs import rows_at_once
 from hinaug.graph import arrow as tb
-from hinaug.graph import expect
+from hinaug.graph import expect, narrowing
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import PROVENANCE, EdgeType
 
 FOLDS = 5
 AXES = 16
-TOPICS = 8
 DEGREE_GROUPS = 4
 FEW = 20  # sources in a half, below which nothing is learned
 ENCODED = ("words", "ordered", "continuous")
-DEGREE_OFF, TOPICS_OFF = 0.10, 0.05
 
 
 @dataclass
@@ -182,8 +178,8 @@ def with_realness(
     rng
         A seed or a numpy Generator.
 
-    Raises SchemaError where the delta has no nodes of the type. With fewer than 40 real nodes
-    nothing is learned, and all are .5.
+    Raises SchemaError where the delta has no nodes of the type. With fewer than 40 real nodes, or
+    where no two of them share a target, nothing is learned, and all are .5.
 
     Example
     -------
@@ -198,7 +194,9 @@ def with_realness(
     world = _World(delta, hin, node, "with_realness")
     who = world.alike() if source is None else world.rows_of(np.asarray(source))
     rng = checks.generator(rng, "with_realness")
-    p = realness(world.real, world.made, who, rng, world.columns()).made
+    p = np.full(len(who), 0.5)
+    if world.real:
+        p = realness(world.real, world.made, who, rng, world.columns()).made
     return delta.with_confidence(lambda table: world.of_rows(table, p))
 
 
@@ -240,8 +238,8 @@ def most_real(
     degree, topics = world.degree_and_topics()
     group = _groups(degree, topics) if balanced else np.zeros(len(degree), np.int64)
     kept = _best_of_each(confidence, group, n)
-    _warn_where_narrow(degree, topics, kept)
-    return _only(delta, node, kept)
+    narrowing.warn_where_narrow(degree, topics, kept, "most_real", 2)
+    return delta.select(narrowing.masks_of(delta.nodes, delta.edges, node, kept))
 
 
 def _groups(degree: np.ndarray, topics: np.ndarray) -> np.ndarray:
@@ -252,56 +250,17 @@ def _groups(degree: np.ndarray, topics: np.ndarray) -> np.ndarray:
 
 
 def _best_of_each(confidence: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
-    """n nodes, bool [k]: the same share of each group, its most confident ones; all groups' nodes
-    by their place within the group, as a share of it.
+    """n nodes, bool [k]: of each group its most confident ones, as many as its share of all nodes.
+    What rounding leaves over goes to the next group, so that runs of groups have their share too.
     """
     order = np.lexsort((-confidence, group))
-    size = np.bincount(group)[group[order]]
-    first = np.searchsorted(group[order], group[order])
-    place = (np.arange(len(order)) - first + 0.5) / size
+    size = np.bincount(group)
+    ends = np.cumsum(size)
+    wanted = np.diff(np.rint(ends * min(n / len(group), 1)), prepend=0)
     kept = np.zeros(len(group), bool)
-    kept[order[np.lexsort((-confidence[order], place))[: min(n, len(order))]]] = True
+    place = np.arange(len(order)) - (ends - size)[group[order]]
+    kept[order] = place < wanted[group[order]]
     return kept
-
-
-def _warn_where_narrow(degree: np.ndarray, topics: np.ndarray, kept: np.ndarray) -> None:
-    if not kept.any():
-        return
-    means = degree[kept].mean(), degree.mean()
-    entropies = _entropy(topics[kept]), _entropy(topics)
-    off = {"mean degree": (*means, DEGREE_OFF), "entropy of topics": (*entropies, TOPICS_OFF)}
-    for name, (some, everyone, most) in off.items():
-        if abs(some - everyone) > most * everyone:
-            warnings.warn(
-                f"most_real: {name} of the {int(kept.sum()):,} nodes kept is {some:.3g}, of all "
-                f"{everyone:.3g}; keep more, or pass balanced=True",
-                NarrowedWarning,
-                stacklevel=3,
-            )
-
-
-def _entropy(topics: np.ndarray) -> float:
-    p = topics.sum(axis=0) / max(topics.sum(), 1)
-    return float(-(p * np.log(np.maximum(p, 1e-30))).sum())
-
-
-def _only(delta: Delta, node: str, kept: np.ndarray) -> Delta:
-    """The delta without some of its nodes, their links, and what records these alone."""
-    masks: dict[str, np.ndarray] = {node: kept}
-    ids = tb.one_chunk(delta.nodes[node]["id"])
-    for edge, rows in delta.edges.items():
-        type, mine, far = (edge[2], "src", "dst") if edge[0] == node else (edge[0], "dst", "src")
-        if node not in edge or type == node or type not in delta.nodes:
-            continue
-        place = tb.lookup(ids, tb.one_chunk(rows[mine]))
-        known = place >= 0
-        gone = known & ~kept[np.where(known, place, 0)]
-        record = tb.lookup(tb.one_chunk(delta.nodes[type]["id"]), tb.one_chunk(rows[far]))
-        lost, stays = (
-            np.isin(np.arange(delta.nodes[type].num_rows), record[x]) for x in (gone, ~gone)
-        )
-        masks[type] = masks.get(type, np.ones(len(lost), bool)) & ~(lost & ~stays)
-    return delta.select(masks)
 
 
 class _World:
@@ -327,13 +286,13 @@ class _World:
 
     def rows_of(self, source: np.ndarray) -> np.ndarray:
         """The row of each source among the real nodes."""
-        return np.minimum(np.searchsorted(self.nodes, source), len(self.nodes) - 1)
+        return np.minimum(np.searchsorted(self.nodes, source), max(len(self.nodes) - 1, 0))
 
     def alike(self) -> np.ndarray:
         """The real row that shares most links with each new node [k]."""
         k, size = self.table.num_rows, rows_at_once(len(self.nodes))
         out = np.zeros(k, np.int64)
-        for at in range(0, k, size):
+        for at in range(0, k if self.real else 0, size):
             rows = slice(at, at + size)
             common = sum(m[rows] @ r.T for m, r in zip(self.made, self.real, strict=True))
             out[rows] = common.toarray().argmax(axis=1)
@@ -362,11 +321,11 @@ class _World:
 
     def degree_and_topics(self) -> tuple[np.ndarray, np.ndarray]:
         """Links of each new node [k], and how many of the largest relation are of each topic."""
+        if not self.real:
+            return np.zeros(self.table.num_rows), np.zeros((self.table.num_rows, 1))
+        topic = narrowing.topics_of(self.real[0])
         degree = sum(np.diff(m.indptr) for m in self.made)
-        axes = _LinkNumbers(self.real[0]).axes
-        topics = min(TOPICS, len(axes))
-        label = KMeans(topics, n_init=1, random_state=0).fit_predict(axes)
-        return degree, self.made[0] @ np.eye(topics)[label]
+        return degree, narrowing.of_topics(self.made[0], topic)
 
 
 def _shared(both: HIN, hin: HIN, node: str) -> list[sp.csr_array]:
@@ -374,7 +333,7 @@ def _shared(both: HIN, hin: HIN, node: str) -> list[sp.csr_array]:
     touching = [edge for edge in hin.edges if node in (edge[0], edge[2])]
     views = [m for edge in touching for m in _views(both, hin, edge, node)]
     n = hin.n_observed(node)
-    shared = [m for m in views if np.bincount(m[:n].indices, minlength=1).max() > 1]
+    shared = [m for m in views if narrowing.are_shared(m[:n])]
     return sorted(shared, key=lambda m: -m.nnz)
 
 

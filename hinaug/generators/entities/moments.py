@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.checks import COUNT, NOT_NEGATIVE, Limits
@@ -23,7 +24,8 @@ class SecondMoment(WholeNodes):
         z ~ N(0, I),   logits = log popularity + strength z E',   Gumbel top-n
 
     The opponent that a VAE or a GAN must beat: it knows which targets go together, two at a time,
-    and nothing else. One second for a thousand nodes. A source gives degrees and times alone.
+    and nothing else. One second for a thousand nodes. A source gives degrees and times alone; under
+    a condition z is the place of the source on the axes, in their spread over real nodes.
 
     Parameters
     ----------
@@ -67,6 +69,13 @@ class SecondMoment(WholeNodes):
     def _state(self, real: Real, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return rng.standard_normal((len(source), self.axes_[0].shape[1]), dtype=np.float32)
 
+    def _state_given(
+        self, real: Real, source: np.ndarray, given: dict[str, pa.Array], rng: np.random.Generator
+    ) -> np.ndarray:
+        place = sum(view.links @ axes for view, axes in zip(real.views, self.axes_, strict=True))
+        spread = np.maximum(place.std(axis=0), 1e-6)
+        return ((place[source] - place.mean(axis=0)) / spread).astype(np.float32)
+
     def _logits(
         self, at: int, state: np.ndarray, drawn: Sequence[sp.csr_array], rows: slice
     ) -> np.ndarray:
@@ -76,7 +85,8 @@ class SecondMoment(WholeNodes):
 @dataclass(eq=False)
 class PopularNodes(WholeNodes):
     """Whole new nodes whose links are drawn by popularity alone: the control that tells what a
-    generator knows beyond who is popular.
+    generator knows beyond who is popular. A condition changes degrees, attributes and given links,
+    not what else is drawn.
 
     With `keep=0.8` it is a bootstrap of profiles: four of five links of a real node, and others.
 

@@ -327,11 +327,23 @@ class RLGAN(JointVAE):
         return super()._state(real, source, rng)
 
     def _state(self, real: Real, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Latents, and the codes of columns beside them once there is a policy."""
+        return self._state_given(real, source, {}, rng)
+
+    def _state_given(
+        self, real: Real, source: np.ndarray, given: dict[str, pa.Array], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Latents, and the codes of columns beside them once there is a policy: those of given
+        attributes, others drawn.
+        """
         z = self._state_of(real, source, rng)
         if not hasattr(self, "policy_weights_"):
             return z
-        codes = self._policy().draw_codes(torch.from_numpy(z), _random(rng))
+        fixed = {
+            at: torch.from_numpy(self._code(name, given[name]))
+            for at, name in enumerate(self.bins_)
+            if name in given
+        }
+        codes = self._policy().draw_codes(torch.from_numpy(z), _random(rng), fixed)
         return np.hstack([z, codes.numpy().astype(np.float32)])
 
     def _plain_logits(

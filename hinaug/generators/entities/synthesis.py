@@ -49,8 +49,8 @@ class Synthesis(ProfileGenerator):
     repeat
         Whether a child may have exactly the links of a real node, as a third of thin ones would.
 
-    Condition: external ids name the first parents. Given attributes replace the generated ones;
-    links do not follow from them.
+    Condition: external ids name the first parents; given attributes stay as they are, and a first
+    parent is one of the real nodes most like them.
 
     Confidence of a node: the cosine of its parents' links, as similar parents make a likely child.
     Of a link: the share of the parents who have it, 1/2 or 1.
@@ -82,10 +82,11 @@ class Synthesis(ProfileGenerator):
         condition names.
         """
         real = self._real(hin)
-        first = self._sources(hin, real, condition, rng.integers(len(real.nodes), size=n))
+        drawn = rng.integers(len(real.nodes), size=n)
+        first = self._sources(hin, real, condition, drawn, rng)
         second, cosine = self._second(real, first, rng)
         parents = np.stack([first, second], axis=1)
-        columns = self._as_given(self._columns(real, parents, rng), condition, hin)
+        columns = self._columns(real, parents, rng) | self._given(condition, hin)
         row, target, share = drawn_from_shares(
             lambda at: _shares(real, parents[at]),
             real.degree[parents[:, 0]],

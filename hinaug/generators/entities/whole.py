@@ -23,6 +23,7 @@ from hinaug.generators.entities.edge_columns import (
     records_of,
     with_columns_of_twin,
 )
+from hinaug.generators.entities.given import alike, given_links, holders, in_types_of
 from hinaug.generators.entities.links import (
     REDRAWS,
     Drawn,
@@ -57,7 +58,6 @@ from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
 
 NEAR = 5  # real nodes that text and vectors of a new node are made from
-ALIKE = 20  # real nodes nearest to given attributes, of which one is the source
 TREES = ("words", "ordered", "continuous")
 
 
@@ -117,6 +117,12 @@ class WholeNodes(EntityGenerator):
     def _state(self, real: Real, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What is drawn once for each new node, such as a latent [k, d]."""
         return source
+
+    def _state_given(
+        self, real: Real, source: np.ndarray, given: dict[str, pa.Array], rng: np.random.Generator
+    ) -> np.ndarray:
+        """The same under a condition, which chose the sources. given: its attributes."""
+        return self._state(real, source, rng)
 
     def _logits(
         self, at: int, state: np.ndarray, drawn: Sequence[sp.csr_array], rows: slice
@@ -232,34 +238,27 @@ class WholeNodes(EntityGenerator):
         given = self._given(condition)
         source = self._sources(real, n, condition, given, rng)
         kept = self._kept(real, source, condition, rng)
-        state = self._state(real, source, rng)
+        is_free = condition is None
+        state = (
+            self._state(real, source, rng)
+            if is_free
+            else self._state_given(real, source, given, rng)
+        )
         drawn = self._draw(real, source, state, kept, rng)
         links = [d.matrix(n, len(v.targets)) for d, v in zip(drawn, real.views, strict=True)]
         tables, evidence = self._described(real, drawn, source, kept, rng)
         seen = real.seen(links, tables)
-        columns = self._columns(real, seen, links, state, given, rng, match=condition is None)
+        columns = self._columns(real, seen, links, state, given, rng, match=is_free)
         ends = self._ends(real, drawn, tables, source, rng)
         return Entities(columns, ends, _mean(drawn, n), evidence, real.nodes[source])
 
     def _given(self, condition: Condition | None) -> dict[str, pa.Array]:
         """The attributes of the condition, in the types of the graph."""
-        out: dict[str, pa.Array] = {}
-        table = None if condition is None else condition.columns
-        if table is None:
+        if condition is None or condition.columns is None:
             return {}
-        for name in table.column_names:
+        for name in condition.columns.column_names:
             self._check_given(name)
-            values, wanted = tb.one_chunk(table[name]), self.schema_.schema.field(name).type
-            try:
-                out[name] = values if values.type == wanted else values.cast(wanted)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise SchemaError(
-                    f"{self.origin}: column {name!r} of the condition is {values.type}; the graph "
-                    f"has {wanted}: {error}",
-                    asked=values.type,
-                    there=wanted,
-                ) from error
-        return out
+        return in_types_of(condition.columns, self.schema_.schema, self.origin)
 
     def _check_given(self, name: str) -> None:
         if name in self.kinds_:
@@ -288,9 +287,9 @@ class WholeNodes(EntityGenerator):
             [rng.permutation(len(real.nodes)) for _ in range(-(-n // len(real.nodes)))]
         )[:n]
         if condition is not None and condition.links is not None:
-            return _holders(real, condition.links, everyone, rng, self.origin)
-        alike = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
-        return _alike(real, alike, self.kinds_, rng) if alike else everyone
+            return holders(real, condition.links, everyone, rng, self.origin)
+        chosen = alike(real.table, given, rng, self.origin) if given else None
+        return everyone if chosen is None else chosen
 
     def _rows_of(self, real: Real, nodes: np.ndarray) -> np.ndarray:
         rows = real.rows_of(nodes)
@@ -325,7 +324,7 @@ class WholeNodes(EntityGenerator):
         given = {} if condition is None or condition.links is None else condition.links
         for at, view in enumerate(real.views):
             if view.relation in given:
-                links = _given_links(view, given[view.relation], self.origin)
+                links = given_links(view, given[view.relation], self.origin)
                 for one in (at, real.within[at]):
                     if one >= 0:
                         out[one] = either(out[one], links)
@@ -488,8 +487,8 @@ class WholeNodes(EntityGenerator):
     ) -> dict[str, pa.Array]:
         """Attributes of new nodes, then vectors and text, which follow from them."""
         made: dict[str, pa.Array] = dict(given)
-        alike = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
-        donors = self._donors(real, seen, links, state, alike, rng, match)
+        written = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
+        donors = self._donors(real, seen, links, state, written, rng, match)
         for name, donor in donors.items():
             if name not in given:
                 column = tb.one_chunk(real.table[name])
@@ -618,59 +617,6 @@ def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
     row = np.concatenate([d.row for d in drawn])
     total = np.bincount(row, np.concatenate([d.probability for d in drawn]), n)
     return np.clip(total / np.maximum(np.bincount(row, minlength=n), 1), 0, 1)
-
-
-def _given_links(view: View, positions: np.ndarray, who: str) -> sp.csr_array:
-    """A link of each new node to the target at a position of the graph, CSR [k, m]."""
-    column = np.full(max(int(view.position.max(initial=0)), int(positions.max(initial=0))) + 1, -1)
-    column[view.position[view.position >= 0]] = np.flatnonzero(view.position >= 0)
-    at = column[positions]
-    if (at < 0).any():
-        raise ParameterError(
-            f"{who}: condition: {(at < 0).sum()} of the {view.other!r} nodes were not there when "
-            "the generator was fitted; fit it on this graph",
-            asked=positions[at < 0].tolist(),
-            there=len(view.targets),
-        )
-    ones, shape = np.ones(len(at), np.float32), (len(positions), view.links.shape[1])
-    return sp.csr_array((ones, (np.arange(len(at)), at)), shape=shape)
-
-
-def _holders(
-    real: Real, links: Any, everyone: np.ndarray, rng: np.random.Generator, who: str
-) -> np.ndarray:
-    """A real node [k] that has the first of the given links, where there is one."""
-    there = [view.relation for view in real.views]
-    for edge in links:
-        if edge not in there:
-            raise ParameterError(
-                f"{who}: condition: {edge} links are not drawn by their ends; name some of {there}",
-                asked=edge,
-                there=there,
-            )
-    source = everyone.copy()
-    for view in real.views:
-        if view.relation in links:
-            wanted = _given_links(view, links[view.relation], who)
-            has = (view.links @ wanted.T.tocsr()).T.tocsr()  # [k, n]
-            count = np.diff(has.indptr)
-            pick = has.indptr[:-1] + (rng.random(len(count)) * count).astype(np.int64)
-            some_has = np.flatnonzero(count > 0)
-            source[some_has] = has.indices[pick[some_has]]
-    return source
-
-
-def _alike(
-    real: Real, given: dict[str, pa.Array], kinds: dict[str, str], rng: np.random.Generator
-) -> np.ndarray:
-    """A random one of the twenty real nodes nearest to each row of given attributes."""
-    old: list[np.ndarray] = []
-    new: list[np.ndarray] = []
-    for name, values in given.items():
-        column = tb.one_chunk(real.table[name])
-        x = Encoded(pa.concat_arrays([decoded(column), decoded(values)]), kinds[name]).x
-        old, new = [*old, x[: len(column)]], [*new, x[len(column) :]]
-    return near_rows(np.hstack(old), np.hstack(new), ALIKE, rng)[:, 0]
 
 
 def _to_new(
