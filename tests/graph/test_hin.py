@@ -710,7 +710,7 @@ def test_repr_summary_and_html(tiny):
     joined = pa.table({"src": [0], "dst": [1], "kind": pa.array(["x"]).dictionary_encode()})
     words = many.with_edges(("n", "to", "n"), joined, lineage="row").summary()
     assert "a int64 <1% null, b int64 >99% null" in words
-    assert "kind category(row), edges(row)" in words
+    assert "kind category, edges(row)" in words
     html = both._repr_html_()
     assert "<td>user</td><td>3</td><td>1</td>" in html
     assert "<td>user → rates → item</td><td>6</td><td>1</td>" in html

@@ -156,8 +156,9 @@ def test_bytes_among_texts_of_sqlite_are_an_error_and_tables_of_any_kind_are_rea
     connection.commit()
     connection.close()
     address = f"sqlite:///{tmp_path}/t.db"
-    with raises(ParameterError, names="u"):
-        read_query(address, "SELECT * FROM t", "here")
+    with raises(ParameterError, asked=pa.binary(), names="src"):
+        likes = {"database": address, "query": "SELECT * FROM t", "src": "u", "dst": "i"}
+        build([], {"edge": {"user": {"likes": {"item": likes}}}})
     assert tables_of(address) == [("t",), ("v",)]
     rows = read_query(address, "SELECT * FROM v", "here").rows
     assert rows.to_pylist() == [{"u": "00FF", "i": "x"}, {"u": "61", "i": "y"}]
