@@ -1,5 +1,6 @@
 """What processes do in tests of several; see `rank_processes`."""
 
+import itertools
 import os
 import resource
 import signal
@@ -34,6 +35,22 @@ def train(ranks, model, folder=None, at=None, what=None, at_rank=1, valid=None):
     mine = at if ranks.rank == at_rank else None
     losses, model = fitted(model, ranks, folder, mine, then, valid=valid)
     return losses, model, ranks.sent
+
+
+def train_to_rename(ranks, model, folder, at_rank, number, is_done):
+    """Fit a model; rank `at_rank` is killed at its rename of that number, before or after it."""
+    renames, rename = itertools.count(1), os.replace
+
+    def replace(*paths):
+        last = next(renames) == number
+        if not last or is_done:
+            rename(*paths)
+        if last:
+            kill()
+
+    if ranks.rank == at_rank:
+        os.replace = replace  # this process ends with the training
+    return fitted(model, ranks, folder)
 
 
 def kill():

@@ -69,13 +69,21 @@ class RankCheckpoint(Checkpoint):
         """Put everything back as it was saved; a new `Progress` where there is no manifest."""
         if self.path is None:
             return Progress()
-        self.saved = self.ranks.agree(_number(self.path))
-        if self.saved < 0:
-            return Progress()
-        found: list[Progress] = []
-        what = f"read the checkpoint {self.path} (all ranks need the same folder)"
-        self.ranks.all_do(lambda: found.append(self._own(_manifest(self.path))), what)
-        return found[0]
+        folder, found = self.path, Progress()
+        what = f"read the checkpoint {folder} (all ranks need the same folder)"
+
+        def find() -> None:
+            self.saved = _manifest(folder)["number"] if (folder / MANIFEST).exists() else -1
+
+        def read() -> None:
+            nonlocal found
+            found = self._own(_manifest(folder))
+
+        self.ranks.all_do(find, what)
+        self.saved = self.ranks.agree(self.saved)
+        if self.saved >= 0:
+            self.ranks.all_do(read, what)
+        return found
 
     def _own(self, manifest: dict[str, Any]) -> Progress:
         """The own columns, of the files that have them."""
@@ -103,18 +111,19 @@ def _beside(parts: Sequence[Tensors]) -> Tensors:
     }
 
 
-def _manifest(folder: Path | None) -> dict[str, Any]:
-    assert folder is not None
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    if manifest["version"] != VERSION:
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        known = manifest["version"] == VERSION
+    except (ValueError, KeyError) as error:
+        raise StoreError(
+            f"{path} is damaged ({error}); delete {folder} to start from the first epoch",
+            asked=str(path),
+        ) from error
+    if not known:
         raise StoreError(f"{folder} is of another version of hinaug", asked=str(folder))
     return manifest
-
-
-def _number(folder: Path) -> int:
-    """The epoch that a manifest names; -1 where there is none."""
-    path = folder / MANIFEST
-    return int(json.loads(path.read_text("utf-8"))["number"]) if path.exists() else -1
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -6,22 +6,20 @@ import datetime
 import hashlib
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hinaug.errors import ParameterError, RankError
 from hinaug.graph import spill
+from hinaug.training.distributed.roll import RollCall
 
 if TYPE_CHECKING:  # methods without torch take a group of one, and must not load it
     import torch.distributed as dist
     from torch import Tensor
 
-GRACE = 0.1  # of the timeout, 5 s at most: in it a rank that runs says so once a message failed
-PAUSE = 0.05
 ROWS = 2**20  # of vectors that are sent at once
 
 
@@ -39,6 +37,8 @@ class Ranks:
         Where ranks leave words for each other when a message failed; None for a group of one.
     timeout
         Seconds after which a rank that does not answer counts as lost.
+    roll
+        Finds which ranks are lost where a message failed.
 
     `sent` counts the bytes that this rank gave to be sent.
 
@@ -60,9 +60,10 @@ class Ranks:
         size: int = 1,
         store: dist.Store | None = None,
         timeout: float = 300.0,
+        roll: RollCall | None = None,
     ) -> None:
         self.rank, self.size, self.timeout, self.sent = rank, size, timeout, 0
-        self._store = store
+        self._store, self._roll = store, roll
 
     def __repr__(self) -> str:
         return f"Ranks(rank={self.rank}, size={self.size})"
@@ -202,23 +203,20 @@ class Ranks:
             return
         self.sent += given.numel() * given.element_size()
         try:
-            call()
+            with self._roll.waiting() if self._roll else nullcontext():
+                call()
         except RuntimeError as error:
             raise self._lost(error) from error
 
     def _lost(self, error: RuntimeError) -> RankError:
-        """Which ranks are missing: those that do not say within a grace that they still run."""
-        others = [rank for rank in range(self.size) if rank != self.rank]
+        """What to raise: it names the ranks that are missing."""
         try:
-            self._say(f"here {self.rank}", "")
-            end = time.monotonic() + min(GRACE * self.timeout, 5.0)
-            while others and time.monotonic() < end:
-                time.sleep(PAUSE)
-                others = [rank for rank in others if not self._is_said(f"here {rank}")]
-            reason = "killed, ended with an error of its own, or slower than the timeout"
+            others = [self.rank] if self._roll is None else self._roll.missing()
         except RuntimeError:  # what holds the store is gone: rank 0, or torchrun itself
-            others = [0]
-            reason = f"it ended, or gave up waiting for rank {self.rank}"
+            others = [self.rank]
+        reason = "killed, ended with an error of its own, or slower than the timeout"
+        if self.rank in others:
+            others, reason = [0], f"it ended, or gave up waiting for rank {self.rank}"
         missing = ", ".join(f"rank {rank}" for rank in others) or "no rank is missing; the network"
         first = str(error).splitlines()[0]
         return RankError(
@@ -232,9 +230,6 @@ class Ranks:
     def _say(self, key: str, words: str) -> None:
         if self._store is not None:
             self._store.set(key, words)
-
-    def _is_said(self, key: str) -> bool:
-        return self._store is not None and self._store.check([key])
 
     def _heard(self, rank: int, own: Exception | None) -> str:
         if rank == self.rank or self._store is None:
@@ -287,7 +282,9 @@ def joined(timeout: float = 300.0) -> Iterator[Ranks]:
             f"within {timeout:g} s ({error}); start all of them with torchrun",
             asked=os.environ["WORLD_SIZE"],
         ) from error
+    words = dist.PrefixStore("words", store)
     try:
-        yield Ranks(rank, size, dist.PrefixStore("words", store), timeout)
+        with RollCall(words, rank, size, timeout).answering() as roll:
+            yield Ranks(rank, size, words, timeout, roll)
     finally:
         dist.destroy_process_group()
