@@ -15,7 +15,7 @@ from hinaug.cli.contest import Arm, Contest, arms_of, base_of, check_search, doc
 from hinaug.cli.drop import split_without
 from hinaug.cli.evaluate import On
 from hinaug.cli.folders import check_place, drafted, opened
-from hinaug.cli.models import named
+from hinaug.cli.models import named, settings_of
 from hinaug.cli.names import Settings
 from hinaug.cli.options import (
     PREDICTORS,
@@ -214,7 +214,7 @@ def _table(found: Contest) -> Table:
     rows = [_row(found, arm) for arm in found.arms]
     first = found.arms[0].results[0]
     caption = f"{first.on}, full ranking, {len(first.users):,} users"
-    marked = [n for n, arm in enumerate(found.arms) if arm.delta]
+    marked = [n for n, arm in enumerate(found.arms) if arm.delta and not arm.drawn]
     return Table(caption, columns, rows, marked)
 
 
@@ -239,10 +239,10 @@ def _chosen(found: Contest) -> list[Table]:
 
 
 def _settings(arm: Arm) -> str:
-    """The settings that the search chose."""
-    params = {} if arm.chosen is None else arm.chosen.get_params()
-    before = arm.model.predictor.get_params()
-    chosen = {n: v for n, v in params.items() if v != before[n] or n in arm.edges}
+    """The settings that are not those of the class, searched or given."""
+    assert arm.chosen is not None
+    params = arm.chosen.get_params()
+    chosen = {**settings_of(arm.chosen), **{n: params[n] for n in arm.edges}}
     return ", ".join(
         f"{n}={f'{v:.4g}' if isinstance(v, float) else v}{'*' * (n in arm.edges)}"
         for n, v in chosen.items()
@@ -258,5 +258,5 @@ def _bars(found: Contest) -> Bars:
     values = {
         arm.name: [float(v) for v in mean_over_fits(arm.results, METRIC)] for arm in found.arms
     }
-    made = [arm.name for arm in found.arms if arm.delta]
+    made = [arm.name for arm in found.arms if arm.delta and not arm.drawn]
     return Bars(f"{METRIC} of all arms", METRIC, {"all users": values}, made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from hinaug.cli.names import Settings, method
 from hinaug.cli.options import PREDICTORS, Json, Seed, Setting, complete_predictor
 from hinaug.cli.output import answer, in_options, tell
 from hinaug.errors import ParameterError
-from hinaug.evaluation.fidelity import Fidelity
+from hinaug.evaluation.fidelity import Fidelity, Property
 from hinaug.evaluation.fidelity import fidelity as judge
 from hinaug.graph import HIN
 from hinaug.graph.schema import EdgeType
@@ -65,6 +66,7 @@ def fidelity(
     given.check()
     others = None if held_out is None else opened(held_out, "hin")
     found = judge(real, opened(delta, "delta"), node, held_out=others, students=students, rng=seed)
+    found = replace(found, properties=tuple(map(_in_options, found.properties)))
     title = f"{found.n_made:,} generated {node} nodes beside {found.n_real:,} real ones"
     report(fidelity_sections(found), out, title=title, about="fidelity")
     document = {
@@ -83,9 +85,14 @@ def _show(found: Fidelity, out: Path, console: Any) -> None:
         if root.parts:
             show(scores(root, DEPTH, root.name), console)
         if root.says:
-            said = in_options(root.says, ["--student", "--held-out"])
-            tell(console, f"{root.name}: {said}")
+            tell(console, f"{root.name}: {root.says}")
     tell(console, f"written to {out}")
+
+
+def _in_options(one: Property) -> Property:
+    """The property and its parts, with options where they name keywords."""
+    says = in_options(one.says, ["--student", "--held-out"])
+    return replace(one, says=says, parts=tuple(map(_in_options, one.parts)))
 
 
 def _relation(text: str | None, made: HIN | Split, needed: bool) -> EdgeType | None:

@@ -37,11 +37,16 @@ def scores(root: Property, depth: int, caption: str, *, folded: bool = False) ->
     """The properties down to a depth below `root`, one row each."""
     columns = ["property", "score", "ceiling", "floor", "figure", "what the figure is"]
     rows = [
-        ["/".join(path[1:]) or root.name, p.score, p.ceiling, p.floor, p.figure, p.says]
+        ["/".join(path[1:]) or root.name, p.score, p.ceiling, p.floor, p.figure, _says(p)]
         for path, p in root.walk()
         if len(path) <= depth + 1
     ]
     return Table(caption, columns, [list(row) for row in rows], folded=folded)
+
+
+def _says(one: Property) -> str:
+    is_nothing = one.score is None and one.figure is None and not one.parts
+    return one.says or ("nothing to judge here" if is_nothing else "")
 
 
 def _blocks(root: Property) -> list[Block]:
@@ -73,6 +78,7 @@ def picture(plot: Plot, title: str) -> Block:
         values = {
             str(label): {"real": [float(real)], "generated": [float(made)]}
             for label, real, made in zip(plot.labels or (), plot.real, plot.made, strict=True)
+            if real or made
         }
         return Bars(title, "share", values, ["generated"])
     x = [] if plot.x is None else plot.x.tolist()

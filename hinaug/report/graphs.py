@@ -195,9 +195,10 @@ def lists(
         caption = f"{split.target[0]} {user}, known for {'; '.join(known[:4])}"
         caption += f" and {len(known) - 4:,} more" if len(known) > 4 else ""
         marked = [i for i, row in enumerate(rows) if row[-1]]
-        out.append(
-            Table(caption, ["", "plain", "augmented", "was", "generated edge"], rows, marked)
-        )
+        columns = ["", "plain", "augmented", "was", "generated edge"]
+        if not marked:  # no item of this list rests on an edge of its own
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        out.append(Table(caption, columns, rows, marked))
     return out
 
 

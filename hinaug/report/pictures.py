@@ -145,8 +145,9 @@ def _(picture: Findings) -> Figure:
 def _grouped(findings: list[Finding]) -> dict[str, list[Finding]]:
     won = [f for f in findings if f.outcome == "helps"]
     open_ = [f for f in findings if f.outcome == "no verdict"]
-    lost = [f for f in findings if f.outcome in ("no gain", "hurts")]
-    groups = {"It helped": won, "No verdict": open_, "It did not help": lost}
+    none = [f for f in findings if f.outcome == "no gain"]
+    lost = [f for f in findings if f.outcome == "hurts"]
+    groups = {"It helped": won, "No verdict": open_, "It did not help": none, "It hurt": lost}
     return {title: each for title, each in groups.items() if each}
 
 
@@ -159,7 +160,7 @@ def _bars_of(one: Finding) -> list[tuple[str, float, str]]:
 
 
 def _height(one: Finding) -> float:
-    return 1.9 + 0.8 * len(_bars_of(one))
+    return 2.05 + 0.8 * len(_bars_of(one))
 
 
 def _draw_finding(ax: Axes, one: Finding, y: float) -> None:
@@ -176,7 +177,7 @@ def _draw_finding(ax: Axes, one: Finding, y: float) -> None:
         ax.barh(y + 0.4, 0.5 * value / largest, 0.56, left=0.34, **_look(kind))
         ax.text(1, y + 0.4, f"{value:.4f}", va="center", ha="right", fontsize=9.5)
         y += 0.8
-    ax.text(0.34, y + 0.22, clean(one.metric), color=COLOURS["muted"], fontsize=8.5, va="center")
+    ax.text(0.34, y + 0.36, clean(one.metric), color=COLOURS["muted"], fontsize=8.5, va="center")
 
 
 def _look(kind: str) -> dict[str, Any]:
@@ -227,6 +228,7 @@ def _(picture: Histogram) -> Figure:
     ax.stairs(picture.counts, picture.edges, fill=True, color=COLOURS["accent"])
     ax.set_xlabel(picture.x)
     ax.set_ylabel("rows")
+    ax.locator_params(axis="x", nbins=6)
     return made
 
 

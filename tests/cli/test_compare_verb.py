@@ -93,6 +93,10 @@ def test_a_page_with_the_table_and_its_own_command(made, tmp_path):
         assert words in page
     lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
+    table = next(row for row in rows if row["kind"] == "Table")
+    marked = [table["rows"][n][0] for n in table["marked"]]
+    assert marked == [f"{name} + delta" for name in ("EASE", "ItemKNN", "Popularity")]
+    assert next(row for row in rows if row["kind"] == "Bars")["marked"] == marked
     command = next(row["line"] for row in rows if row["kind"] == "Command")
     figures = [r["NDCG@20"] for r in rows if r["kind"] == "result" and r["arm"] == "EASE + delta"]
     again = document(*shlex.split(command)[1:], "--out", tmp_path / "again")
@@ -102,6 +106,18 @@ def test_a_page_with_the_table_and_its_own_command(made, tmp_path):
     (tmp_path / "out" / "mine.txt").write_text("notes")
     run(*asked, code=2)
     assert (tmp_path / "out" / "mine.txt").exists()
+
+
+def test_the_settings_of_a_file_are_shown_whether_searched_or_not(made, tmp_path):
+    best = tmp_path / "best.json"
+    tuned = ("tune", made / "split", "--model", "EASE", "--search", "l2=[7]", "--trials", 1)
+    run(*tuned, "--out", best)
+    asked = ("compare", made / "split", "--model", best, "--model", "ItemKNN")
+    run(*asked, "--trials", 1, "--search", "l2=[7]", "--out", tmp_path / "out")
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    tables = [row for row in map(json.loads, lines) if row["kind"] == "Table"]
+    (chosen,) = [t for t in tables if t["columns"][-1] == "settings"]
+    assert {row[0]: row[2] for row in chosen["rows"]}["best"].startswith("l2=7")
 
 
 def test_what_is_shown_is_said_in_both_directions(made):

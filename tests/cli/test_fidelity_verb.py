@@ -58,9 +58,11 @@ def test_a_split_and_the_terminal(made, tmp_path):
     folder, *_ = made
     page = tmp_path / "page.html"
     said = run(folder / "split", folder / "delta", "--node", "user", "--out", page).stdout
-    for words in ("links/degree", "ceiling", "copies", "--student"):
+    for words in ("links/degree", "ceiling", "copies", "--student", "--held-out"):
         assert words in said
-    assert page.exists()
+    for text in (said, page.read_text(encoding="utf-8")):
+        assert "held_out=" not in text  # the word for Python
+        assert "links/clustering" in text
 
 
 @pytest.mark.parametrize(

@@ -187,12 +187,12 @@ def test_text_from_data_is_text(made):
 def test_the_first_picture_says_where_it_helped_and_where_not(made):
     page = ET.fromstring(made[1].removeprefix("<!DOCTYPE html>\n"))
     words = ["".join(text.itertext()) for text in next(page.iter("svg")).iter("text")]
-    places = [words.index(word) for word in ("It helped", "No verdict", "It did not help")]
+    places = [words.index(word) for word in ("It helped", "No verdict", "It hurt")]
     assert places == sorted(places)
-    by_place = dict(zip(("It helped", "No verdict", "It did not help"), places, strict=True))
+    by_place = dict(zip(("It helped", "No verdict", "It hurt"), places, strict=True))
     assert words[by_place["It helped"] + 1] == "Thin data, ensemble"
     assert words[by_place["No verdict"] + 1] == "Cold, ensemble"
-    assert words[by_place["It did not help"] + 1] == "All data, ensemble"
+    assert words[by_place["It hurt"] + 1] == "All data, ensemble"
     first = Page(made[1]).text
     assert first.index("Where it helped") < first.index("Terms")
 
@@ -407,6 +407,10 @@ def test_the_plain_list_stands_beside_the_augmented_one():
         [3, "X", "Z", "1", "confidence 0.75"],
     ]
     assert of_b.marked == [2]
+    other = next(block for block in told if block is not of_b)
+    assert other.columns == ["", "plain", "augmented", "was"]
+    assert not other.marked
+    assert {len(row) for row in other.rows} == {4}
 
 
 def test_types_draw_loops_and_many_types():
@@ -446,3 +450,29 @@ def test_a_long_name_ends_before_its_bar_and_a_control_is_hatched():
     label = next(text for text in ax.texts if text.get_text().startswith("EASE"))
     assert label.get_window_extent(renderer).x1 <= ax.patches[0].get_window_extent(renderer).x0
     assert ax.patches[0].get_hatch()
+
+
+def test_words_below_the_bars_of_a_finding_touch_none_of_them():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from hinaug.report.blocks import Finding, Findings
+    from hinaug.report.pictures import draw
+
+    one = Finding("here", "NDCG@20", 0.1, 0.2, 0.1, "+100 %", "helps", "it helps")
+    made = draw(Findings("t", [one, one]))
+    (ax,) = made.axes
+    renderer = FigureCanvasAgg(made).get_renderer()
+    bars = [patch.get_window_extent(renderer) for patch in ax.patches]
+    below = [text.get_window_extent(renderer) for text in ax.texts if text.get_text() == "NDCG@20"]
+    assert len(below) == 2
+    assert not any(one.overlaps(other) for one in below for other in bars)
+    assert all(abs(one.y1 - bar.y0) > 3 for one in below for bar in bars)  # and keep apart
+
+
+def test_shares_that_nobody_has_are_no_bars():
+    from hinaug.evaluation.fidelity import Plot
+    from hinaug.report.fidelity import picture
+
+    labels = ("F", "other")
+    bars = picture(Plot("shares", np.array([1.0, 0.0]), np.array([0.9, 0.0]), labels=labels), "sex")
+    assert list(bars.values) == ["F"]
