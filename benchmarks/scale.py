@@ -1,14 +1,23 @@
-"""A graph larger than memory, in one command under a limit of memory.
+"""A graph larger than memory, many texts, and many lists, each in one command under a limit of
+memory.
 
     python benchmarks/scale.py store [--edges 1e6] [--limit 4] [--audit 60] [--folder FOLDER] [--keep]
         [--json FILE]
+    python benchmarks/scale.py texts [--texts 1e6] [--model FOLDER]
+    python benchmarks/scale.py top [--users 1e6] [--items 2e4]
 
 store: writes edges in chunks as Parquet files with the user's own ids (40 edges a user, 250 an
 item, powers of the rank), then builds the graph from them, saves it, opens it, appends 1 % of edges
 to the store, splits it at random and by the last pairs, audits the split within its budget, makes
 the CSR matrix, propagates three layers of d = 64, and evaluates popularity for 10,000 users.
 
-Each step prints CPU seconds, CPU nanoseconds an edge, the private memory (RssAnon) and the most that
+texts: vectors of texts of 8 to 16 words by static vectors (FOLDER as model2vec writes it), as
+`hinaug embed --quick` makes them in one process, and the graph with them saved.
+
+top: 20 items for each user, by ALS (64 columns) that is fitted on ten links a user, as
+`hinaug recommend --out` writes them in one process.
+
+Each step prints CPU seconds, CPU nanoseconds an edge (a text, a user), the private memory (RssAnon) and the most that
 was resident since the step began (VmHWM, which counts pages of mapped files, that the system takes
 back as it needs them). Between two steps malloc_trim gives freed blocks back. The limit in GB is
 memory.max of a new cgroup where one may be made, else
@@ -38,6 +47,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve 1
 
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
+import pyarrow.compute as pc  # noqa: E402
 import pyarrow.dataset as ds  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
@@ -93,9 +103,10 @@ class Watch:
 class Steps:
     """Runs steps and prints what they took."""
 
-    def __init__(self, edges: int, file: str | None) -> None:
-        self.edges, self.file = edges, file
-        print(f"{'step':<12}{'CPU s':>9}{'wall s':>9}{'ns/edge':>9}{'anon MB':>9}{'HWM MB':>9}")
+    def __init__(self, part: str, unit: str, n: int, file: str | None) -> None:
+        self.of, self.n, self.file = {"part": part, f"{unit}s": n}, n, file
+        each = f"ns/{unit}"
+        print(f"{'step':<12}{'CPU s':>9}{'wall s':>9}{each:>9}{'anon MB':>9}{'HWM MB':>9}")
 
     def __call__(self, name: str, step: Callable[[], Any], note: Callable[[Any], str] = str) -> Any:
         TRIM(0)  # what glibc keeps of freed blocks goes back to the system
@@ -105,17 +116,21 @@ class Steps:
             out = step()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         said = "" if note is str else note(out)
-        row = (cpu, wall, 1e9 * cpu / self.edges, watch.anon, status("VmHWM"))
+        row = (cpu, wall, 1e9 * cpu / self.n, watch.anon, status("VmHWM"))
         print(
             f"{name:<12}{row[0]:>9.2f}{row[1]:>9.2f}{row[2]:>9.0f}{row[3]:>9.0f}{row[4]:>9.0f}"
             f"  {said}",
             flush=True,
         )
         if self.file:
-            names = ("cpu_s", "wall_s", "ns_edge", "anon_mb", "hwm_mb")
-            line = {"edges": self.edges, "step": name, **dict(zip(names, row, strict=True))}
+            line = {
+                "cpu_s": round(cpu, 2),
+                "ns_edge": round(row[2]),
+                "anon_mb": round(row[3]),
+                "hwm_mb": round(row[4]),
+            }
             with open(self.file, "a") as file:
-                file.write(json.dumps({**line, "said": said}) + "\n")
+                file.write(json.dumps({**self.of, "step": name, **line, "said": said}) + "\n")
         return out
 
 
@@ -141,8 +156,6 @@ def chunks(edges: int, n_users: int, n_items: int, seed: int) -> Iterator[pa.Tab
 
 
 def ids(letter: str, numbers: Any) -> pa.Array:
-    import pyarrow.compute as pc
-
     return pc.binary_join_element_wise(letter, pa.array(numbers).cast(pa.string()), "")
 
 
@@ -220,10 +233,61 @@ def thinned(split: Any) -> Any:
     """The split with the held-out test pairs of the first users alone."""
     from dataclasses import replace
 
-    import pyarrow.compute as pc
-
     users = pc.unique(split.test["src"])[:RANKED]
     return replace(split, test=split.test.filter(pc.is_in(split.test["src"], value_set=users)))
+
+
+# ---- many texts, many lists -------------------------------------------------------------------
+
+
+def written(n: int, seed: int = 0) -> pa.Array:
+    """Texts of 8 to 16 words of two to four syllables."""
+    rng = np.random.default_rng(seed)
+    syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+    lengths = rng.integers(2, 5, 20_000)
+    words = ["".join(rng.choice(syllables, length)) for length in lengths]
+    counts = rng.integers(8, 17, n)
+    drawn = pa.array(words).take(pa.array(rng.integers(0, len(words), counts.sum())))
+    bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(bounds), drawn), " ")
+
+
+def embedded(steps: Steps, n: int, model: str, folder: Path) -> None:
+    """Vectors of n texts, in shards of one process."""
+    from hinaug.features.text import StaticEncoder, embed_text
+    from hinaug.graph.hin import HIN
+    from hinaug.io import save
+    from hinaug.serving import ShardedEncoder
+
+    table = pa.table({"id": ids("i", np.arange(n, dtype=np.int32)), "text": written(n)})
+    hin = HIN.from_tables({"item": table}, {}, lineage="row")
+    encoder = ShardedEncoder(StaticEncoder(model), folder / "shards")
+    made = steps("encode", lambda: embed_text(hin, "item", encoder, "text", "x"))
+    steps("save", lambda: save(made, folder / "store"))
+
+
+def listed(steps: Steps, users: int, items: int, folder: Path) -> None:
+    """20 items for each user, in shards of one process."""
+    from hinaug.graph.hin import HIN
+    from hinaug.io import save
+    from hinaug.predictors import ALS
+    from hinaug.serving.shards import Recommend, in_shards
+
+    nodes = {
+        type: {"id": ids(type[0], np.arange(n, dtype=np.int32))}
+        for type, n in (("user", users), ("item", items))
+    }
+    parts = (table.select(["src", "dst"]) for table in chunks(10 * users, users, items, 0))
+    hin = steps("build", lambda: HIN.from_tables(nodes, {RELATION: parts}))
+    save(hin, folder / "store")
+    model = ALS(RELATION, embedding_dim=D, epochs=2)
+    steps("fit", lambda: model.fit(hin, rng=0))
+    save(model, folder / "model")
+    asked = tuple(hin.ids("user").to_pylist())
+    job = Recommend(str(folder / "model"), str(folder / "store"), asked, 20)
+    files = steps("lists", lambda: in_shards(job, users, folder / "lists"))
+    rows = sum(pq.read_metadata(file).num_rows for file in files)
+    print(f"{rows:,} rows in {len(files):,} files")
 
 
 def first_line(audit: Any) -> str:
@@ -237,8 +301,12 @@ def sizes(split: Any) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["store"])
+    parser.add_argument("part", choices=["store", "texts", "top"])
     parser.add_argument("--edges", type=float, default=1e6)
+    parser.add_argument("--texts", type=float, default=1e6)
+    parser.add_argument("--users", type=float, default=1e6)
+    parser.add_argument("--items", type=float, default=2e4)
+    parser.add_argument("--model", default="potion", help="static vectors")
     parser.add_argument("--limit", type=float, default=4.0, help="GB")
     parser.add_argument("--audit", type=float, default=60.0, help="seconds; 0 for none")
     parser.add_argument("--folder", type=Path, help="for files, also temporary ones")
@@ -249,9 +317,21 @@ def main(arguments: list[str] | None = None) -> None:
         given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="hinaug-scale-") as folder:
         tempfile.tempdir = folder
-        print(f"{given.edges:,.0f} edges, {limited(given.limit)}, one thread")
-        place = given.folder if given.keep else Path(folder)
-        stored(Steps(int(given.edges), given.json), int(given.edges), place, given.audit)
+        print(f"{given.part}, {limited(given.limit)}, one thread")
+        run(given, Path(folder))
+
+
+def run(given: argparse.Namespace, folder: Path) -> None:
+    """The part that was asked for."""
+    edges, texts, users = (int(n) for n in (given.edges, given.texts, given.users))
+    if given.part == "texts":
+        embedded(Steps("texts", "text", texts, given.json), texts, given.model, folder)
+    elif given.part == "top":
+        steps = Steps("top", "user", users, given.json)
+        listed(steps, users, int(given.items), folder)
+    else:
+        place = given.folder if given.keep else folder
+        stored(Steps("store", "edge", edges, given.json), edges, place, given.audit)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ with 1 if a bar is missed.
 
     python benchmarks/store.py                # against PyG by hand and networkx
     python benchmarks/store.py --peer         # against LensKit too; it gets an environment of its own in the cache folder
+    python benchmarks/store.py --pairs 9      # against LensKit alone, in turns: medians of the ratios
     python benchmarks/store.py --kills 200    # 200 saves killed at random moments
 
 Every build runs in a fresh process with the same DataFrames: 1 M rated edges with times, 200 k
@@ -304,6 +305,34 @@ def kill_saves(times: int) -> tuple[int, int]:
     return whole, times
 
 
+# ---- in turns with LensKit -----------------------------------------------------------------------
+
+GOALS = {"arrow": 1.05, "object": 0.6}  # of LensKit's CPU seconds
+MEMORY = 0.55
+
+
+def paired(kind: str, pairs: int) -> dict[str, Any]:
+    """Medians of hinaug / LensKit over pairs of processes that build one after the other."""
+    python, found = peer_python(), []
+    for _ in range(pairs):
+        ours = child(sys.executable, "--rounds", "3", "--run", "hinaug", kind)
+        theirs = child(python, "--rounds", "3", "--run", "LensKit", kind)
+        found.append((ours, theirs))
+    row: dict[str, Any] = {"part": "build", "strings": kind, "pairs": pairs}
+    for name, goal in (("cpu", GOALS[kind]), ("held", MEMORY)):
+        ratios = np.array([ours[name] / theirs[name] for ours, theirs in found])
+        low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75]).round(2).tolist()
+        both = np.median([[side[name] for side in pair] for pair in found], axis=0)
+        row[name] = {
+            "ratio": middle,
+            "quartiles": [low, high],
+            "goal": goal,
+            "hinaug": round(float(both[0]), 2),
+            "LensKit": round(float(both[1]), 2),
+        }
+    return row
+
+
 # ---- putting it together -------------------------------------------------------------------------
 
 
@@ -331,6 +360,18 @@ def child(python: Any, *args: str) -> dict[str, Any]:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
+def print_pairs(pairs: int, file: str | None) -> int:
+    """Both kinds of strings; 1 where a goal is missed."""
+    rows = []
+    for kind in GOALS:
+        rows.append(paired(kind, pairs))
+        print(json.dumps(rows[-1]), flush=True)
+    if file:
+        with open(file, "a") as out:
+            out.writelines(json.dumps(row) + "\n" for row in rows)
+    return int(any(row[n]["ratio"] > row[n]["goal"] for row in rows for n in ("cpu", "held")))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument(
@@ -343,8 +384,12 @@ def main() -> int:
     parser.add_argument(
         "--only", choices=["build", "matrices", "metapath", "kills"], help="one part alone"
     )
+    parser.add_argument("--pairs", type=int, help=f"medians of so many pairs with {LENSKIT}")
+    parser.add_argument("--json", help="a file to append the rows of --pairs to")
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)  # one measurement, in a child
     args = parser.parse_args()
+    if args.pairs:
+        return print_pairs(args.pairs, args.json)
     if args.run:
         what, kind = args.run
         measured = {"matrices": measure_matrices, "metapath": measure_metapath}.get(what)

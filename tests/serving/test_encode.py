@@ -2,15 +2,13 @@
 missing.
 """
 
-import json
 import os
 import signal
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
+from static_tables import static_vectors
 
 from hinaug.errors import RankError
 from hinaug.features.text import StaticEncoder, TextViews, TfIdfEncoder
@@ -26,14 +24,7 @@ def texts(n, seed=0):
 
 @pytest.fixture(scope="module")
 def static(tmp_path_factory):
-    path = tmp_path_factory.mktemp("static")
-    tokenizer = Tokenizer(models.WordLevel({w: k for k, w in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(path / "tokenizer.json"))
-    table = np.random.default_rng(0).normal(size=(len(WORDS), 8)).astype(np.float32)
-    save_file({"embeddings": table}, path / "model.safetensors")
-    (path / "config.json").write_text(json.dumps({"normalize": True}))
-    return path
+    return static_vectors(tmp_path_factory.mktemp("static"), WORDS)
 
 
 def test_shards_of_two_processes_are_the_vectors_of_one(static, tmp_path):
