@@ -102,7 +102,7 @@ def warn_where_narrow(
         if abs(some - everyone) > most * everyone:
             warnings.warn(
                 f"{who}: {name} of the {int(kept.sum()):,} nodes kept is {some:.3g}, of all "
-                f"{everyone:.3g}; keep more, or choose by most_real(balanced=True)",
+                f"{everyone:.3g}; keep more, or as many of each kind, see most_real(balanced=True)",
                 NarrowedWarning,
                 stacklevel=stacklevel + 1,
             )

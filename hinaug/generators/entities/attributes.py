@@ -78,6 +78,8 @@ def codes_of(column: pa.Array) -> tuple[np.ndarray, int]:
 def ranks_of(column: pa.Array) -> np.ndarray:
     """The rank of each value in [0, 1), equal ones alike; NaN for null."""
     known = present(column)
+    if pa.types.is_float16(column.type):  # Arrow cannot rank these
+        column = column.cast(pa.float32())
     rank = pc.rank(column, sort_keys="ascending", tiebreaker="min")  # nulls last
     out = (rank.to_numpy(zero_copy_only=False).astype(np.float64) - 1) / max(known.sum(), 1)
     return np.where(known, out, np.nan)
@@ -213,7 +215,7 @@ def values_at(column: pa.Array, donor: np.ndarray, kind: str, rng: np.random.Gen
     if kind != "continuous":
         return taken
     known = np.unique(numbers(column.drop_null()))
-    value = numbers(taken)
+    known, value = known[np.isfinite(known)], numbers(taken)
     at = np.minimum(np.searchsorted(known, value, "right"), len(known) - 1)
     spread = value + rng.random(len(value)) * np.maximum(known[at] - value, 0)
     return pa.array(spread, mask=~present(taken)).cast(column.type)

@@ -159,10 +159,11 @@ def _ratings(hin: HIN, relation: EdgeType) -> tuple[sp.csr_array | None, pa.Arra
     column = hin.column(relation, RATING)
     if not tb.is_number(column.type):
         return None, None
-    known = present(column)
+    value = numbers(column)
+    known = present(column) & np.isfinite(value)
     src, dst = hin.links(relation)
     where, shape = (src[known], dst[known]), (hin.n(relation[0]), hin.n(relation[2]))
-    value = numbers(column)[known]
+    value = value[known]
     total, count = (sp.csr_array((v, where), shape=shape) for v in (value, np.ones(len(value))))
     total.data = total.data / count.data  # the same pattern, as both sum over the same pairs
     return total, pa.array([], column.type)
@@ -235,20 +236,24 @@ def number_array(values: np.ndarray, null: np.ndarray, kind: pa.DataType) -> pa.
 def average(column: pa.Array, group: np.ndarray, rng: np.random.Generator) -> pa.Array:
     """Means of a number or vector column over groups of rows [n, g], in the column's type.
 
-    Null where a random member of the group is, so that values are missing as often as they were.
+    Null where a random member of the group is, so that values are missing as often as they were;
+    infinite values count as missing.
     Of numbers with levels (whole ones, and floats that repeat) the level nearest to the mean.
     """
-    known = present(column)[group]
+    is_vector = tb.is_vector(column.type)
+    values = vectors(column) if is_vector else numbers(column)
+    known = present(column) & np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    values, known = values[group], known[group]
     count = known.sum(axis=1)
     member = known[np.arange(len(group)), rng.integers(group.shape[1], size=len(group))]
-    if tb.is_vector(column.type):
-        values = vectors(column)[group]
+    if is_vector:
         mean = np.where(known[..., None], values, 0).sum(axis=1) / np.maximum(count, 1)[:, None]
         return tb.vectors_array(mean, member).cast(column.type)
-    total = np.where(known, numbers(column)[group], 0).sum(axis=1)
+    total = np.where(known, values, 0).sum(axis=1)
     mean = total / np.maximum(count, 1)
     if has_levels(column):
         levels = column.drop_null().unique().sort()
+        levels = levels.filter(pa.array(np.isfinite(numbers(levels))))
         at = nearest_of(numbers(levels), mean)
         return levels.take(pa.array(at, mask=~member))
     return number_array(mean, ~member, column.type)

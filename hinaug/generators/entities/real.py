@@ -112,14 +112,15 @@ class Real:
         return np.hstack([place, *means, *times, *degrees])
 
     def _column_means(self, links: sp.csr_array, table: pa.Table) -> list[np.ndarray]:
-        """The mean of each column of numbers over each node's links."""
+        """The mean of each column of finite numbers over each node's links."""
         row = np.repeat(np.arange(links.shape[0]), np.diff(links.indptr))
         parts = []
         for field in table.schema:
             if tb.is_number(field.type) and not is_time(field.name, field.type, self.time):
                 column = tb.one_chunk(table[field.name])
-                known = present(column)
-                parts.append(_means(row[known], numbers(column)[known], links.shape[0]))
+                value = numbers(column)
+                known = present(column) & np.isfinite(value)
+                parts.append(_means(row[known], value[known], links.shape[0]))
         return parts
 
     def _time_ends(self, links: sp.csr_array, table: pa.Table) -> list[np.ndarray]:

@@ -31,7 +31,7 @@ def new_vectors(
     """Vectors of new nodes: v = f(new) + (v_d - f(real_d)), f by ridge regression.
 
     The residual of a near real row d gives them the spread of real vectors, which f alone lacks.
-    Null where that of d is null.
+    Null where that of d is null or has infinite numbers.
 
     Parameters
     ----------
@@ -42,7 +42,9 @@ def new_vectors(
     donor
         A near real row of each new node [k].
     """
-    known, values = present(column), vectors(column).astype(np.float64)
+    values = vectors(column).astype(np.float64)
+    known = present(column) & np.isfinite(values).all(axis=1)
+    values[~known] = 0
     mean, spread = real.mean(axis=0), np.maximum(real.std(axis=0), 1e-6)
     x = (real - mean) / spread
     gram = x[known].T @ x[known] + l2 * np.eye(x.shape[1])

@@ -201,3 +201,24 @@ def test_columns_of_a_profile_follow_the_targets(hin):
     rows_of = real.rows_of(np.arange(hin.n("user")))
     assert (rows_of[has_links] == np.arange(has_links.sum())).all()
     assert (rows_of[~has_links] == -1).all()
+
+
+@every_generator
+def test_infinite_numbers_and_half_floats(generator, hin):
+    n = hin.n("user")
+    vectors = [[float("inf") if i % 3 else 1.0, float(i)] for i in range(n)]
+    columns = {
+        "few": pa.array([float("inf"), -float("inf"), 1.0] * (n // 3)),
+        "many": pa.array([float("inf"), *map(float, range(n - 1))]),
+        "half": pa.array(np.arange(n), pa.float32()).cast(pa.float16()),
+        "vector": pa.array(vectors, pa.list_(pa.float32(), 2)),
+    }
+    graph = hin
+    for name, column in columns.items():
+        graph = graph.with_column("user", name, column)
+    rating = np.where(np.arange(hin.n(RATES)) % 9, 3.0, np.inf)
+    graph = graph.with_column(RATES, "rating", pa.array(rating))
+    made = of_rates(generator).fit(graph, rng=0).generate(graph, 20, rng=0).nodes["user"]
+    for name, column in columns.items():
+        assert made[name].type == column.type
+        assert made[name].null_count < 20
