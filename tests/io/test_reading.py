@@ -734,3 +734,40 @@ def test_records_and_bytes_are_refused_by_name(tmp_path):
         build([tmp_path], tomllib.loads(EDGE))
     with raises(ParameterError, there=["k", "l"], names="rec"):
         build([tmp_path], {"node": {"n": {"id": "u", "keep": ["rec"]}}})
+
+
+def test_a_folder_of_parts_is_one_table(tmp_path):
+    for folder in ("likes.csv", "other.parquet"):
+        (tmp_path / folder).mkdir()
+    for n in (1, 2):
+        (tmp_path / "likes.csv" / f"part-{n}-0a{n}f.csv").write_text(f"u,i\n{n},{n + 6}\n")
+        pq.write_table(pa.table({"u": [n]}), tmp_path / "other.parquet" / f"{n}.snappy.parquet")
+    (tmp_path / "likes.csv" / "_SUCCESS").write_text("")
+    (tmp_path / "likes.csv" / ".part.csv.crc").write_text("crc")
+    said = EDGE + 'file = "likes.csv"\n[node.n]\nfile = "other.parquet"\nid = "u"\n'
+    hin, counts = build([tmp_path], tomllib.loads(said))
+    assert links(hin) == [("1", "7"), ("2", "8")]
+    assert hin.n("n") == 2
+    assert {count.what for count in counts} >= {"file likes.csv", "file other.parquet"}
+    assert links(build([tmp_path / "likes.csv"], tomllib.loads(EDGE))[0]) == links(hin)
+    told = tomllib.loads(example([tmp_path]))
+    assert sorted(section["file"] for section in told["node"].values()) == [
+        "likes.csv",
+        "other.parquet",
+    ]
+
+
+def test_the_example_tells_what_it_does_not_keep(tmp_path):
+    rows = [
+        {"user": 1, "item": 7, "tags": ["a"], "deep": {"x": 1, "all": [{"y": 2}]}, "stars": 4},
+        {"user": 1, "item": 8, "tags": [], "odd\nname": 1},
+    ]
+    (tmp_path / "rates.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = example([tmp_path])
+    assert "# not kept: tags, deep.x, deep.all.y, odd name\n" in told
+    assert told.endswith("an edge for each entry: tags, deep.all.y\n")
+    section = tomllib.loads(told)["edge"]["user"]["rates"]["item"]
+    listed = '[edge.item.has.tag]\nfile = "rates.jsonl"\nsrc = "item"\ndst = "{}"\n'
+    hin, _ = build([tmp_path], tomllib.loads(told + listed.format("deep.all.y")))
+    assert section["rating"] == "stars"
+    assert hin.ids("tag").to_pylist() == ["2"]

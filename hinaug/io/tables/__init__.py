@@ -16,6 +16,7 @@ from hinaug.graph.hin import HIN
 from hinaug.io.tables.example import columns_of, is_table
 from hinaug.io.tables.example import example as _example
 from hinaug.io.tables.graph import Count, Graph
+from hinaug.io.tables.records import is_folder_of_parts
 from hinaug.io.tables.schema import EXAMPLE, check, parse
 
 __all__ = ["EXAMPLE", "Count", "build", "columns", "example", "parse"]
@@ -48,7 +49,17 @@ def _listed(files: Iterable[Any]) -> list[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
+    """The files of a folder, and the parts of tables that are folders of their own."""
+    found = [path for path in folder.iterdir() if path.is_file()]
+    for inner in folder.iterdir():
+        if inner.is_dir() and is_folder_of_parts(inner):
+            found += [path for path in inner.iterdir() if path.is_file()]
+    return sorted(path for path in found if not _is_aside(path))
+
+
+def _is_aside(path: Path) -> bool:
+    """What programs leave beside the parts of a table, such as _SUCCESS."""
+    return is_folder_of_parts(path.parent) and path.name.startswith(("_", "."))
 
 
 def _tables(files: Iterable[Any]) -> list[Path]:

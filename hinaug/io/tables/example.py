@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from hinaug.io.delimited import BLANKS, Dialect, stream_delimited, utf8_of
 from hinaug.io.packed import opener
 from hinaug.io.tables.database import read_query, tables_of
 from hinaug.io.tables.json_lines import read_json
-from hinaug.io.tables.records import ENDINGS, FORMATS, ending_of, form_of
+from hinaug.io.tables.records import ENDINGS, FORMATS, ending_of, form_of, source_name
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data, split
 from hinaug.io.tables.typed import typed_schema
+from hinaug.io.tables.values import is_list
 
 ROLES = {  # words in names of columns, the likeliest first
     "user": ("user", "reviewer", "customer", "member", "person", "who", "uid"),
@@ -46,13 +47,14 @@ _MAGIC = ((0, b"SQLite format 3\0", "sqlite"), (8, b"DUCK", "duckdb"))
 class Source:
     """What a section reads: `source`, its lines in a schema, such as file = "a.csv".
 
+    nested: {column of records or lists: {path of the values in it: whether a row has several}}.
     type: what its rows are, as far as the names of the files tell. times: columns of times.
     """
 
     name: str
     source: list[str]
     columns: list[str]
-    nested: set[str] = field(default_factory=set)
+    nested: dict[str, dict[str, bool]] = field(default_factory=dict)
     is_named: bool = True  # whether the file gives the names of its columns
     type: str = ""
     times: Sequence[str] = ()
@@ -68,14 +70,15 @@ def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
         try:
             found += _sources(path, encoding)
         except (HinaugError, ValueError, OSError) as error:
-            head.append(f"# {path.name}: cannot be read: {' '.join(str(error).split())}")
+            head.append(_comment(f"{path.name}: cannot be read: {' '.join(str(error).split())}"))
     sources = _typed(_joined(found))
-    head += [f"# {source.name}: {', '.join(source.columns)}" for source in sources]
+    head += [_comment(f"{source.name}: {', '.join(source.columns)}") for source in sources]
     parts: list[str] = []
     titles: set[str] = set()
     others = Others(sources)
     for source in sources:
         lines = _section(source, "[review]" in titles, others)
+        lines += _left_out(source, lines)
         if lines[0] in titles:  # a second section of that name is no TOML
             lines = [f"# {line}" for line in lines]
         titles.add(lines[0])
@@ -129,20 +132,32 @@ def _sources(path: Path, encoding: str) -> list[Source]:
     kind = database_of(path)
     if kind is not None:
         return _of_database(path, f"{kind}:///{quote(path.as_posix())}")
-    form, file = form_of(path, {}), _file(path.name)
+    form, file = form_of(path, {}), _file(source_name(path))
     if form in ("parquet", "arrow"):
         schema = typed_schema(path, form)
     elif form == "json":
         schema = _head_of_json(path, encoding)
     else:
         return [_of_text(path, file, encoding)]
-    return [_typed_source(path.name, [file], schema)]
+    return [_typed_source(source_name(path), [file], schema)]
 
 
 def _typed_source(name: str, source: list[str], schema: pa.Schema) -> Source:
-    nested = {f.name for f in schema if pa.types.is_nested(f.type)}
+    nested = {f.name: dict(_paths(f)) for f in schema if pa.types.is_nested(f.type)}
     times = [f.name for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)]
     return Source(name, source, schema.names, nested, times=times)
+
+
+def _paths(column: pa.Field, above: str = "", in_list: bool = False) -> Iterator[tuple[str, bool]]:
+    """(path, whether a row has several values) of each value that a name can reach."""
+    kind, path = column.type, above + column.name
+    while is_list(kind):
+        kind, in_list = kind.value_type, True
+    if pa.types.is_struct(kind):
+        for inner in kind:
+            yield from _paths(inner, f"{path}.", in_list)
+    elif not pa.types.is_nested(kind):
+        yield path, in_list
 
 
 def _joined(sources: Sequence[Source]) -> list[Source]:
@@ -188,11 +203,12 @@ def _of_text(path: Path, file: str, encoding: str) -> Source:
     lines = first_lines(source, encoding)
     if not looks_like_data(lines, dialect):
         schema, _ = stream_delimited(source, dialect, name=path)
-        return Source(path.name, [file, *_decimal(lines[1:], dialect)], schema.names)
-    names = _made_up(path, len(split(lines[0], dialect.delimiter)))
+        said = [file, *_decimal(lines[1:], dialect)]
+        return Source(source_name(path), said, schema.names)
+    names = _made_up(source_name(path), len(split(lines[0], dialect.delimiter)))
     form = [*_delimiter(dialect), *_decimal(lines, dialect)]
     said = [file, f"columns = {_list(names)}", *form]
-    return Source(path.name, said, names, is_named=False)
+    return Source(source_name(path), said, names, is_named=False)
 
 
 def _delimiter(dialect: Dialect) -> list[str]:
@@ -208,9 +224,9 @@ def _decimal(rows: Sequence[str], dialect: Dialect) -> list[str]:
     return ['decimal = ","'] if is_comma else []
 
 
-def _made_up(path: Path, n: int) -> list[str]:
+def _made_up(name: str, n: int) -> list[str]:
     """Names for the columns of a file such as user_book.dat."""
-    words = _two_words(path.name)
+    words = _two_words(name)
     if words is None or n < 2:
         return [f"column_{k}" for k in range(1, n + 1)]
     names = [words[0], words[1] if words[1] != words[0] else f"{words[1]}_2"]
@@ -265,6 +281,26 @@ def _section(source: Source, has_review: bool, others: Others) -> list[str]:
     if role["user"] and role["item"] and source.is_named:
         return _of_pairs(source, role, has_review, others.types)
     return _of_edges(source, ends, columns) if ends else _of_nodes(source, columns, role, others)
+
+
+def _left_out(source: Source, lines: Sequence[str]) -> list[str]:
+    """What the section does not keep, as comments."""
+    told = " ".join(lines[1 + len(source.source) :])
+    rest = [name for name in source.columns if _quoted(name) not in told]
+    paths = {p: several for n in rest for p, several in source.nested.get(n, {n: False}).items()}
+    lists = [path for path, several in paths.items() if several]
+    out = [_comment(f"not kept: {', '.join(paths)}")] if paths else []
+    if lists:
+        out.append(
+            _comment(f"as dst of an [edge] section, an edge for each entry: {', '.join(lists)}")
+        )
+    return out
+
+
+def _comment(text: str) -> str:
+    """A line that TOML passes over, which may hold no control character."""
+    plain = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    return f"# {plain}"
 
 
 def _ends(source: Source, columns: Sequence[str], others: Others) -> tuple[str, str] | None:

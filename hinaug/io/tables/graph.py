@@ -22,7 +22,7 @@ from hinaug.graph.schema import EdgeType
 from hinaug.io.tables import values as va
 from hinaug.io.tables.database import is_at, read_query
 from hinaug.io.tables.example import is_table
-from hinaug.io.tables.records import FORM, Records, read, shortened
+from hinaug.io.tables.records import FORM, Records, read, shortened, source_name
 from hinaug.io.tables.schema import edge_sections, node_sections
 
 WROTE, ABOUT, RATES = (
@@ -190,16 +190,14 @@ class Graph:
         return self._found(section, where), tuple(sorted((k, _fixed(v)) for k, v in said.items()))
 
     def _found(self, section: Mapping[str, Any], where: str) -> tuple[Path, ...]:
-        wanted, names = section.get("file"), [p.name for p in self.paths]
+        wanted, names = section.get("file"), list(dict.fromkeys(map(source_name, self.paths)))
         if not names:
             raise FileNotFoundError(f"no files to build from; {where} needs one")
         if wanted is None and len(names) > 1:
             raise ParameterError(
                 f"{where}: no 'file'; there are {names}", asked="file", there=names
             )
-        found = tuple(
-            p for p in self.paths if wanted is None or fnmatch(p.name, wanted) or str(p) == wanted
-        )
+        found = tuple(p for p in self.paths if wanted is None or _is_called(p, wanted))
         if not found:
             raise ParameterError(
                 f"{where}: file = {wanted!r} is not among the files given, "
@@ -350,6 +348,12 @@ class Graph:
     def _say(self, type: Any, lineage: Any) -> None:
         if lineage:
             self.lineage[type] = lineage
+
+
+def _is_called(path: Path, wanted: str) -> bool:
+    """Whether a name or a pattern means a file, or the folder of parts that it lies in."""
+    names = {path.name, source_name(path)}
+    return str(path) == wanted or any(fnmatch(name, wanted) for name in names)
 
 
 def _fixed(value: Any) -> Any:

@@ -197,7 +197,7 @@ def read(
     Raises ParameterError for an unknown ending, unlike forms, or a broken file.
     """
     said = dict(said or {})
-    name = ", ".join(p.name for p in paths)
+    name = ", ".join(dict.fromkeys(map(source_name, paths)))
     form = _one_form(paths, said, name)
     filled = [path for path in paths if path.stat().st_size]
     if not filled:
@@ -256,6 +256,18 @@ def form_of(path: Path, said: Mapping[str, Any]) -> str:
 def ending_of(path: Path) -> str:
     """The last ending of the name of what is inside, without its dot."""
     return Path(packed.inner_name(path)).suffix[1:].lower()
+
+
+def is_folder_of_parts(folder: Path) -> bool:
+    """Whether a folder stands for one table by its name, such as likes.csv/ of parts."""
+    return folder.suffix[1:].lower() in FORMATS
+
+
+def source_name(path: Path) -> str:
+    """How a schema calls a file: by its name, or by that of the folder of parts that it lies in."""
+    folder = path.parent
+    is_part = is_folder_of_parts(folder) and ending_of(path) == folder.suffix[1:].lower()
+    return folder.name if is_part else path.name
 
 
 def _concatenated(tables: Sequence[pa.Table], name: str) -> pa.Table:
