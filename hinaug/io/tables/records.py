@@ -319,14 +319,7 @@ def _delimited(
     _refuse_twice(schema.names, path)
     table, runaway, headers = _collected(schema, batches, null, dialect)
     part = Part(path.name, table.num_rows)
-    before = headers - np.arange(len(headers))  # rows that are kept before each further header
-
-    def lines(rows: Sequence[int]) -> dict[int, int]:
-        at = np.asarray(rows, np.int64) + np.searchsorted(before, rows, side="right")
-        found = lines_of(source, dialect, len(schema), at.tolist())[0]
-        return {row: found[n] for row, n in zip(rows, at.tolist(), strict=True) if n in found}
-
-    part.lines = lines
+    part.lines = lambda rows: _lines_of(source, dialect, len(schema), headers, rows)
     if len(headers):
         part.notes[HEADER] = len(headers)
     if bad:
@@ -341,6 +334,16 @@ def _delimited(
         places = [f"line {lines[row]}" for row in runaway[:_SHOWN].tolist() if row in lines]
         part.first[RUNAWAY] = [f"{place}; quote = false reads each line" for place in places]
     return table, part
+
+
+def _lines_of(
+    source: Any, dialect: Dialect, width: int, headers: np.ndarray, rows: Sequence[int]
+) -> dict[int, int]:
+    """{row: line} of rows that are counted without further headers."""
+    before = headers - np.arange(len(headers))  # rows that are kept before each of them
+    at = np.asarray(rows, np.int64) + np.searchsorted(before, rows, side="right")
+    found = lines_of(source, dialect, width, at.tolist())[0]
+    return {row: found[n] for row, n in zip(rows, at.tolist(), strict=True) if n in found}
 
 
 def _collected(
