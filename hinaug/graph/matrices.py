@@ -42,18 +42,19 @@ def csr(
     np.not_equal(matrix.indices[1:], matrix.indices[:-1], out=new[1:])
     rows = matrix.indptr[:-1]
     new[rows[rows < matrix.nnz]] = True
-    if new.all():
+    n_pairs = int(np.count_nonzero(new))
+    if n_pairs == len(new):
         values = np.ones(len(new), np.float32) if is_pattern else matrix.data
         return _canonical(values, matrix.indices, matrix.indptr, shape)
-    starts = np.flatnonzero(new)
     if duplicates is None:
         raise ParameterError(
-            f"edges {type}: {len(src) - len(starts)} parallel rows; say duplicates='sum', 'mean', "
+            f"edges {type}: {len(src) - n_pairs} parallel rows; say duplicates='sum', 'mean', "
             "'max' or 'last'"
         )
-    merged = _merged(matrix.data.astype(np.float32, copy=False), starts, duplicates)
-    indptr = np.searchsorted(starts, matrix.indptr).astype(matrix.indptr.dtype)
-    return _canonical(merged, matrix.indices[starts], indptr, shape)
+    merged = _merged(matrix.data, new, duplicates)
+    before = np.zeros(len(new) + 1, matrix.indptr.dtype)  # pairs before each entry
+    np.cumsum(new, out=before[1:])
+    return _canonical(merged, matrix.indices[new], before[matrix.indptr], shape)
 
 
 def _sorted_rows(
@@ -65,10 +66,11 @@ def _sorted_rows(
     return coo.tocsc().tocsr()
 
 
-def _merged(data: np.ndarray, starts: np.ndarray, duplicates: str) -> np.ndarray:
-    """One number for each run of `data` that begins at `starts`."""
+def _merged(data: np.ndarray, new: np.ndarray, duplicates: str) -> np.ndarray:
+    """One number for each run of `data` that begins where `new` says."""
     if duplicates == "binary":
-        return np.ones(len(starts), np.float32)
+        return np.ones(np.count_nonzero(new), np.float32)
+    data, starts = data.astype(np.float32, copy=False), np.flatnonzero(new)
     if duplicates == "last":
         return data[np.append(starts[1:], len(data)) - 1]
     if duplicates == "max":
