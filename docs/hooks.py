@@ -119,13 +119,10 @@ def module_page(module: str) -> str:
 
 def path_of(module: str, name: str) -> str:
     """Where mkdocstrings finds a name: where users do, unless a folder or file is called so too."""
-    taken = (
-        find_spec(f"{module}.{name}")
-        if hasattr(importlib.import_module(module), "__path__")
-        else None
-    )
-    thing = public(module)[name]
-    return f"{thing.__module__}.{name}" if taken else f"{module}.{name}"
+    home = public(module)[name].__module__
+    is_package = hasattr(importlib.import_module(module), "__path__")
+    is_taken = home.endswith(f".{name}") or (is_package and find_spec(f"{module}.{name}"))
+    return f"{home}.{name}" if is_taken else f"{module}.{name}"
 
 
 def top_page() -> str:

@@ -115,6 +115,12 @@ def test_the_menu_holds_every_guide_and_every_module(hooks):
 
 
 @pytest.mark.slow
+def test_no_file_is_described_in_place_of_a_name(site):
+    pages = [page for page, text in site.items() if "doc-symbol-module" in text]
+    assert pages == []
+
+
+@pytest.mark.slow
 def test_examples_are_code_and_formulas_are_no_tags(site):
     for page, text in site.items():
         if page.startswith("docs/reference/"):

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hinaug.graph.hin import HIN
-from hinaug.io.tables.example import columns_of, is_table
-from hinaug.io.tables.example import example as _example
+from hinaug.io.tables.draft import columns_of, draft, is_table
 from hinaug.io.tables.graph import Count, Graph
 from hinaug.io.tables.records import is_folder_of_parts
 from hinaug.io.tables.schema import EXAMPLE, check, parse
@@ -89,4 +88,4 @@ def example(files: Iterable[Any] = (), encoding: str = "utf8") -> str:
     if not paths:
         where = ", ".join(map(str, given))
         raise FileNotFoundError(f"{where}: holds no file of a table and no database")
-    return _example(paths, encoding)
+    return draft(paths, encoding)

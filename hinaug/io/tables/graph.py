@@ -21,7 +21,7 @@ from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 from hinaug.io.tables import values as va
 from hinaug.io.tables.database import is_at, read_query
-from hinaug.io.tables.example import is_table
+from hinaug.io.tables.draft import is_table
 from hinaug.io.tables.records import FORM, Records, read, shortened, source_name
 from hinaug.io.tables.schema import edge_sections, node_sections
 

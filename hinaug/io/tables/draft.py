@@ -60,7 +60,7 @@ class Source:
     times: Sequence[str] = ()
 
 
-def example(paths: Iterable[Path], encoding: str = "utf8") -> str:
+def draft(paths: Iterable[Path], encoding: str = "utf8") -> str:
     """A schema that builds from the files, with their columns and what could not be read as
     comments.
     """
