@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence, Set
+from math import isqrt
 from numbers import Number
 from typing import Any
 
@@ -154,6 +155,15 @@ def _read(values: Any) -> pa.Array:
     return _owned(pa.array(values, from_pandas=True))
 
 
+def _has_repeats(numbers: np.ndarray) -> bool:
+    """Whether numbers stand more than once, by a sample. Where at most half of them are distinct, it
+    holds eight pairs on average.
+    """
+    drawn = np.random.default_rng(0).integers(0, max(1, len(numbers)), 4 * isqrt(len(numbers)))
+    rows = np.unique(drawn)
+    return len(np.unique(numbers[rows])) < len(rows)
+
+
 class _Addresses:
     """What numpy takes for the addresses of the objects of an array."""
 
@@ -170,7 +180,10 @@ def _shared_objects(values: Any) -> tuple[np.ndarray, pa.Array] | None:
     if str(getattr(values, "dtype", "")) != "object" or not hasattr(values, "__array__"):
         return None
     objects = np.ascontiguousarray(values)
-    rows = pa.array(np.asarray(_Addresses(objects))).dictionary_encode()
+    addresses = np.asarray(_Addresses(objects))
+    if not _has_repeats(addresses):
+        return None
+    rows = pa.array(addresses).dictionary_encode()
     if not 0 < len(rows.dictionary) <= len(objects) // 2:
         return None
     codes = rows.indices.to_numpy()
@@ -440,13 +453,19 @@ def lookup(ids: pa.Array, asked: pa.Array) -> np.ndarray:
         return np.zeros(0, np.int32)
     if pa.types.is_dictionary(asked.type):
         found = np.append(lookup(ids, asked.dictionary), np.int32(-1))
-        return found[pc.fill_null(asked.indices, -1).to_numpy(zero_copy_only=False)]
+        return found[_or_none(asked.indices)]
     if len(asked) == len(ids) and asked.equals(
         ids
     ):  # one row a node in the order of the nodes, as reviews often stand
         return np.arange(len(ids), dtype=np.int32)
-    found = pc.index_in(asked, value_set=ids)
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+    return _or_none(pc.index_in(asked, value_set=ids))
+
+
+def _or_none(positions: pa.Array) -> np.ndarray:
+    """The positions, -1 where there is none."""
+    if positions.null_count:
+        positions = pc.fill_null(positions, -1)
+    return positions.to_numpy(zero_copy_only=False)
 
 
 def hashed(ids: pa.Array, seed: int = 0) -> np.ndarray:
