@@ -1,6 +1,7 @@
 """Training on 1, 2, 4 processes: losses, bytes and seconds, on gowalla or a planted graph.
 
     python benchmarks/ranks.py [--data FOLDER] [--ranks 1 2 4] [--steps 20] [--loss bpr]
+        [--json FILE]
     python benchmarks/ranks.py --nodes 1e7 --model MF --limit 7 --ranks 1 2 [--block 8] [--disk]
 
 FOLDER holds a split in the layout of LightGCN. Ranks are processes of this machine. With --nodes
@@ -55,12 +56,13 @@ def work(arguments):
         batch_size=arguments.batch,
         threads=1,
     )
-    losses, times, anon = [], [time.process_time()], []
+    losses, times, anon, sent = [], [time.process_time()], [], []
 
     def callback(epoch):
         losses.append(epoch.losses["loss"])
         times.append(time.process_time())
         anon.append(private())
+        sent.append(ranks.sent)
 
     how = {"column_block": arguments.block, "on_disk": arguments.disk}
     with (
@@ -73,7 +75,7 @@ def work(arguments):
         nodes = sum(hin.n(relation[side]) for side in (0, 2))
         found = {
             "losses": losses,
-            "sent": ranks.sent / 1e6 / arguments.steps,
+            "sent": (sent[-1] - sent[0]) / 1e6 / max(1, len(sent) - 1),
             "held": 12 * nodes * (own.stop - own.start) / 1e6,
             "anon": max(anon),
             "seconds": (times[-1] - times[1]) / max(1, len(losses) - 1),
@@ -101,6 +103,7 @@ def main():
     parser.add_argument("--limit", type=float, help="GB a process")
     parser.add_argument("--block", type=int)
     parser.add_argument("--disk", action="store_true")
+    parser.add_argument("--json", help="a file to append the rows to")
     parser.add_argument("--out", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.out:
@@ -117,11 +120,31 @@ def main():
                 continue
             first = first or found["losses"]
             apart = max(abs(a - b) for a, b in zip(first, found["losses"], strict=True))
+            if arguments.json:
+                keep(arguments, size, apart, found)
             print(
                 f"| {size} | {apart:.1e} | {found['held']:.1f} | {found['anon']:.0f} "
                 f"| {found['sent']:.3f} | {found['seconds']:.3f} |",
                 flush=True,
             )
+
+
+def keep(arguments, size, apart, found):
+    """Append a row to the file of results."""
+    row = {
+        "part": "ranks",
+        "data": Path(arguments.data).name if arguments.data else "planted",
+        "model": arguments.model,
+        "loss": arguments.loss,
+        "steps": arguments.steps,
+        "ranks": size,
+        "apart": float(f"{apart:.1e}"),
+        "held_mb": round(found["held"], 1),
+        "sent_mb": round(found["sent"], 3),
+        "cpu_s": round(found["seconds"], 2),
+    }
+    with open(arguments.json, "a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def launched(size, out):

@@ -156,8 +156,8 @@ def _read(values: Any) -> pa.Array:
 
 
 def _has_repeats(numbers: np.ndarray) -> bool:
-    """Whether numbers stand more than once, by a sample. Where at most half of them are distinct, it
-    holds eight pairs on average.
+    """Whether numbers stand more than once, by a sample: it holds eight pairs on average where at
+    most half of them are distinct.
     """
     drawn = np.random.default_rng(0).integers(0, max(1, len(numbers)), 4 * isqrt(len(numbers)))
     rows = np.unique(drawn)

@@ -40,7 +40,7 @@ class Ranks:
     roll
         Finds which ranks are lost where a message failed.
 
-    `sent` counts the bytes that this rank gave to be sent.
+    `sent` counts the bytes that this rank gave to be sent to others.
 
     Raises RankError where a rank is lost or does not answer in time; `there` has the numbers of the
     ranks that are missing.
@@ -135,7 +135,8 @@ class Ranks:
         flat = torch.cat([part.reshape(-1) for part in parts])
         got = flat.new_empty(sum(sizes))
         counts = [part.numel() for part in parts]
-        self._do(lambda: dist.all_to_all_single(got, flat, sizes, counts), flat)
+        leaves = flat[: len(flat) - counts[self.rank]]
+        self._do(lambda: dist.all_to_all_single(got, flat, sizes, counts), leaves)
         return [x.view(shape) for x, shape in zip(got.split(sizes), shapes, strict=True)]
 
     def rows_together(self, rows: np.ndarray, bounds: Sequence[int] | None = None) -> None:

@@ -38,6 +38,20 @@ def test_two_ranks_learn_what_one_learns(name):
         assert sent > 0
 
 
+def swapped(ranks):
+    import torch
+
+    parts = [torch.full((5,), 10.0 * ranks.rank + other) for other in range(ranks.size)]
+    got = ranks.exchange(parts, [(5,)] * ranks.size)
+    return [float(part[0]) for part in got], ranks.sent
+
+
+def test_what_stays_at_a_rank_is_not_sent():
+    for rank, (got, sent) in enumerate(on_ranks(swapped, 3)):
+        assert got == [rank, 10.0 + rank, 20.0 + rank]
+        assert sent == 2 * 5 * 4
+
+
 def test_batches_without_ranks_are_those_of_one_rank():
     model = CASES["LightGCN batches"]
     assert fitted(model.clone(), None)[0] == fitted(model.clone(), Ranks())[0]
