@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -65,13 +66,17 @@ def build(
         hin, counts = tables.build(files, tables.parse(schema))
         save_and_describe(hin, out, as_json, counts=[vars(c) for c in counts])
         return
+    save_and_describe(_without_schema(files), out, as_json)
+
+
+def _without_schema(files: Sequence[Path]) -> HIN:
     known = known_folder(files[0]) if len(files) == 1 and files[0].is_dir() else None
     if known is None:
         raise ParameterError(
             "which file gives which nodes and edges? --schema says so; `hinaug build FILES "
             "--example` prints one to start from"
         )
-    save_and_describe(known, out, as_json)
+    return known
 
 
 def known_folder(folder: Path) -> HIN | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -216,23 +216,39 @@ def _facts_of_audit(found: splits.Audit | None) -> dict[str, Any] | None:
 
 def _show(made: splits.Split, found: splits.Audit | None, out: Path, console: Any) -> None:
     tell(console, f"{made!r}\naudit: {NO_AUDIT if found is None else found}\nsaved to {out}")
-    if found is None:
-        return
-    if any("seconds=" in finding.remedy for finding in found.unknown):
-        tell(console, "the audit ran out of time; --audit-seconds 600 gives it more")
+    for hint in () if found is None else (*_of_schema(found), *_of_options(found, made)):
+        tell(console, hint)
+
+
+def _of_schema(found: splits.Audit) -> Iterator[str]:
+    """What can be done about findings in the schema of hinaug build."""
     if any("lineage" in finding.why for finding in found.unknown):
-        tell(
-            console,
+        yield (
             'lineage is told in the schema of hinaug build: lineage = "row" or "aggregate" in '
-            "a section",
+            "a section"
         )
-    options = " ".join(f"--evidence {node}" for node in _witnesses(found, made))
-    if options:
-        tell(
-            console,
+    every = [*found.leaks, *found.unknown]
+    if any(finding.remedy.startswith("drop the column") for finding in every):
+        yield "a column is left out in the schema of hinaug build: keep does not name it"
+
+
+def _of_options(found: splits.Audit, made: splits.Split) -> Iterator[str]:
+    """The options of this verb that do something about findings."""
+    if any("seconds=" in finding.remedy for finding in found.unknown):
+        yield "the audit ran out of time; --audit-seconds 600 gives it more"
+    if options := " ".join(f"--drop {','.join(edge)}" for edge in _derived(found, made)):
+        yield f"what was computed before the split is left out by: {options}"
+    if options := " ".join(f"--evidence {node}" for node in _witnesses(found, made)):
+        yield (
             "what leaks through nodes leaves with the held-out pairs when they are named: "
-            f"{options}",
+            f"{options}"
         )
+
+
+def _derived(found: splits.Audit, made: splits.Split) -> list[EdgeType]:
+    """The edge types that leak because they were computed from all pairs."""
+    leaks = {finding.where for finding in found.leaks if finding.kind == "derived edges"}
+    return [edge for edge in made.source.edges if " ".join(edge) in leaks]
 
 
 def _witnesses(found: splits.Audit, made: splits.Split) -> list[str]:

@@ -212,7 +212,10 @@ class Advice:
             return f"no augmentation: this graph has no {last.rule.condition}"
         if self.answer == "no":
             return f"no augmentation: {last.value:.2f} times the control is too little"
-        return "no advice: what was measured does not tell a gain from chance"
+        return (
+            "no advice to augment: a gain could not be told from chance. Each row below answers a "
+            "question of its own"
+        )
 
 
 def advise(

@@ -48,13 +48,21 @@ def mentions(view: View) -> Found:
         for name in columns:
             if view.budget.over:
                 return
-            where, remedy = f"{title(type)}.{name}", f"drop the column {name!r} of {type!r}"
+            where, remedy = f"{title(type)}.{name}", _without(type, name)
             yield from _best(view, where, remedy, _of_column(view, type, name))
         for name, other in permutations(columns if type not in (view.a, view.b) else (), 2):
             where = f"{title(type)}.{name} and {title(type)}.{other}"
-            remedy = f"drop the columns {name!r} and {other!r} of {type!r}"
+            remedy = _without(type, name, other)
             users, items = names_in(view, type, name, view.a), names_in(view, type, other, view.b)
             yield from _best(view, where, remedy, _verdicts(view, product(users, items)))
+
+
+def _without(type: Type, *names: str) -> str:
+    """How columns are taken out of a graph; ids are no column that can be dropped."""
+    if "id" in names:
+        return f"give the nodes of {type!r} other ids, or drop that type"
+    listed = " and ".join(map(repr, names))
+    return f"drop the column{'s' * (len(names) > 1)} {listed} of {type!r}"
 
 
 def _best(view: View, where: str, remedy: str, verdicts: Iterator[Verdict]) -> Found:
