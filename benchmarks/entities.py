@@ -61,8 +61,7 @@ from hinaug.generators import (
     Synthesis,
     random_delta,
 )
-from hinaug.generators.entities.attributes import Encoded, attribute_kinds
-from hinaug.generators.entities.whole import TREES
+from hinaug.generators.entities.attributes import TREES, Encoded, attribute_kinds
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN

@@ -24,6 +24,7 @@ STEPS = 10  # of proportional fitting
 ONE_HOT = 8  # commonest words that later trees see one by one
 IDENTIFIER = "an identifier: to write one would be to copy it from somebody"
 UNTYPED = "it holds no value"
+TREES = ("words", "ordered", "continuous")  # kinds of columns that trees write
 
 
 def attribute_kinds(table: pa.Table) -> tuple[dict[str, str], dict[str, str]]:

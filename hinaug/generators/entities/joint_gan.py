@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng
+from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits
 from hinaug.generators.entities.draws import NEVER
-from hinaug.generators.entities.joint_vae import JointVAE
+from hinaug.generators.entities.joint_vae import FineTuned
 from hinaug.generators.entities.real import Real
-from hinaug.graph.hin import HIN
 from hinaug.nn.critic import NodeCritic
 from hinaug.nn.joint_vae import JointVAENetwork
 from hinaug.training.joint_gan import STEPS, Adversaries, JointGANEpochs, without_links
@@ -21,7 +20,7 @@ from hinaug.training.loop import train
 
 
 @dataclass(eq=False)
-class JointGAN(JointVAE):
+class JointGAN(FineTuned):
     """Whole new nodes from the network of JointVAE, trained on against a critic that sees links of
     all relations, degrees and columns of a node together.
 
@@ -114,27 +113,6 @@ class JointGAN(JointVAE):
     tau: float = 1.0
     average: float = 0.98
 
-    @classmethod
-    def fine_tuned(cls, vae: JointVAE, hin: HIN, *, rng: Rng = None, **changes: Any) -> Self:
-        """A JointGAN that goes on from a fitted JointVAE, which stays as it is.
-
-        Parameters
-        ----------
-        vae
-            Fitted on `hin`.
-        hin
-            The graph.
-        rng
-            A seed or a numpy Generator.
-        changes
-            Hyperparameters of this class beside those of `vae`.
-
-        Raises NotFittedError for a JointVAE that is not fitted.
-        """
-        made, draws = cls._started(vae, hin, rng, changes)
-        made._against_critic(made._real(hin), draws)
-        return made
-
     # ---- learning --------------------------------------------------------------------------------
 
     def _learn(self, real: Real, rng: np.random.Generator) -> None:
@@ -146,9 +124,9 @@ class JointGAN(JointVAE):
             self._keep(self._network(random))
             self.temperatures_ = [1.0] * len(real.views)
             self.offsets_ = [_log_counts(view.counts) for view in real.views]
-        self._against_critic(real, rng)
+        self._go_on(real, rng)
 
-    def _against_critic(self, real: Real, rng: np.random.Generator) -> None:
+    def _go_on(self, real: Real, rng: np.random.Generator) -> None:
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         generator, average = self._trained(), self._network(random)
         degrees = [float(view.degree.mean()) for view in real.views]

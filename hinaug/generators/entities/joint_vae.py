@@ -14,10 +14,10 @@ from scipy.special import softmax
 
 from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng
 from hinaug.features.kinds import decoded
-from hinaug.generators.entities.attributes import STEPS, codes_of, ranks_of
+from hinaug.generators.entities.attributes import STEPS, TREES, codes_of, ranks_of
 from hinaug.generators.entities.calibration import calibrate, pool_of
 from hinaug.generators.entities.real import Real
-from hinaug.generators.entities.whole import TREES, WholeNodes
+from hinaug.generators.entities.whole import WholeNodes
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -145,20 +145,6 @@ class JointVAE(WholeNodes):
 
     def _learned(self) -> dict[str, Any]:
         return {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_"}
-
-    @classmethod
-    def _started(
-        cls, vae: JointVAE, hin: HIN, rng: Rng, changes: dict[str, Any]
-    ) -> tuple[Self, np.random.Generator]:
-        """A model of this class that knows what a fitted JointVAE does, and its random numbers."""
-        vae._check_fitted()
-        made = cls(**(vae.get_params() | changes))
-        draws = made._ready("fine_tuned", hin, None, rng)
-        made.__dict__.update(vae._learned())
-        made.fitted_on_ = hin.fingerprint()
-        wanted = made._network(torch.Generator().manual_seed(0)).state_dict()
-        made.weights_ = {name: w for name, w in vae.weights_.items() if name in wanted}
-        return made, draws
 
     def _degree(
         self, real: Real, at: int, source: np.ndarray, rng: np.random.Generator
@@ -350,6 +336,42 @@ class JointVAE(WholeNodes):
             for before in range(at):
                 hidden = network.after(hidden, before, bag(unit_rows(drawn[before][rows])))
             return network.logits(at, hidden).numpy()
+
+
+@dataclass(eq=False)
+class FineTuned(JointVAE):
+    """A method that goes on from the network of a JointVAE; a subclass writes `_go_on`."""
+
+    def _go_on(self, real: Real, rng: np.random.Generator) -> None:
+        """Train on what was learned from the graph."""
+        raise NotImplementedError(f"{type(self).__name__} has no _go_on")
+
+    @classmethod
+    def fine_tuned(cls, vae: JointVAE, hin: HIN, *, rng: Rng = None, **changes: Any) -> Self:
+        """A model of this class that goes on from a fitted JointVAE, which stays as it is.
+
+        Parameters
+        ----------
+        vae
+            Fitted on `hin`.
+        hin
+            The graph.
+        rng
+            A seed or a numpy Generator.
+        changes
+            Hyperparameters of this class beside those of `vae`.
+
+        Raises NotFittedError for a JointVAE that is not fitted.
+        """
+        vae._check_fitted()
+        made = cls(**(vae.get_params() | changes))
+        draws = made._ready("fine_tuned", hin, None, rng)
+        made.__dict__.update(vae._learned())
+        made.fitted_on_ = hin.fingerprint()
+        wanted = made._network(torch.Generator().manual_seed(0)).state_dict()
+        made.weights_ = {name: w for name, w in vae.weights_.items() if name in wanted}
+        made._go_on(made._real(hin), draws)
+        return made
 
 
 def _margin_offsets(logits: np.ndarray, known: np.ndarray, match: bool) -> np.ndarray:

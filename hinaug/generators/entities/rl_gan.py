@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +12,13 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from hinaug.checks import COUNT, POSITIVE, SHARE, Interval, Limits, Rng
+from hinaug.checks import COUNT, POSITIVE, SHARE, Interval, Limits
 from hinaug.generators.entities.confidence import realness
-from hinaug.generators.entities.joint_vae import JointVAE, with_code
-from hinaug.generators.entities.links import Drawn, banned, joined
+from hinaug.generators.entities.drawing import Wanted
+from hinaug.generators.entities.joint_vae import FineTuned, with_code
+from hinaug.generators.entities.links import Drawn, joined
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.reward import PARTS, NodeReward, ranking_gradient
-from hinaug.generators.entities.views import View
-from hinaug.graph.hin import HIN
 from hinaug.nn.critic import NodeCritic
 from hinaug.nn.joint_vae import JointVAENetwork, bag
 from hinaug.nn.policy import NodePolicy
@@ -35,7 +34,7 @@ TOLD = 0.05  # rise of an AUC from which nodes are told apart more easily
 
 
 @dataclass(eq=False)
-class RLGAN(JointVAE):
+class RLGAN(FineTuned):
     """Whole new nodes from a policy that builds them step by step: columns, links, when to stop;
     taught by policy gradients on what the nodes are worth.
 
@@ -126,27 +125,6 @@ class RLGAN(JointVAE):
     shuffled: bool = False
     control: bool = True
 
-    @classmethod
-    def fine_tuned(cls, vae: JointVAE, hin: HIN, *, rng: Rng = None, **changes: Any) -> Self:
-        """An RLGAN whose untaught policy is a fitted JointVAE, which stays as it is.
-
-        Parameters
-        ----------
-        vae
-            Fitted on `hin`.
-        hin
-            The graph.
-        rng
-            A seed or a numpy Generator.
-        changes
-            Hyperparameters of this class beside those of `vae`.
-
-        Raises NotFittedError for a JointVAE that is not fitted.
-        """
-        made, draws = cls._started(vae, hin, rng, changes)
-        made._taught_by_rewards(made._real(hin), draws)
-        return made
-
     def report(self) -> str:
         """Rewards of untaught and taught nodes beside the control, and whether links are told from
         real ones more easily than before: if so while rewards rise, the reward is hacked.
@@ -175,9 +153,9 @@ class RLGAN(JointVAE):
 
     def _learn(self, real: Real, rng: np.random.Generator) -> None:
         super()._learn(real, rng)
-        self._taught_by_rewards(real, rng)
+        self._go_on(real, rng)
 
-    def _taught_by_rewards(self, real: Real, rng: np.random.Generator) -> None:
+    def _go_on(self, real: Real, rng: np.random.Generator) -> None:
         self.most_ = [int(view.degree.max()) for view in real.views]
         gradient = ranking_gradient(real, self.l2, self.folds, rng)
         seed = int(rng.integers(2**62))
@@ -351,29 +329,18 @@ class RLGAN(JointVAE):
     ) -> np.ndarray:
         return super()._plain_logits(at, state[:, : self.latent], drawn, rows)
 
-    def _draw_view(
-        self,
-        at: int,
-        view: View,
-        degree: np.ndarray,
-        state: np.ndarray,
-        links: Sequence[sp.csr_array],
-        kept: sp.csr_array,
-        among: sp.csr_array | None,
-        rng: np.random.Generator,
-    ) -> Drawn:
+    def _draw_view(self, wanted: Wanted, rng: np.random.Generator) -> Drawn:
         """Links in one view: those kept, and others one after another until the policy stops."""
-        n_kept = np.diff(kept.indptr).astype(np.int64)
-        row = np.repeat(np.arange(len(degree)), n_kept)
-        parts = [Drawn(row, kept.indices.astype(np.int64), np.ones(len(row), np.float32))]
-        policy, random = self._policy(), _random(rng)
-        for start in range(0, len(degree), BLOCK):
-            rows = slice(start, min(start + BLOCK, len(degree)))
-            closed = banned(view, kept, among, rows)
+        k, n_kept, degree = len(wanted.degree), wanted.n_kept, wanted.degree
+        parts, policy, random = [wanted.certain], self._policy(), _random(rng)
+        for start in range(0, k, BLOCK):
+            rows = slice(start, min(start + BLOCK, k))
+            closed = wanted.banned(rows)
             closed[n_kept[rows] >= np.maximum(degree[rows], 1)] = True
-            wanted = torch.from_numpy(np.maximum(degree[rows] - n_kept[rows], 0))
-            hidden = self._hidden(policy, state[rows], [x[rows] for x in links[:at]])
-            made = policy.draw_links(at, hidden, wanted, torch.from_numpy(closed), random)
+            more = torch.from_numpy(np.maximum(degree[rows] - n_kept[rows], 0))
+            before = [x[rows] for x in wanted.links]
+            hidden = self._hidden(policy, wanted.state[rows], before)
+            made = policy.draw_links(wanted.at, hidden, more, torch.from_numpy(closed), random)
             where, column, chance = (part.numpy() for part in made)
             n = np.bincount(where, minlength=len(hidden))[where]
             parts.append(Drawn(where + start, column, (1 - (1 - chance) ** n).astype(np.float32)))

@@ -4,7 +4,7 @@ rest follows: degrees, edge columns, times, attributes, vectors, text, and what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, astuple, dataclass
 from typing import Any, ClassVar
 
@@ -14,34 +14,35 @@ import scipy.sparse as sp
 
 from hinaug.checks import SHARE, Limits
 from hinaug.errors import ParameterError, SchemaError, some
-from hinaug.features.kinds import decoded
 from hinaug.generators.base import Condition, Entities, EntityGenerator, Evidence
-from hinaug.generators.entities.attributes import Encoded, attribute_kinds, tree_donors, values_at
+from hinaug.generators.entities.attributes import (
+    TREES,
+    attribute_kinds,
+    tree_donors,
+    values_at,
+)
+from hinaug.generators.entities.drawing import (
+    Wanted,
+    by_logits,
+    is_passed_on,
+    unlike_in_all,
+    unlike_in_view,
+)
 from hinaug.generators.entities.edge_columns import (
     like_links,
     link_columns,
     records_of,
     with_columns_of_twin,
 )
+from hinaug.generators.entities.ends import Ends
 from hinaug.generators.entities.given import alike, given_links, holders, in_types_of
-from hinaug.generators.entities.links import (
-    REDRAWS,
-    Drawn,
-    banned,
-    beside,
-    either,
-    joined,
-    race,
-    repeats,
-    replaced,
-)
+from hinaug.generators.entities.links import Drawn, either
+from hinaug.generators.entities.near import Near
 from hinaug.generators.entities.real import Real, real_nodes
 from hinaug.generators.entities.same_columns import check_same_columns
-from hinaug.generators.entities.texts import Crossing, Slots, Writer, crossing, written
-from hinaug.generators.entities.vectors import near_rows, new_vectors
+from hinaug.generators.entities.texts import Writer
 from hinaug.generators.entities.views import (
     Key,
-    View,
     Witness,
     is_exclusive,
     keys_of,
@@ -56,9 +57,6 @@ from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import PairIndex
 from hinaug.graph.schema import EdgeType
-
-NEAR = 5  # real nodes that text and vectors of a new node are made from
-TREES = ("words", "ordered", "continuous")
 
 
 @dataclass(eq=False)
@@ -249,7 +247,7 @@ class WholeNodes(EntityGenerator):
         tables, evidence = self._described(real, drawn, source, kept, rng)
         seen = real.seen(links, tables)
         columns = self._columns(real, seen, links, state, given, rng, match=is_free)
-        ends = self._ends(real, drawn, tables, source, rng)
+        ends = Ends(real, source, self.between, self.symmetric_).tables(drawn, tables, rng)
         return Entities(columns, ends, _mean(drawn, n), evidence, real.nodes[source])
 
     def _given(self, condition: Condition | None) -> dict[str, pa.Array]:
@@ -345,21 +343,11 @@ class WholeNodes(EntityGenerator):
         rng: np.random.Generator,
     ) -> list[Drawn]:
         """Links of all views; new nodes with all the links of a real one are drawn anew."""
-        drawn = self._draw_views(real, source, state, kept, rng)
-        everyone = beside([view.links for view in real.views])
-        for _ in range(REDRAWS if self.keep < 1 else 0):
-            links = [
-                d.matrix(len(source), len(v.targets))
-                for d, v in zip(drawn, real.views, strict=True)
-            ]
-            again = np.flatnonzero(repeats(beside(links), everyone))
-            if not len(again):
-                break
-            anew = self._draw_views(
-                real, source[again], state[again], [x[again] for x in kept], rng
-            )
-            drawn = [replaced(*both) for both in zip(drawn, [again] * len(anew), anew, strict=True)]
-        return drawn
+
+        def some(rows: np.ndarray) -> list[Drawn]:
+            return self._draw_views(real, source[rows], state[rows], [x[rows] for x in kept], rng)
+
+        return unlike_in_all(some, len(source), real.views, self.keep < 1)
 
     def _draw_views(
         self,
@@ -377,69 +365,16 @@ class WholeNodes(EntityGenerator):
             if same >= 0:
                 made = drawn[same]
             else:
-                within = real.within[at]
-                among = None if within < 0 else links[within]
-                made = self._draw_anew(at, view, degree, state, links, kept[at], among, rng)
+                among = None if real.within[at] < 0 else links[real.within[at]]
+                wanted = Wanted(at, view, degree, state, list(links), kept[at], among)
+                made = unlike_in_view(lambda x: self._draw_view(x, rng), wanted, self.keep < 1)
             drawn.append(made)
             links.append(made.matrix(len(source), len(view.targets)))
         return drawn
 
-    def _draw_anew(
-        self,
-        at: int,
-        view: View,
-        degree: np.ndarray,
-        state: np.ndarray,
-        links: Sequence[sp.csr_array],
-        kept: sp.csr_array,
-        among: sp.csr_array | None,
-        rng: np.random.Generator,
-    ) -> Drawn:
-        """Links in one view; where they are those of a real node, they are drawn once more."""
-        made = self._draw_view(at, view, degree, state, links, kept, among, rng)
-        for _ in range(REDRAWS if self.keep < 1 else 0):
-            again = np.flatnonzero(repeats(made.matrix(len(degree), len(view.targets)), view.links))
-            if not len(again):
-                break
-            anew = self._draw_view(
-                at,
-                view,
-                degree[again],
-                state[again],
-                [x[again] for x in links],
-                kept[again],
-                None if among is None else among[again],
-                rng,
-            )
-            made = replaced(made, again, anew)
-        return made
-
-    def _draw_view(
-        self,
-        at: int,
-        view: View,
-        degree: np.ndarray,
-        state: np.ndarray,
-        links: Sequence[sp.csr_array],
-        kept: sp.csr_array,
-        among: sp.csr_array | None,
-        rng: np.random.Generator,
-    ) -> Drawn:
-        """Links in one view: those kept, and others by the logits up to the degree.
-
-        among: CSR [k, m] of what they are drawn from; None for all targets.
-        """
-        n_kept = np.diff(kept.indptr)
-        row = np.repeat(np.arange(len(degree)), n_kept)
-        parts = [Drawn(row, kept.indices.astype(np.int64), np.ones(len(row), np.float32))]
-        block = max(1, min(512, 2**23 // max(len(view.targets), 1)))
-        for start in range(0, len(degree), block):
-            rows = slice(start, min(start + block, len(degree)))
-            logits = self._logits(at, state, links, rows)
-            logits[banned(view, kept, among, rows)] = -np.inf
-            part = race(logits, np.maximum(degree[rows] - n_kept[rows], 0), rng)
-            parts.append(Drawn(part.row + start, part.column, part.probability))
-        return joined(parts)
+    def _draw_view(self, wanted: Wanted, rng: np.random.Generator) -> Drawn:
+        """Links in one view: those kept, and others by the logits up to the degree."""
+        return by_logits(wanted, self._logits, rng)
 
     def _described(
         self,
@@ -453,7 +388,9 @@ class WholeNodes(EntityGenerator):
         tables: list[pa.Table] = []
         evidence = {}
         for at, made in enumerate(drawn):
-            own = self._is_kept(real.views[at], made, source, kept[at])
+            own = np.zeros(len(made.row), bool)
+            if self.keep:
+                own = is_passed_on(real.views[at], made, source, kept[at])
             like = like_links(real, at, made, source, own, rng)
             table = link_columns(real, at, made, source, like, own, rng)
             tables.append(with_columns_of_twin(real, at, table, tables))
@@ -463,17 +400,6 @@ class WholeNodes(EntityGenerator):
                 if found is not None:
                     evidence[witness.type] = found
         return tables, evidence
-
-    def _is_kept(
-        self, view: View, made: Drawn, source: np.ndarray, kept: sp.csr_array
-    ) -> np.ndarray:
-        """Which links the source has itself and passed on."""
-        if not self.keep:
-            return np.zeros(len(made.row), bool)
-        own = kept.multiply(view.links[source]).tocsr()
-        m = view.links.shape[1]
-        row = np.repeat(np.arange(own.shape[0], dtype=np.int64), np.diff(own.indptr))
-        return np.isin(made.row.astype(np.int64) * m + made.column, row * m + own.indices)
 
     def _columns(
         self,
@@ -486,130 +412,17 @@ class WholeNodes(EntityGenerator):
         match: bool,
     ) -> dict[str, pa.Array]:
         """Attributes of new nodes, then vectors and text, which follow from them."""
-        made: dict[str, pa.Array] = dict(given)
-        written = {c: v for c, v in given.items() if self.kinds_[c] in TREES}
+        written = {name: v for name, v in given.items() if self.kinds_[name] in TREES}
         donors = self._donors(real, seen, links, state, written, rng, match)
-        for name, donor in donors.items():
-            if name not in given:
-                column = tb.one_chunk(real.table[name])
-                made[name] = values_at(column, donor, self.kinds_[name], rng)
-        rest = [c for c, kind in self.kinds_.items() if kind not in TREES and c not in given]
+        made = dict(given)
+        for name in [name for name in donors if name not in given]:
+            column = tb.one_chunk(real.table[name])
+            made[name] = values_at(column, donors[name], self.kinds_[name], rng)
+        rest = [name for name in self.kinds_ if name not in made]
         if rest:
-            made |= self._rest(real, rest, seen, made, rng)
+            near = Near(real, seen, made, self.kinds_, rng)
+            made |= {name: near.column(name, self.writer, self.origin) for name in rest}
         return {name: made[name] for name in self.kinds_}
-
-    def _rest(
-        self,
-        real: Real,
-        names: Iterable[str],
-        seen: np.ndarray,
-        made: dict[str, pa.Array],
-        rng: np.random.Generator,
-    ) -> dict[str, pa.Array]:
-        """Vectors, text and lists, from the real nodes nearest in links and attributes."""
-        old, new = [real.features], [seen]
-        for name in [c for c in made if self.kinds_[c] in TREES]:
-            column = tb.one_chunk(real.table[name])
-            both = pa.concat_arrays([decoded(column), decoded(made[name])])
-            x = Encoded(both, self.kinds_[name]).x
-            old, new = [*old, x[: len(column)]], [*new, x[len(column) :]]
-        base, asked = np.hstack(old), np.hstack(new)
-        near = near_rows(base, asked, NEAR, rng)
-        mixed = crossing(near[:, 0], near[:, 1:] if near.shape[1] > 1 else near, rng)
-        out = {}
-        for name in names:
-            column = tb.one_chunk(real.table[name])
-            if self.kinds_[name] == "vector":
-                out[name] = new_vectors(column, base, asked, near[:, 0])
-            elif self.kinds_[name] == "text":
-                out[name] = self._text(name, column, mixed, made)
-            else:
-                out[name] = column.take(pa.array(near[:, 0]))
-        return out
-
-    def _text(
-        self,
-        name: str,
-        column: pa.Array,
-        mixed: Crossing,
-        made: dict[str, pa.Array],
-    ) -> pa.Array:
-        drafts = Slots(column).fill(mixed).cast(column.type)
-        if self.writer is None:
-            return drafts
-        return written(self.writer, name, pa.table(made), drafts, self.origin)
-
-    # ---- links by id -----------------------------------------------------------------------------
-
-    def _ends(
-        self,
-        real: Real,
-        drawn: Sequence[Drawn],
-        tables: Sequence[pa.Table],
-        source: np.ndarray,
-        rng: np.random.Generator,
-    ) -> dict[EdgeType, pa.Table]:
-        """The links by external id, of both views of a relation together."""
-        out: dict[EdgeType, list[pa.Table]] = {}
-        bare = _linked_once(drawn, len(source))
-        for at, (view, made, table) in enumerate(zip(real.views, drawn, tables, strict=True)):
-            columns = {
-                "row": pa.array(made.row, pa.int64()),
-                "id": view.targets.take(pa.array(made.column)),
-                **{name: table[name] for name in table.column_names},
-                "confidence": pa.array(made.probability, pa.float32()),
-            }
-            rows = pa.table(columns)
-            if view.relation[0] == view.relation[2]:
-                to, moved = _to_new(real, view, made, source, self.between, rng)
-                moved &= ~bare[made.row] & (not real.records[at]) & (not _is_tied(real, at))
-                rows = self._between(view, rows, to, moved, rng)
-            out.setdefault(view.relation, []).append(rows)
-        return {edge: pa.concat_tables(parts) for edge, parts in out.items()}
-
-    def _between(
-        self,
-        view: View,
-        rows: pa.Table,
-        to: np.ndarray,
-        moved: np.ndarray,
-        rng: np.random.Generator,
-    ) -> pa.Table:
-        """Links to the own type with the new nodes that some go to, each link once; those of a
-        symmetric relation in both directions.
-        """
-        row = rows["row"].to_numpy()
-        rows = rows.append_column("into", pa.array(np.full(len(row), view.into)))
-        rows = rows.append_column("to", pa.array(to, pa.int64(), mask=~moved))
-        if view.relation in self.symmetric_:
-            # two new nodes may both draw their link: half stay, each pair once
-            stays = ~moved | ((rng.random(len(row)) < 0.5) & _first_of_pair(row, to, moved))
-            rows = rows.filter(pa.array(stays))
-            at = rows.column_names.index("into")
-            turned = rows.set_column(at, "into", pa.array(np.ones(rows.num_rows, bool)))
-            return pa.concat_tables([rows, turned])
-        # a link from another new node is drawn there
-        return rows.filter(pa.array(~moved)) if view.into else rows
-
-
-def _first_of_pair(row: np.ndarray, to: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Which links between new nodes are the first of their two, bool [e]."""
-    low, high = np.minimum(row, to), np.maximum(row, to)
-    code = np.where(moved, low * (int(high.max(initial=0)) + 1) + high, -1 - np.arange(len(row)))
-    first = np.zeros(len(row), bool)
-    first[np.unique(code, return_index=True)[1]] = True
-    return first
-
-
-def _is_tied(real: Real, at: int) -> bool:
-    """Whether a view has the links of another one, or another one has those of it."""
-    return real.within[at] >= 0 or at in real.within
-
-
-def _linked_once(drawn: Sequence[Drawn], n: int) -> np.ndarray:
-    """Which new nodes have links in one view alone, bool [n]."""
-    linked = np.stack([np.bincount(d.row, minlength=n) > 0 for d in drawn])
-    return linked.sum(axis=0) <= 1
 
 
 def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
@@ -617,25 +430,3 @@ def _mean(drawn: Sequence[Drawn], n: int) -> np.ndarray:
     row = np.concatenate([d.row for d in drawn])
     total = np.bincount(row, np.concatenate([d.probability for d in drawn]), n)
     return np.clip(total / np.maximum(np.bincount(row, minlength=n), 1), 0, 1)
-
-
-def _to_new(
-    real: Real,
-    view: View,
-    made: Drawn,
-    source: np.ndarray,
-    share: float | None,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """For links between nodes of one type: a new node made after each target [e], and whether
-    the link goes there [e]; share: see `between`.
-    """
-    k, n = len(source), len(real.nodes)
-    order = np.argsort(source, kind="stable")
-    row_of = real.rows_of(view.position[made.column])
-    first, last = (np.searchsorted(source[order], row_of, side) for side in ("left", "right"))
-    pick = first + (rng.random(len(row_of)) * (last - first)).astype(np.int64)
-    to = order[np.minimum(pick, k - 1)]
-    share = k / (k + n) if share is None else share
-    moved = (rng.random(len(row_of)) < share) & (last > first) & (to != made.row)
-    return to, moved

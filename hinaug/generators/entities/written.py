@@ -18,6 +18,7 @@ from hinaug.features.writer.facts import MATERIAL, named_rows, tidy
 from hinaug.features.writer.records import read_records
 from hinaug.features.writer.tally import Tally
 from hinaug.generators.base import Condition, Entities, EntityGenerator
+from hinaug.generators.entities.given import in_types_of
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
@@ -262,8 +263,7 @@ class WrittenNodes(EntityGenerator):
             for name in self.schema_
         }
         if condition.columns is not None:
-            given = condition.columns
-            columns |= {name: given[name] for name in given.column_names}
+            columns |= in_types_of(condition.columns, table.schema, self.origin)
         row = np.repeat(np.arange(n), [len(one.targets) for one in made])
         targets = pa.array(np.concatenate([one.targets for one in made]))
         ids = hin.observed().nodes[self._other]["id"].take(targets)
