@@ -412,8 +412,7 @@ class WholeNodes(EntityGenerator):
         match: bool,
     ) -> dict[str, pa.Array]:
         """Attributes of new nodes, then vectors and text, which follow from them."""
-        written = {name: v for name, v in given.items() if self.kinds_[name] in TREES}
-        donors = self._donors(real, seen, links, state, written, rng, match)
+        donors = self._donors(real, seen, links, state, given, rng, match)
         made = dict(given)
         for name in [name for name in donors if name not in given]:
             column = tb.one_chunk(real.table[name])
