@@ -42,6 +42,7 @@ from hinaug.split.thin import thin
 
 PUBLISHED = {"GFCF": (0.1849, 0.1518), "BSPM": (0.1921, 0.1597)}  # Recall@20, NDCG@20
 BAND = 0.0005
+CUTS, L2S = {"ml-1m-lightgcnpp": 10, "gowalla": 20}, (10.0, 30.0, 100.0, 300.0, 1000.0)
 MOVIE, PRODUCT = ("user", "rates", "movie"), ("user", "rates", "item")
 
 
@@ -77,10 +78,10 @@ def gowalla() -> Iterator[dict]:
 
 
 def local() -> Iterator[dict]:
-    for data, cut in (("ml-1m-lightgcnpp", 10), ("gowalla", 20)):
+    for data, cut in CUTS.items():
         split, train, _ = published.splits(data)
         tried: dict[float, float] = {}
-        for l2 in (10.0, 30.0, 100.0, 300.0, 1000.0):
+        for l2 in L2S:
             model = LocalEASE(INTERACTS, l2=l2).fit(split.train)
             tried[l2] = evaluate(model, split.train, split, k=20)["NDCG@20"]
             print(data, l2, round(tried[l2], 5), flush=True)

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -191,6 +192,7 @@ def stored(steps: Steps, edges: int, folder: Path, seconds: float) -> None:
     if seconds:
         steps("audit", lambda: audit(split, seconds=seconds, memory=2 * 2**30), first_line)
     links = steps("csr", lambda: split.train.adjacency(RELATION))
+    importlib.import_module("hinaug.nn")  # torch takes a second
     steps("propagate", lambda: propagate(links))
     model = Popularity(RELATION).fit(split.train)
     few = thinned(split)
