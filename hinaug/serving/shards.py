@@ -139,9 +139,9 @@ def _work_off(
     if ray is not None and missing:
         _by_ray(job, missing, folder, n, size, checks.whole(ray, "in_shards: ray", 1))
     elif processes == 1 or len(missing) < 2:
-        worker = Worker(job, folder, n, size)
+        worker = Worker(folder, n, size)
         for number in missing:
-            worker.make(number)
+            worker.make(job, number)
     else:
         _by_processes(job, missing, folder, n, size, processes)
 
@@ -149,13 +149,13 @@ def _work_off(
 class Worker:
     """Makes shards in one process; what the job opens is opened at the first."""
 
-    def __init__(self, job: Job, folder: Path, n: int, size: int) -> None:
-        self.job, self.folder, self.n, self.size = job, folder, n, size
+    def __init__(self, folder: Path, n: int, size: int) -> None:
+        self.folder, self.n, self.size = folder, n, size
         self._rows: Rows | None = None
 
-    def make(self, number: int) -> None:
+    def make(self, job: Job, number: int) -> None:
         """Make the shard and put it in place."""
-        self._rows = self._rows or self.job.open()
+        self._rows = self._rows or job.open()
         start = number * self.size
         table = self._rows(start, min(start + self.size, self.n))
         path = _path(self.folder, number)
@@ -198,17 +198,18 @@ def _check_plan(folder: Path, plan: dict[str, Any]) -> None:
         )
 
 
-_worker: Worker | None = None  # of a process of the pool
+_worker: tuple[Worker, Job] | None = None  # of a process of the pool
 
 
 def _start(job: Job, folder: Path, n: int, size: int) -> None:
     global _worker
-    _worker = Worker(job, folder, n, size)
+    _worker = Worker(folder, n, size), job
 
 
 def _make(number: int) -> None:
     assert _worker is not None
-    _worker.make(number)
+    worker, job = _worker
+    worker.make(job, number)
 
 
 def _by_processes(
@@ -234,9 +235,10 @@ def _by_ray(
     ray = _started_ray(workers)
     try:
         made = ray.remote(max_restarts=3, max_task_retries=3)(Worker)
-        actors = _ready(ray, [made.remote(job, folder.resolve(), n, size) for _ in range(workers)])
+        actors = _ready(ray, [made.remote(folder.resolve(), n, size) for _ in range(workers)])
+        shared = ray.put(job)  # what a worker is made with must be small, or it cannot start again
         pool = ray.util.ActorPool(actors)
-        for _ in pool.map_unordered(lambda actor, number: actor.make.remote(number), missing):
+        for _ in pool.map_unordered(lambda actor, k: actor.make.remote(shared, k), missing):
             pass
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error  # what the worker raised

@@ -138,6 +138,43 @@ def test_ray_writes_what_one_process_writes(job, tmp_path):
     assert contents(one) == contents(sorted((tmp_path / "ray").glob("*.parquet")))
 
 
+KILLED_ONCE = """
+import os, signal, sys
+from dataclasses import dataclass
+import numpy as np, pyarrow as pa
+from hinaug.serving.shards import Job, in_shards
+
+@dataclass(frozen=True)
+class Once(Job):
+    marker: str
+    payload: bytes  # more than Ray keeps in a message
+
+    def open(self):
+        def rows(start, stop):
+            if start and os.path.exists(self.marker):
+                os.unlink(self.marker)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return pa.table({"row": np.arange(start, stop)})
+
+        return rows
+
+in_shards(Once(sys.argv[1], bytes(10**6)), 20, sys.argv[2], size=5, ray=2)
+"""
+
+
+@pytest.mark.slow
+def test_ray_starts_a_killed_worker_again(tmp_path):
+    import subprocess
+    import sys
+
+    marker, out = tmp_path / "marker", tmp_path / "out"
+    marker.touch()
+    command = [sys.executable, "-c", KILLED_ONCE, str(marker), str(out)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert not marker.exists()
+    assert pq.read_table(sorted(out.glob("*.parquet")))["row"].to_pylist() == list(range(20))
+
+
 def test_a_model_that_was_fitted_anew_gets_no_old_shards(job, tmp_path):
     job, _ = job
     hin = planted(60, 40, 3, rng=0)
