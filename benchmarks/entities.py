@@ -2,6 +2,7 @@
 
     HINAUG_DATA=folder python benchmarks/entities.py [--only planted thin instruments near
         items light scale adversarial] [--seeds 3] [--arms "JointVAE" "RLGAN"]
+        [--data ml-latest-small]
         [--out benchmarks/results/entities.jsonl]
 
 planted   `planted_mixed`, 2,000 users, as many generated: AUC of boosted trees that tell real from
@@ -13,7 +14,8 @@ thin      MovieLens 100K, ratings of at least 4, a fifth of each user's train li
           generator stand random users by popularity, the second moment, and the same users with
           links dealt out anew (random_delta)
 adversarial  as thin, one generated user a real one: JointVAE, trained on against a critic, by rewards,
-          and the controls: the same steps without a critic, a matched temperature, shuffled rewards
+          and the controls: the same steps without a critic, a matched temperature, shuffled rewards;
+          --data names another set, thinned alike
 instruments  as thin, on Musical Instruments as it is
 near      users with one to five links, MovieLens 100K as in thin, the small MovieLens alike (movies
           with ten likes), and Musical Instruments: NDCG@20 on these users of EASE with five
@@ -356,10 +358,10 @@ def light(results: Results, seeds: int, _: Sequence[str]) -> None:
     entities_near.light(results, seeds)
 
 
-def adversarial(results: Results, seeds: int, arms: Sequence[str]) -> None:
+def adversarial(results: Results, seeds: int, arms: Sequence[str], data: str = "ml-100k") -> None:
     import entities_trained
 
-    entities_trained.adversarial(results, seeds, arms)
+    entities_trained.adversarial(results, seeds, arms, data)
 
 
 SECTIONS = {
@@ -383,15 +385,21 @@ PAIRS = {  # of the section adversarial: who must beat whom, at the same sharpne
 
 
 def against(rows: list[Row]) -> Iterator[str]:
-    """Paired t-tests over the seeds that both arms of a pair have."""
-    found = {(r["name"], r["seed"]): r["test"] for r in rows if r["section"] == "adversarial"}
+    """Paired t-tests over the seeds that both arms of a pair have, for each data set."""
+    sections = dict.fromkeys(r["section"] for r in rows if r["section"].startswith("adversarial"))
+    for section in sections:
+        yield from _pairs([r for r in rows if r["section"] == section])
+
+
+def _pairs(rows: list[Row]) -> Iterator[str]:
+    found = {(r["name"], r["seed"]): r["test"] for r in rows}
     for ours, other in PAIRS.items():
         seeds = [s for name, s in found if name == ours and (other, s) in found]
         x, y = (np.array([found[name, s] for s in seeds]) for name in (ours, other))
         if len(seeds) > 1:
             p = ttest_rel(x, y).pvalue
             yield (
-                f"{ours} - {other}: {100 * (x.mean() / y.mean() - 1):+.1f} %, better on "
+                f"{rows[0]['section']}: {ours} - {other}: {100 * (x.mean() / y.mean() - 1):+.1f} %, better on "
                 f"{int((x > y).sum())} of {len(seeds)} seeds, p {p:.2g}"
             )
 
@@ -418,12 +426,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="*", default=[], help="of adversarial; all without it")
+    parser.add_argument(
+        "--data", choices=["ml-100k", "ml-latest-small"], default="ml-100k", help="of adversarial"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     results = Results(options.out)
     for name in options.only:
-        SECTIONS[name](results, options.seeds, options.arms)
+        more = {"data": options.data} if name == "adversarial" else {}
+        SECTIONS[name](results, options.seeds, options.arms, **more)
     print("\n".join([*show(results.rows), *against(results.rows)]))
 
 

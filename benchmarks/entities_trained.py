@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 from entities import MOVIES, Results, Row, best, links_auc
+from entities_near import split_of
 from scipy.special import softmax
 
-from hinaug.datasets import load
 from hinaug.generators import CFGAN, RLGAN, JointGAN, JointVAE
 from hinaug.graph.hin import HIN
 from hinaug.split.base import Split
-from hinaug.split.random import random_split
-from hinaug.split.thin import thin
 
 POOL = 500  # users that sharpness is measured on
 
@@ -25,18 +23,19 @@ POOL = 500  # users that sharpness is measured on
 NOTHING = "JointGAN from nothing"
 
 
-def adversarial(results: Results, seeds: int, only: Sequence[str] | None = None) -> None:
+def adversarial(
+    results: Results, seeds: int, only: Sequence[str] | None = None, data: str = "ml-100k"
+) -> None:
     """One generated user a real one, all from one fitted JointVAE a seed; only: the arms to run."""
-    hin = load("ml-100k")
-    hin = hin.filter_edges(MOVIES, hin.column(MOVIES, "rating").to_numpy() >= 4)
+    section = "adversarial" if data == "ml-100k" else f"adversarial, {data}"
     for seed in range(seeds):
-        split = thin(random_split(hin, MOVIES, rng=seed), 0.2, rng=seed)
-        results.once("adversarial", "none", seed, lambda s=split: best(s, None))
+        split = split_of(data, seed)
+        results.once(section, "none", seed, lambda s=split: best(s, None))
         for name, fitted in arms(split.train, seed).items():
             if only and name not in only:
                 continue
             row = lambda f=fitted, s=split, k=seed: worth(s, f, k)  # noqa: E731
-            results.once("adversarial", name, seed, row)
+            results.once(section, name, seed, row)
 
 
 def arms(hin: HIN, seed: int) -> dict[str, Callable[[], Any]]:
