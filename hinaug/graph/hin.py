@@ -646,6 +646,9 @@ def _rows(table: pa.Table) -> list:
     return [names, sorted(map(repr, zip(*(table[n].to_pylist() for n in names), strict=True)))]
 
 
+SHOWN = 30  # columns that a summary names
+
+
 def _columns(table: pa.Table, skip: Sequence[str]) -> str:
     parts = []
     for field in table.schema:
@@ -654,6 +657,8 @@ def _columns(table: pa.Table, skip: Sequence[str]) -> str:
         nulls = table[field.name].null_count
         share = f" {_percent(nulls, table.num_rows)} null" if nulls else ""
         parts.append(f"{field.name} {sc.short(Column(field.type, tb.lineage_of(field)))}{share}")
+    if len(parts) > SHOWN:
+        parts = [*parts[:SHOWN], f"and {len(parts) - SHOWN:,} more"]
     if told := sc.table_lineage(table):
         parts.append(f"edges({told})")
     return ", ".join(parts) or "-"

@@ -251,10 +251,19 @@ def open_binary(source: Any) -> Any:
 
 
 def encoding_of(source: Any, encoding: str) -> str:
-    """The encoding that a byte order mark tells, else the one that is given."""
+    """The encoding that a byte order mark tells, else the one that is given; in place of UTF-8 that
+    of text whose every second byte is zero.
+    """
     with open_binary(source) as stream:
-        start = stream.read(4)
-    return next((found for mark, found in _MARKS if start.startswith(mark)), encoding)
+        start = stream.read(1 << 10)
+    marked = next((found for mark, found in _MARKS if start.startswith(mark)), None)
+    if marked or codecs.lookup(encoding).name != "utf-8":
+        return marked or encoding
+    for first, found in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, others = start[first::2].count(0), start[1 - first :: 2].count(0)
+        if zeros > len(start) // 4 and not others:
+            return found
+    return encoding
 
 
 @contextmanager
@@ -362,12 +371,13 @@ def lines_of(
     found: dict[int, int] = {}
     bad: list[tuple[int, str]] = []
     wanted, last = set(rows), max(rows, default=-1)
+    between = " " if dialect.delimiter == BLANKS else dialect.delimiter
     with text_of(source, dialect) as stream:
         good = -int(dialect.has_header)
         for line, fields in _numbered(stream, dialect):
             if len(fields) != width:
                 if len(bad) < n_bad and good >= 0:
-                    bad.append((line, dialect.delimiter.join(fields)))
+                    bad.append((line, between.join(fields)))
                 good += good < 0
             else:
                 if good in wanted:

@@ -711,6 +711,9 @@ def test_repr_summary_and_html(tiny):
     words = many.with_edges(("n", "to", "n"), joined, lineage="row").summary()
     assert "a int64 <1% null, b int64 >99% null" in words
     assert "kind category, edges(row)" in words
+    wide = HIN({"n": {"id": [1], **{f"c{n}": [1] for n in range(3000)}}}, {}).summary()
+    assert "c29 int64, and 2,970 more" in wide
+    assert "c30" not in wide
     html = both._repr_html_()
     assert "<td>user</td><td>3</td><td>1</td>" in html
     assert "<td>user → rates → item</td><td>6</td><td>1</td>" in html

@@ -771,3 +771,45 @@ def test_the_example_tells_what_it_does_not_keep(tmp_path):
     hin, _ = build([tmp_path], tomllib.loads(told + listed.format("deep.all.y")))
     assert section["rating"] == "stars"
     assert hin.ids("tag").to_pylist() == ["2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "u,i\né,7\n2,8\n"), ("a.jsonl", '{"u": "é", "i": 7}\n')]
+)
+def test_text_with_a_zero_beside_each_letter_is_utf_16(tmp_path, encoding, name, content):
+    hin, _ = made(tmp_path / name, content.encode(encoding))
+    assert links(hin)[0] == ("é", "7")
+
+
+def test_a_zero_byte_in_a_value_is_no_encoding(tmp_path):
+    assert links(made(tmp_path / "a.csv", b"u,i\na\x00b,7\n")[0]) == [("a\x00b", "7")]
+
+
+def test_lines_with_commas_behind_and_dicts_of_python_are_objects(tmp_path):
+    rows = [
+        "{'u': 'a', 'i': 7, 'ok': True, 'no': None, 'deep': {'x': (1, 2)}}",
+        '{"u": "b", "i": 8},',
+        "{u'u': u'it\\'s', 'i': \"9\"}\r",
+        "{'u': open('x'), 'i': 1}",
+        "{'u': {1, 2}, 'i': 1}",
+    ]
+    hin, counts = made(tmp_path / "a.json", "\n".join(rows), EDGE)
+    assert links(hin) == [("a", "7"), ("b", "8"), ("it's", "9")]
+    assert counts[0].notes == {BROKEN: 2}
+    assert counts[0].first[BROKEN][0].endswith("line 4")
+
+
+def test_broken_lines_are_shown_with_blanks_where_blanks_are_the_delimiter(tmp_path):
+    _, counts = made(tmp_path / "a.txt", "u i n\na 7 1\nb  8 x y\n", EDGE)
+    assert counts[0].first == {BROKEN: ["'b 8 x y', line 3"]}
+
+
+def test_columns_in_runs_are_plain(tmp_path):
+    runs = pa.RunEndEncodedArray.from_arrays([2], ["z"])
+    table = pa.table({"u": pa.array(["a", "b"], pa.string_view()), "i": ["7", "8"], "r": runs})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    hin, _ = build([tmp_path], tomllib.loads(EDGE + 'keep = ["r"]\n'))
+    assert hin.edges[LIKES]["r"].to_pylist() == ["z", "z"]
+    assert hin.edges[LIKES]["r"].type == pa.string()

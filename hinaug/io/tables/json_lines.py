@@ -4,7 +4,9 @@ block holds what Arrow does not take.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +22,7 @@ from hinaug.io.packed import unpacking
 from hinaug.io.tables.values import as_column
 
 BLOCK = 1 << 22  # bytes that are parsed together
+_OF_PYTHON = re.compile(rb"\{\s*u?'")  # how a dict begins whose keys stand in single quotes
 _EXACT = float(2**53)  # whole numbers from here on are not exact as floats
 
 
@@ -75,7 +78,7 @@ def read_json(source: Any, name: Any, encoding: str = "utf8") -> JsonFile:
         line, text = found.first[0]
         raise ParameterError(
             f"{name}: none of its {found.broken} lines is a JSON object (first: {text!r}, line "
-            f"{line}); expected one object a line",
+            f"{line}); expected one object a line, or one list of objects",
             asked=found.broken,
         )
     return found
@@ -211,10 +214,16 @@ def _filled_lines(block: bytes, first: int) -> list[tuple[int, bytes]]:
 
 
 def _json(line: bytes) -> Any:
-    """The value of a line, None where it is no JSON."""
+    """The value of a line, also with a comma behind it, or as Python writes it; None for others."""
+    text = line.strip().removesuffix(b",")
     try:
-        return json.loads(line)
+        return json.loads(text)
     except (ValueError, RecursionError):
+        pass
+    try:
+        found = ast.literal_eval(text.decode()) if _OF_PYTHON.match(text) else None
+        return json.loads(json.dumps(found))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 
 

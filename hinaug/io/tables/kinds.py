@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hinaug.errors import ParameterError
 from hinaug.io.tables import values as va
@@ -16,7 +17,8 @@ from hinaug.io.tables import values as va
 def is_stated(kind: pa.DataType) -> bool:
     """Whether `stated` gives a column of this type in another one."""
     has_zone = pa.types.is_timestamp(kind) and kind.tz
-    return bool(pa.types.is_decimal(kind) or has_zone or isinstance(kind, pa.BaseExtensionType))
+    is_other = pa.types.is_decimal(kind) or pa.types.is_run_end_encoded(kind)
+    return bool(is_other or has_zone or isinstance(kind, pa.BaseExtensionType))
 
 
 def stated(column: pa.Array, field: pa.Field, where: str) -> pa.Array:
@@ -26,6 +28,8 @@ def stated(column: pa.Array, field: pa.Field, where: str) -> pa.Array:
         raise _no_form("money", where)
     if isinstance(kind, pa.BaseExtensionType):
         return _of_extension(column, where)
+    if pa.types.is_run_end_encoded(kind):
+        return pc.run_end_decode(column)
     if pa.types.is_decimal(kind):
         return va.plain(column.cast(pa.string()), False, where)
     if pa.types.is_timestamp(kind) and kind.tz:
