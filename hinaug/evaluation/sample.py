@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
+from hinaug.features.kinds import numbers, present, vectors
 from hinaug.graph import arrow as tb
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
@@ -207,18 +209,37 @@ def _towards(graph: HIN, side: Side) -> sp.csr_array:
 
 
 def _columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The columns that a schema names, in its types; nulls for one that the table lacks."""
+    """The columns that a schema names, in its types; nulls for one that the table lacks. Infinite
+    numbers are null too, since they have no mean and no distance.
+    """
     out = {}
     for f in schema:
         if f.name in ENDS:
             continue
         there = f.name in table.column_names
         column = table[f.name] if there else pa.nulls(table.num_rows, f.type)
-        out[f.name] = column if column.type == f.type else column.cast(f.type)
+        column = column if column.type == f.type else column.cast(f.type)
+        out[f.name] = _finite(tb.one_chunk(column))
     return pa.table(out) if out else table.select([])
 
 
+def _finite(column: pa.Array) -> pa.Array:
+    """A column with null for infinite numbers, and for vectors that have one."""
+    if tb.is_vector(column.type):
+        rows = vectors(column)
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            rows = np.where(finite[:, None], rows, 0)
+            return tb.vectors_array(rows, present(column) & finite).cast(column.type)
+    elif pa.types.is_floating(column.type):
+        infinite = np.isinf(numbers(column))
+        if infinite.any():
+            return pc.if_else(pa.array(infinite), pa.scalar(None, column.type), column)
+    return column
+
+
 def _means(column: pa.Array, group: np.ndarray, n: int) -> np.ndarray:
+    column = _finite(column)
     known = ~column.is_null().to_numpy(zero_copy_only=False)
     value = column.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     count = np.bincount(group[known], minlength=n)

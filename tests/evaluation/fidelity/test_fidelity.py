@@ -240,3 +240,23 @@ def test_students_are_examined_on_a_sample_of_many_held_out_nodes(monkeypatch):
     fidelity(real, made, "user", held_out=others, students=[Watched(RATES)], rng=0)
     assert seen
     assert max(seen) <= 50
+
+
+def test_infinite_numbers_are_missing_ones():
+    n = 80
+    edges = {"src": np.repeat(np.arange(n), 3), "dst": np.arange(3 * n) % 12}
+    vectors = [[np.inf if i % 5 == 0 else 1.0, float(i)] for i in range(n)]
+    users = {
+        "id": np.arange(n),
+        "x": np.where(np.arange(n) % 4, np.arange(n), np.inf),
+        "v": pa.array(vectors, pa.list_(pa.float32(), 2)),
+    }
+    rating = np.where(np.arange(3 * n) % 7, 3.0, -np.inf)
+    hin = HIN.from_tables(
+        {"user": users, "item": {"id": np.arange(12)}},
+        {("user", "rates", "item"): edges | {"rating": rating}},
+    )
+    made = PopularNodes("user").fit(hin, rng=0).generate(hin, 40, rng=0)
+    found = fidelity(hin, made, "user", rng=0)
+    assert all(np.isfinite(p.score) for p in found.properties if p.score is not None)
+    assert found["realistic/columns/missing/x"].score is not None
