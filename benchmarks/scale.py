@@ -17,12 +17,14 @@ texts: vectors of texts of 8 to 16 words by static vectors (FOLDER as model2vec 
 top: 20 items for each user, by ALS (64 columns) that is fitted on ten links a user, as
 `hinaug recommend --out` writes them in one process.
 
-Each step prints CPU seconds, CPU nanoseconds an edge (a text, a user), the private memory (RssAnon) and the most that
-was resident since the step began (VmHWM, which counts pages of mapped files, that the system takes
-back as it needs them). Between two steps malloc_trim gives freed blocks back. The limit in GB is
-memory.max of a new cgroup where one may be made, else
-RLIMIT_DATA. Everything runs on one thread. 100 M edges need about 30 GB of disk in FOLDER. With
---keep the edges and the saved graph stay there, and the next run starts from them.
+Each step prints CPU seconds, CPU nanoseconds an edge (a text, a user), the private memory (RssAnon)
+and the most that was resident since the step began (VmHWM, which counts pages of mapped files, that
+the system takes back as it needs them). The limit in GB is memory.max of a new cgroup where one may
+be made, else RLIMIT_DATA. Everything runs on one thread. 100 M edges need about 30 GB of disk in
+FOLDER. With --keep the edges and the saved graph stay there, and the next run starts from them.
+
+glibc keeps freed blocks below 32 MB for later, which a limit counts; so blocks of 4 MB and more are
+taken from the system one by one (as MALLOC_MMAP_THRESHOLD_=4194304 does for any program).
 """
 
 from __future__ import annotations
@@ -54,12 +56,13 @@ import pyarrow.parquet as pq  # noqa: E402
 
 RELATION = ("user", "rates", "item")
 CHUNK = 5_000_000
-TRIM = ctypes.CDLL(None).malloc_trim
+M_MMAP_THRESHOLD = -3  # of mallopt
 D, LAYERS, RANKED = 64, 3, 10_000
 
 
 def limited(gigabytes: float) -> str:
     """Sets the limit of memory; says which one."""
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 4 << 20)
     size = int(gigabytes * 2**30)
     group = Path("/sys/fs/cgroup") / f"hinaug-{os.getpid()}"
     try:
@@ -110,7 +113,6 @@ class Steps:
         print(f"{'step':<12}{'CPU s':>9}{'wall s':>9}{each:>9}{'anon MB':>9}{'HWM MB':>9}")
 
     def __call__(self, name: str, step: Callable[[], Any], note: Callable[[Any], str] = str) -> Any:
-        TRIM(0)  # what glibc keeps of freed blocks goes back to the system
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
         cpu, wall = time.process_time(), time.perf_counter()
         with Watch() as watch:

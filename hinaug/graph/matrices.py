@@ -52,9 +52,8 @@ def csr(
             "'max' or 'last'"
         )
     merged = _merged(matrix.data, new, duplicates)
-    before = np.zeros(len(new) + 1, matrix.indptr.dtype)  # pairs before each entry
-    np.cumsum(new, out=before[1:])
-    return _canonical(merged, matrix.indices[new], before[matrix.indptr], shape)
+    indptr = matrix.indptr - np.searchsorted(np.flatnonzero(~new), matrix.indptr)
+    return _canonical(merged, matrix.indices[new], indptr.astype(matrix.indptr.dtype), shape)
 
 
 def _sorted_rows(
