@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
 from hinaug.features.similarity import best_of_rows, most_similar, stretches
+from hinaug.graph import spill
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
 from hinaug.predictors.base import FoldsIn
@@ -20,6 +21,7 @@ from hinaug.predictors.ease import ridge_of
 from hinaug.training.distributed import Ranks
 
 BLOCK_NUMBERS = 2**23  # numbers in a Gram matrix, or in a block of them
+ROWS = 4096  # items whose neighbours are listed at once
 
 
 @dataclass(eq=False)
@@ -100,19 +102,21 @@ class SLIM(FoldsIn):
         self.known_ = linked_targets(links)
         items = np.flatnonzero(self.known_)
         ranks = self._run.ranks or Ranks()
-        near = np.zeros((len(items), max(0, min(self.k, n - 1))), np.int64)
+        near = np.zeros((len(items), max(0, min(self.k, n - 1))), np.int32)
         weights = np.zeros(near.shape, np.float32)
-        own = ranks.share(len(items))
+        own, count = ranks.share(len(items)), by_item.sum(axis=1)
         similar = self._similar(by_item, items[own])
-        near[own] = neighbours(similar, by_item.sum(axis=1), self.k, items[own])
+        for rows in spill.blocks(len(near[own]), ROWS):
+            near[own][rows] = neighbours(similar[rows], count, self.k, items[own][rows])
         order = own.start + np.argsort(near[own].min(axis=1, initial=n), kind="stable")
         with threadpool_limits(1, "blas"):
             for block in blocks(near, order):
                 weights[block] = ridge(by_item, items[block], near[block], self.l2_)
         ranks.rows_together(near)
         ranks.rows_together(weights)
-        to = np.repeat(items, near.shape[1])
-        self.weights_ = sp.csr_array((weights.ravel(), (near.ravel(), to)), shape=(n, n))
+        ends = np.append(0, np.cumsum(self.known_ * near.shape[1]))
+        ends = ends.astype(sp.get_index_dtype(maxval=ends[-1]))
+        self.weights_ = sp.csc_array((weights.ravel(), near.ravel(), ends), shape=(n, n)).tocsr()
 
     def _similar(self, by_item: sp.csr_array, items: np.ndarray) -> sp.csr_array:
         """The k items most similar to each of some items, CSR [len(items), n_items]."""
