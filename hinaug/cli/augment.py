@@ -26,7 +26,7 @@ from hinaug.cli.options import (
     complete_entities,
     complete_generator,
 )
-from hinaug.cli.output import answer, tell
+from hinaug.cli.output import answer, command, tell
 from hinaug.cli.whom import FEW, Whom, whom
 from hinaug.errors import ParameterError
 from hinaug.generators import RelationGenerator
@@ -128,11 +128,8 @@ def augment(
 
     def show(console: Any) -> None:
         describe(delta, console)
-        tell(
-            console,
-            f"saved to {out}; hinaug evaluate {split} --model EASE --delta {out}{said(drop)} says "
-            "whether it helps",
-        )
+        judge = command("hinaug", "evaluate", split, "--model", "EASE", "--delta", out, *said(drop))
+        tell(console, f"saved to {out}; {judge} says whether it helps")
 
     answer(as_json, {"store": out, **facts_of(delta)}, show)
 

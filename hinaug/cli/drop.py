@@ -48,9 +48,9 @@ def split_without(split: Split, drop: Sequence[str] | None) -> Split:
     )
 
 
-def said(drop: Sequence[str] | None) -> str:
+def said(drop: Sequence[str] | None) -> list[str]:
     """The options as they were typed, for a command that must repeat them."""
-    return "".join(f" --drop {text}" for text in drop or [])
+    return [word for text in drop or [] for word in ("--drop", text)]
 
 
 def _types(hin: HIN, drop: Sequence[str]) -> list[Type]:

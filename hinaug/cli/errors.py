@@ -11,7 +11,7 @@ from hinaug.cli.drop import split_without
 from hinaug.cli.evaluate import On
 from hinaug.cli.folders import opened
 from hinaug.cli.options import Drop, Json, OwnClass, Seed
-from hinaug.cli.output import answer, tell
+from hinaug.cli.output import answer, command, tell
 from hinaug.cli.recommend import opened_model
 from hinaug.evaluation import analyse_errors
 from hinaug.report import keep, section_of, show
@@ -58,6 +58,6 @@ def errors(
         for block in section.blocks:
             show(block, console)
         if run is not None:
-            tell(console, f"kept in {run}; hinaug report {run} makes a page of it")
+            tell(console, f"kept in {run}; {command('hinaug', 'report', run)} makes a page of it")
 
     answer(as_json, document, show_all)

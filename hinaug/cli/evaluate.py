@@ -26,7 +26,7 @@ from hinaug.cli.options import (
     complete_ensemble,
     complete_predictor,
 )
-from hinaug.cli.output import answer, note, tell
+from hinaug.cli.output import answer, command, note, tell
 from hinaug.cli.run_folder import check_run, facts_of_run, keep_run
 from hinaug.ensembles import Ensemble
 from hinaug.errors import ParameterError
@@ -141,7 +141,7 @@ def evaluate(
         if out is not None:
             tell(console, f"saved to {out}: the model of the arm {keep!r}, seed {seed}")
         if run is not None:
-            tell(console, f"kept in {run}; hinaug report {run} makes a page of it")
+            tell(console, f"kept in {run}; {command('hinaug', 'report', run)} makes a page of it")
 
     answer(as_json, {**facts, **document(found.results, comparisons), **saved}, show_all)
 

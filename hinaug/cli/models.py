@@ -90,16 +90,24 @@ def _searched(text: str) -> tuple[str, Any]:
         if not (name and equals) or (colon and scale != "log"):
             raise ValueError
         if dots:
-            return name, (_number(low), _number(high), *(["log"] if colon else []))
+            return name, _range(_number(low), _number(high), bool(colon))
         found = json.loads(values)
         if not isinstance(found, list):
             raise ValueError
         return name, found
     except ValueError:
         raise ParameterError(
-            f"--search {text!r}: written NAME=LOW..HIGH, NAME=LOW..HIGH:log or NAME=[1,2,3]",
+            f"--search {text!r}: written NAME=LOW..HIGH, NAME=LOW..HIGH:log with LOW above 0, or "
+            "NAME=[1,2,3]; LOW is below HIGH",
             asked=text,
         ) from None
+
+
+def _range(low: float, high: float, log: bool) -> tuple[Any, ...]:
+    """ValueError where nothing lies between the bounds."""
+    if not low < high or (log and low <= 0):
+        raise ValueError
+    return low, high, *(["log"] if log else [])
 
 
 def _number(text: str) -> int | float:

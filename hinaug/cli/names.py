@@ -166,7 +166,7 @@ class Settings:
             if not _fits(setting.value, hints.get(setting.name, Any)):
                 kind = _kind_in_words(hints[setting.name])
                 raise ParameterError(
-                    f"--set {setting.text!r}: {cls.__name__}.{setting.name} is {kind}",
+                    f"--set {setting.text!r}: {cls.__name__}.{setting.name} takes {kind}",
                     asked=setting.value,
                     there=kind,
                 )
@@ -230,6 +230,22 @@ def _fits_plain(value: Any, hint: Any) -> bool:
     return hint in (int, str, type(None)) and isinstance(value, hint)
 
 
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
 def _kind_in_words(hint: Any) -> str:
-    is_plain = isinstance(hint, type) and typing.get_origin(hint) is None
-    return hint.__name__ if is_plain else str(hint)
+    """What a field may hold, as one types it."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint in _WORDS:
+        return _WORDS[hint]
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(_kind_in_words, args))
+    if origin is typing.Literal:
+        return f"one of {list(args)}"
+    return str(hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,6 +60,11 @@ def words(value: Any) -> str:
 def counted(n: int, thing: str) -> str:
     """1 file, 2 files."""
     return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
+def command(*words: Any) -> str:
+    """A command line as one types it, with quotes around names that need them."""
+    return shlex.join(map(str, words))
 
 
 def in_options(text: str, options: list[str]) -> str:

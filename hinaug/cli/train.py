@@ -23,7 +23,7 @@ from hinaug.cli.options import (
     SplitStore,
     complete_predictor,
 )
-from hinaug.cli.output import answer, tell
+from hinaug.cli.output import answer, command, tell
 from hinaug.io import save
 from hinaug.predictors.base import LinkPredictor
 from hinaug.report import brief
@@ -125,7 +125,7 @@ def train(
         "seconds": seconds,
     }
     text = f"{brief(repr(fitted))}\nfitted on {document['fitted_on']} in {seconds:.1f} s"
-    users = f"hinaug recommend {out} --store {split} --users IDS"
+    users = command("hinaug", "recommend", out, "--store", split, "--users", "IDS")
 
     def show(console: Any) -> None:
         tell(console, f"{text}\nsaved to {out}; {users} lists the best items of users")

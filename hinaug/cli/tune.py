@@ -23,7 +23,7 @@ from hinaug.cli.options import (
     SplitStore,
     complete_predictor,
 )
-from hinaug.cli.output import answer, table, tell
+from hinaug.cli.output import answer, command, table, tell
 from hinaug.errors import EdgeWarning, ParameterError
 
 
@@ -104,7 +104,8 @@ def tune(
     def show(console: Any) -> None:
         console.print(_table_of_trials(document))
         tell(console, _chosen(document))
-        tell(console, f"saved to {out}; hinaug evaluate {split} --model {out} fits it")
+        fits = command("hinaug", "evaluate", split, "--model", out)
+        tell(console, f"saved to {out}; {fits} fits it")
 
     answer(as_json, {"out": out, **document}, show)
 
@@ -141,6 +142,11 @@ def _row(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return [arrow, str(row["number"]), value, *cells, f"{row['seconds']:.1f}", note]
 
 
+def _in_words(params: dict[str, Any]) -> str:
+    told = ", ".join(f"{name}={_cell(value, False)}" for name, value in params.items())
+    return told or "the usual settings"
+
+
 def _cell(value: Any, is_on_edge: bool) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return f"{text}*" if is_on_edge else text
@@ -148,7 +154,8 @@ def _cell(value: Any, is_on_edge: bool) -> str:
 
 def _chosen(found: dict[str, Any]) -> str:
     said = (
-        f"chosen: {found['set']}, {found['metric']} {found['value']:.4f} on valid; {found['why']}"
+        f"chosen: {_in_words(found['set'])}, {found['metric']} {found['value']:.4f} on valid; "
+        f"{found['why']}"
     )
     if not found["edges"]:
         return said

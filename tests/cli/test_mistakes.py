@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import types
+from typing import Literal
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 import hinaug
 from hinaug.cli.app import app
-from hinaug.cli.names import Settings, method, number, sized
+from hinaug.cli.names import Settings, _kind_in_words, method, number, sized
 from hinaug.cli.output import in_options
 from hinaug.ensembles import Ensemble
 from hinaug.errors import DivergenceError, KindError, ParameterError, UnknownNameError
@@ -114,7 +115,10 @@ from hinaug.predictors import EASE, LightGCN
         ),
         (("evaluate", "split", "--model", "EASY"), "did you mean 'EASE'"),
         (("evaluate", "split", "--model", "EASE", "--set", "l3=1"), "no method has that"),
-        (("evaluate", "split", "--model", "EASE", "--set", "l2=high"), "EASE.l2 is float"),
+        (
+            ("evaluate", "split", "--model", "EASE", "--set", "l2=high"),
+            "EASE.l2 takes a number or null",
+        ),
         (("evaluate", "split", "--model", "EASE", "--set", "l2"), "NAME=VALUE"),
         (("evaluate", "split", "--model", "EASE", "--k", "ten"), "whole numbers"),
         (("evaluate", "split", "--model", "EASE", "--delta", "store"), "expected a delta"),
@@ -300,6 +304,15 @@ def test_names():
     for text, asked in (("epochs=1.5", 1.5), ("epochs=true", True), ("embedding_dim=[1]", [1])):
         with raises(ParameterError, asked=asked, names="LightGCN"):
             Settings([text]).make(LightGCN, RATES)
+
+
+def test_types_of_settings_are_told_in_words():
+    hints = {
+        int | None: "a whole number or null",
+        bool: "true or false",
+        Literal["a", "b"] | float: "one of ['a', 'b'] or a number",
+    }
+    assert {kind: _kind_in_words(kind) for kind in hints} == hints
 
 
 def test_keywords_of_the_library_are_told_as_options():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from raising import raises
 from typer.testing import CliRunner
 
 import hinaug
@@ -11,6 +12,7 @@ from hinaug.cli.models import named, space_of
 from hinaug.cli.names import Settings, method
 from hinaug.cli.options import method_names
 from hinaug.datasets import planted
+from hinaug.errors import ParameterError
 from hinaug.evaluation.space import checked
 from hinaug.predictors import EASE, ItemKNN, LightGCN, LocalEASE
 from hinaug.predictors.base import LinkPredictor
@@ -90,6 +92,21 @@ def test_a_search_is_that_of_the_class_unless_one_is_named():
     assert set(space_of(LocalEASE(RATES), [])) == {"l2", "k"}
     given = space_of(ItemKNN(RATES), ["k=1..9", "shrinkage=[0, 0.5]"])
     assert given == {"k": (1, 9), "shrinkage": [0, 0.5]}
+
+
+def test_bounds_in_the_wrong_order_are_told_as_they_were_typed():
+    for text in ("l2=2..1", "l2=1..1", "l2=0..1:log"):
+        with raises(ParameterError, asked=text):
+            space_of(ItemKNN(RATES), [text])
+
+
+def test_what_was_chosen_and_what_to_type_next_can_be_copied(made, tmp_path):
+    (tmp_path / "my split").symlink_to(made / "split")
+    out = tmp_path / "the best.json"
+    asked = ("tune", tmp_path / "my split", "--model", "EASE", "--search", "l2=[0.123456789]")
+    told = run(*asked, "--trials", 1, "--out", out).stdout
+    assert "chosen: l2=0.1235, " in told
+    assert f"evaluate '{tmp_path}/my split' --model '{out}' fits it" in told
 
 
 @pytest.mark.parametrize(

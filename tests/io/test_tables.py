@@ -508,3 +508,14 @@ def test_files_that_are_not_there_or_not_used(tmp_path):
     assert notes(counts)["file b.csv"][2] == {"file that no section uses": 1}
     with raises(ParameterError, asked="file", there=["a.csv", "b.csv"]):
         build([tmp_path / "a.csv", tmp_path / "b.csv"], {"node": {"n": {"id": "id"}}})
+
+
+def test_nodes_that_only_edges_name_come_in_an_order_of_their_own(tmp_path):
+    rows = ["u2,i9", "u10,i1", "u1,i5", "u2,i1"]
+    known = []
+    for name, order in (("a.csv", rows), ("b.csv", rows[::-1])):
+        (tmp_path / name).write_text("\n".join(["u,i", *order]))
+        likes = {"src": "u", "dst": "i"}
+        hin, _ = build([tmp_path / name], {"edge": {"user": {"likes": {"item": likes}}}})
+        known.append([hin.ids(node).to_pylist() for node in ("user", "item")])
+    assert known == [[["u1", "u10", "u2"], ["i1", "i5", "i9"]]] * 2

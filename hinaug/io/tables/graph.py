@@ -338,9 +338,12 @@ class Graph:
         self.edges[type] = table
 
     def _add_ids(self, node: str, ids: pa.Array, there: pa.Array, count: Count) -> None:
-        """A node for each id that has none, in the order of the edges."""
+        """A node for each id that has none, sorted: the order of the edges often is that of time,
+        and so would tell of edges that a split holds out.
+        """
         named = va.decoded(pc.unique(ids))
         new = named.filter(pc.invert(pc.is_in(named, value_set=there)))
+        new = new.take(pc.sort_indices(new))
         count.note(f"{node} nodes added", len(new))
         both = [self.nodes[node], pa.table({"id": new})]
         self.nodes[node] = pa.concat_tables(both, promote_options="default").combine_chunks()
