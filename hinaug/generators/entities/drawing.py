@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 
 from hinaug.generators.entities.links import (
@@ -68,6 +69,22 @@ class Wanted:
     def banned(self, rows: slice) -> np.ndarray:
         """Which targets some of the nodes cannot draw, bool [b, m]."""
         return banned(self.view, self.kept, self.among, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """k new nodes whose links are drawn, before they have attributes.
+
+    seen: what their links say, [k, w] as `Real.features`. links: CSR [k, m] a view. state: what was
+    drawn for the nodes [k, ...]. given: {column: values [k]} that they have for certain.
+    match: whether they shall have the margins of real ones; not under a condition.
+    """
+
+    seen: np.ndarray
+    links: Sequence[sp.csr_array]
+    state: np.ndarray
+    given: Mapping[str, pa.Array]
+    match: bool
 
 
 def by_logits(

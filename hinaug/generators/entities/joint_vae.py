@@ -16,6 +16,7 @@ from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng
 from hinaug.features.kinds import decoded
 from hinaug.generators.entities.attributes import STEPS, TREES, codes_of, ranks_of
 from hinaug.generators.entities.calibration import calibrate, pool_of
+from hinaug.generators.entities.drawing import Linked
 from hinaug.generators.entities.real import Real
 from hinaug.generators.entities.whole import WholeNodes
 from hinaug.graph import arrow as tb
@@ -273,31 +274,22 @@ class JointVAE(WholeNodes):
             code = np.searchsorted(np.sort(rank[: len(edges)]), rank[len(edges) :], "right") + 1
         return np.where(null, 0, code).astype(np.int64)
 
-    def _donors(
-        self,
-        real: Real,
-        seen: np.ndarray,
-        links: Sequence[sp.csr_array],
-        state: np.ndarray,
-        given: dict[str, pa.Array],
-        rng: np.random.Generator,
-        match: bool,
-    ) -> dict[str, np.ndarray]:
+    def _donors(self, real: Real, new: Linked, rng: np.random.Generator) -> dict[str, np.ndarray]:
         if self.attributes == "trees" or not self.bins_:
-            return super()._donors(real, seen, links, state, given, rng, match)
+            return super()._donors(real, new, rng)
         network, known = self._trained(), self._codes(real.table, len(real.nodes))
         names = list(self.bins_)
-        codes = np.zeros((len(state), len(names)), np.int64)
+        codes = np.zeros((len(new.state), len(names)), np.int64)
         with torch.no_grad():
-            hidden = network.decode(torch.from_numpy(state))
-            for at, view_links in enumerate(links):
+            hidden = network.decode(torch.from_numpy(new.state))
+            for at, view_links in enumerate(new.links):
                 hidden = network.after(hidden, at, bag(unit_rows(view_links)))
             for c, name in enumerate(names):
                 logits = network.column_logits(c, hidden, torch.from_numpy(codes)).numpy()
-                logits += _margin_offsets(logits, known[:, c], match)
+                logits += _margin_offsets(logits, known[:, c], new.match)
                 codes[:, c] = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-                if name in given:
-                    codes[:, c] = self._code(name, given[name])
+                if name in new.given:
+                    codes[:, c] = self._code(name, new.given[name])
         return {name: with_code(known[:, c], codes[:, c], rng) for c, name in enumerate(names)}
 
     # ---- links -----------------------------------------------------------------------------------

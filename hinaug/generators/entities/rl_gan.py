@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hinaug.checks import COUNT, POSITIVE, SHARE, Interval, Limits
 from hinaug.generators.entities.confidence import realness
-from hinaug.generators.entities.drawing import Wanted
+from hinaug.generators.entities.drawing import Linked, Wanted
 from hinaug.generators.entities.joint_vae import FineTuned, with_code
 from hinaug.generators.entities.links import Drawn, joined
 from hinaug.generators.entities.real import Real
@@ -356,19 +356,10 @@ class RLGAN(FineTuned):
                 hidden = policy.network.after(hidden, before, bag(unit_rows(x)))
         return hidden
 
-    def _donors(
-        self,
-        real: Real,
-        seen: np.ndarray,
-        links: Sequence[sp.csr_array],
-        state: np.ndarray,
-        given: dict[str, pa.Array],
-        rng: np.random.Generator,
-        match: bool,
-    ) -> dict[str, np.ndarray]:
-        codes = state[:, self.latent :].astype(np.int64)
+    def _donors(self, real: Real, new: Linked, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        codes = new.state[:, self.latent :].astype(np.int64)
         if not codes.shape[1]:
-            return super()._donors(real, seen, links, state, given, rng, match)
+            return super()._donors(real, new, rng)
         known = self._codes(real.table, len(real.nodes))
         return {name: with_code(known[:, c], codes[:, c], rng) for c, name in enumerate(self.bins_)}
 

@@ -22,6 +22,7 @@ from hinaug.generators.entities.attributes import (
     values_at,
 )
 from hinaug.generators.entities.drawing import (
+    Linked,
     Wanted,
     by_logits,
     is_passed_on,
@@ -131,22 +132,10 @@ class WholeNodes(EntityGenerator):
         """
         raise NotImplementedError(f"{type(self).__name__} has no _logits")
 
-    def _donors(
-        self,
-        real: Real,
-        seen: np.ndarray,
-        links: Sequence[sp.csr_array],
-        state: np.ndarray,
-        given: dict[str, pa.Array],
-        rng: np.random.Generator,
-        match: bool,
-    ) -> dict[str, np.ndarray]:
-        """For each attribute in TREES a real row [k] whose value each new node takes.
-
-        match: whether new nodes shall have the margins of real ones; not under a condition.
-        """
+    def _donors(self, real: Real, new: Linked, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """For each attribute in TREES a real row [k] whose value each new node takes."""
         kinds = {name: kind for name, kind in self.kinds_.items() if kind in TREES}
-        return tree_donors(real.table, kinds, real.features, seen, given, rng, match)
+        return tree_donors(real.table, kinds, real.features, new.seen, new.given, rng, new.match)
 
     # ---- fitting ---------------------------------------------------------------------------------
 
@@ -245,8 +234,8 @@ class WholeNodes(EntityGenerator):
         drawn = self._draw(real, source, state, kept, rng)
         links = [d.matrix(n, len(v.targets)) for d, v in zip(drawn, real.views, strict=True)]
         tables, evidence = self._described(real, drawn, source, kept, rng)
-        seen = real.seen(links, tables)
-        columns = self._columns(real, seen, links, state, given, rng, match=is_free)
+        new = Linked(real.seen(links, tables), links, state, given, match=is_free)
+        columns = self._columns(real, new, rng)
         ends = Ends(real, source, self.between, self.symmetric_).tables(drawn, tables, rng)
         return Entities(columns, ends, _mean(drawn, n), evidence, real.nodes[source])
 
@@ -401,25 +390,15 @@ class WholeNodes(EntityGenerator):
                     evidence[witness.type] = found
         return tables, evidence
 
-    def _columns(
-        self,
-        real: Real,
-        seen: np.ndarray,
-        links: Sequence[sp.csr_array],
-        state: np.ndarray,
-        given: dict[str, pa.Array],
-        rng: np.random.Generator,
-        match: bool,
-    ) -> dict[str, pa.Array]:
+    def _columns(self, real: Real, new: Linked, rng: np.random.Generator) -> dict[str, pa.Array]:
         """Attributes of new nodes, then vectors and text, which follow from them."""
-        donors = self._donors(real, seen, links, state, given, rng, match)
-        made = dict(given)
-        for name in [name for name in donors if name not in given]:
+        donors, made = self._donors(real, new, rng), dict(new.given)
+        for name in [name for name in donors if name not in new.given]:
             column = tb.one_chunk(real.table[name])
             made[name] = values_at(column, donors[name], self.kinds_[name], rng)
         rest = [name for name in self.kinds_ if name not in made]
         if rest:
-            near = Near(real, seen, made, self.kinds_, rng)
+            near = Near(real, new.seen, made, self.kinds_, rng)
             made |= {name: near.column(name, self.writer, self.origin) for name in rest}
         return {name: made[name] for name in self.kinds_}
 
