@@ -61,7 +61,7 @@ class SparseMatrix(torch.nn.Module):
     and a large transpose lies in a temporary file.
 
     Args:
-        matrix: any scipy sparse matrix or array [n, m].
+        matrix: any scipy sparse matrix or array [n, m], or a sparse tensor of torch.
         dtype: of the values; the dense factor must have the same.
 
     Example
@@ -127,12 +127,24 @@ def canonical(matrix: Any) -> sp.csr_array:
     """A sparse matrix as CSR with repeated entries summed in float64; one that is so already is
     not copied.
     """
-    a = sp.csr_array(matrix)
+    a = sp.csr_array(_of_tensor(matrix) if isinstance(matrix, Tensor) else matrix)
     if a.has_canonical_format:
         return a
     a = sp.csr_array(a, dtype=np.float64, copy=True)
     a.sum_duplicates()
     return a
+
+
+def _of_tensor(matrix: Tensor) -> sp.coo_array:
+    """A sparse tensor [n, m] as scipy has it; ValueError for a dense one, such as an edge_index."""
+    if matrix.layout == torch.strided or matrix.ndim != 2:
+        raise ValueError(
+            f"a dense tensor {list(matrix.shape)} is no sparse matrix; make one of an edge_index "
+            "[2, e] by torch.sparse_coo_tensor(edge_index, values, (n, m)), else by x.to_sparse()"
+        )
+    coo = matrix.detach().cpu().to_sparse_coo().coalesce()
+    values = coo.values().to(torch.float64).numpy()
+    return sp.coo_array((values, tuple(coo.indices().numpy())), shape=tuple(matrix.shape))
 
 
 def is_pattern(matrix: sp.csr_array) -> bool:
@@ -195,6 +207,11 @@ def spmm(matrix: SparseMatrix, x: Tensor, transpose: bool = False) -> Tensor:
     >>> x.grad.T
     tensor([[1., 5.]])
     """
+    if not isinstance(matrix, SparseMatrix):
+        raise TypeError(
+            f"spmm takes a SparseMatrix, got {type(matrix).__name__}; SparseMatrix(matrix) makes "
+            "one, once for many products"
+        )
     return _SpMM.apply(x, matrix, transpose)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,15 @@ def test_stdout_is_one_document_and_a_mistake_one_line(made):
     done = program("info", made, code=2)
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_folder_of_a_clone_is_not_taken_for_the_package(tmp_path):
+    (tmp_path / "hinaug").symlink_to(Path(hinaug.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", "import hinaug; hinaug.load"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

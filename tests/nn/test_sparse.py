@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -74,6 +76,23 @@ def test_errors_say_what_is_needed():
     assert spmm(a.to(torch.float64), torch.ones(3, 2, dtype=torch.float64)).dtype == torch.float64
     with raises(ValueError, names="got [2] and [1]"):
         pair_dot(torch.ones(2, 2), torch.ones(2, 2), torch.tensor([0, 1]), torch.tensor([0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_sparse_tensor_is_a_matrix_and_an_edge_index_is_none(dtype):
+    at, values = torch.tensor([[0, 2, 2, 0], [1, 0, 1, 1]]), torch.tensor([1.0, 2, 3, 4])
+    coo = torch.sparse_coo_tensor(at, values.to(dtype), (4, 3), check_invariants=True)
+    x = torch.arange(6.0).reshape(3, 2)
+    expected = coo.to(torch.float32).to_dense() @ x
+    assert torch.equal(spmm(SparseMatrix(coo), x), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its CSR a beta
+        assert torch.equal(spmm(SparseMatrix(coo.to_sparse_csr()), x), expected)
+    for dense in (at, at[:, :2], coo.to_dense()):
+        with raises(ValueError, names="edge_index"):
+            SparseMatrix(dense)
+        with raises(TypeError, names="SparseMatrix"):
+            spmm(dense, x)
 
 
 def test_a_prepared_matrix_is_no_weight():
