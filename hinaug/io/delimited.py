@@ -41,6 +41,7 @@ class Dialect:
     encoding: of the text; files in UTF-16 and UTF-32 with a byte order mark are known by it.
     comment: what lines start with that are left out.
     preface: whether the first line is sep=; as Excel writes it, which only tells the delimiter.
+    escape: whether a quote inside quotes is written \\", as MySQL writes it, and not "".
     """
 
     delimiter: str = ","
@@ -50,6 +51,7 @@ class Dialect:
     encoding: str = "utf8"
     comment: str | None = None
     preface: bool = False
+    escape: bool = False
 
     @property
     def has_header(self) -> bool:
@@ -183,6 +185,7 @@ def _open(
     parse = pacsv.ParseOptions(
         delimiter=dialect.character,
         quote_char='"' if dialect.quote else False,
+        escape_char="\\" if dialect.escape else False,
         newlines_in_values=dialect.quote,
         invalid_row_handler=bad if skip else None,
     )
@@ -392,7 +395,8 @@ def _numbered(stream: Any, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of the rows that are not empty, until one that cannot be read."""
     text = io.TextIOWrapper(_raw(stream), "utf-8-sig", errors="replace", newline="")
     quoting: Any = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
-    reader = csv.reader(text, delimiter=dialect.character, quoting=quoting)
+    escape = "\\" if dialect.escape else None
+    reader = csv.reader(text, delimiter=dialect.character, quoting=quoting, escapechar=escape)
     before = 0
     try:
         for fields in reader:

@@ -813,3 +813,26 @@ def test_columns_in_runs_are_plain(tmp_path):
     hin, _ = build([tmp_path], tomllib.loads(EDGE + 'keep = ["r"]\n'))
     assert hin.edges[LIKES]["r"].to_pylist() == ["z", "z"]
     assert hin.edges[LIKES]["r"].type == pa.string()
+
+
+@pytest.mark.parametrize(
+    ("form", "quoted"),
+    [
+        ("", r'"a \"q\" b"'),
+        ("", r'"\"q\" b, c"'),
+        ("escape = true\n", r'"a \"q\""'),
+    ],
+)
+def test_quotes_behind_backslashes_are_inside(tmp_path, form, quoted):
+    rows = ["u,i,t", f'{quoted},"7",1', '"c","8\n9",soon', '"d","9",2']
+    hin, counts = made(tmp_path / "a.csv", "\n".join(rows), EDGE + form + 'time = "t"\n')
+    plain = quoted[1:-1].replace('\\"', '"')
+    assert links(hin) == [(plain, "7"), ("c", "8\n9"), ("d", "9")]
+    assert counts[1].first == {NO_TIME: ["'soon', line 3"]}
+
+
+@pytest.mark.parametrize("value", ['"C:\\"', '"a ""b\\"""', '"a\\\\"', 'a\\"b'])
+def test_a_backslash_before_the_end_of_quotes_is_text(tmp_path, value):
+    hin, _ = made(tmp_path / "a.csv", f'u,i\n{value},"7"\n"c","8"\n')
+    (first, _), *_ = links(hin)
+    assert first == (value[1:-1].replace('""', '"') if value[0] == '"' else value)

@@ -34,7 +34,7 @@ FORMATS = {  # endings that say how a file is written
 CONTENTS = ("data", "inter", "user", "item", "link", "kg")  # and those that say what is in it
 ENDINGS = {**FORMATS, **dict.fromkeys(CONTENTS, "delimited")}
 # what a schema may say of the form of a file
-FORM = ("delimiter", "columns", "header", "quote", "encoding", "comment", "decimal")
+FORM = ("delimiter", "columns", "header", "quote", "escape", "encoding", "comment", "decimal")
 BROKEN, RUNAWAY = "broken lines", "values in quotes over lines that look like rows"
 HEADER, EMPTY = "further lines with the names of the columns", "empty files"
 _SHOWN = 3  # rows that are named of each kind that is broken

@@ -61,6 +61,7 @@ lineage = "aggregate"
 # delimiter = "::"               # any text; "blanks" is a run of blanks and tabs
 # decimal = ","                  # numbers such as 1.234,5
 # quote = false                  # quotes are text; the rule but in .csv files
+# escape = true                  # a quote inside quotes is written \\"
 # comment = "#"                  # lines that start with it are left out
 # encoding = "latin-1"           # of JSON lines, too; UTF-16 is known by its mark
 # src = "user"
@@ -78,7 +79,7 @@ lineage = "aggregate"
 # Above all sections may stand
 # null = ["NA", "-"]             # words that mean nothing
 # duplicates = "keep"            # also rows that repeat another one in every column
-# and delimiter, decimal, quote, comment, encoding, header and database, for all sections
+# and delimiter, decimal, quote, escape, comment, encoding, header and database, for all sections
 """
 
 SOURCE = ("file", "query", "database", *FORM)
@@ -213,7 +214,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "file": ("one name or pattern", _is_word),
     "query": ("one SELECT", _is_word),
     "columns": ("a list of names, each once", _is_names),
-    **dict.fromkeys(("header", "quote"), ("true or false", _is_flag)),
+    **dict.fromkeys(("header", "quote", "escape"), ("true or false", _is_flag)),
     **dict.fromkeys(("delimiter", "encoding", "comment"), ("one text", _is_word)),
     **dict.fromkeys(("id", "src", "dst", "user", "item"), ("one column", _is_word)),
     **dict.fromkeys(("rating", "time"), ("one column", _is_word)),

@@ -13,6 +13,7 @@ _SAMPLE = 1 << 16  # bytes
 _LINES = 30
 _BLANKS = re.compile(r"\S[ \t]+\S")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_ESCAPED = re.compile(r'"[^"]*[^"\\]\\"[^",;|\t\r\n]')  # where "" would end the quotes
 _PREFACE = re.compile(r'"?sep=(.)"?[\s,;]*$')  # as Excel writes it
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")
 
@@ -21,19 +22,19 @@ def dialect_of(source: Any, said: Mapping[str, Any], ending: str, name: Any) -> 
     """The dialect of a file: what a schema says of it, and for the rest a look at its first lines.
 
     source: a path, or a function that opens a binary stream.
-    said: any of delimiter, columns, header, quote, encoding and comment.
+    said: any of delimiter, columns, header, quote, escape, encoding and comment.
     ending: of the file's name. Only in .csv files are quotes the rule; in others they are when each
         name of the header stands in them.
     """
     encoding = said.get("encoding", "utf8")
     check_encoding(encoding, name)
-    lines = _filled(source, encoding, said.get("comment"))
+    sample = _sample(source, encoding, said.get("comment"))
+    lines = sample[:_LINES]
     told = _PREFACE.match(lines[0]) if lines else None
     lines = lines[1:] if told else lines
     delimiter = said.get("delimiter") or (told and told[1]) or _delimiter(lines, ending)
-    quote = said.get("quote")
-    if quote is None:
-        quote = ending == "csv" or _is_quoted(lines, delimiter)
+    quote = said.get("quote", ending == "csv" or _is_quoted(lines, delimiter))
+    escape = said.get("escape", quote and any(map(_ESCAPED.search, sample)))
     columns = said.get("columns")
     return Dialect(
         delimiter,
@@ -43,6 +44,7 @@ def dialect_of(source: Any, said: Mapping[str, Any], ending: str, name: Any) -> 
         encoding,
         said.get("comment"),
         told is not None,
+        escape,
     )
 
 
@@ -50,11 +52,11 @@ def first_lines(source: Any, encoding: str, comment: str | None = None) -> list[
     """The first lines that hold something, but for one that only tells the delimiter; a line that
     may be cut is left out.
     """
-    lines = _filled(source, encoding, comment)
+    lines = _sample(source, encoding, comment)[:_LINES]
     return lines[1:] if lines and _PREFACE.match(lines[0]) else lines
 
 
-def _filled(source: Any, encoding: str, comment: str | None) -> list[str]:
+def _sample(source: Any, encoding: str, comment: str | None) -> list[str]:
     with utf8_of(source, encoding) as stream:
         data = stream.read(_SAMPLE)
     lines = data.decode("utf-8-sig", "replace").splitlines()
@@ -62,7 +64,7 @@ def _filled(source: Any, encoding: str, comment: str | None) -> list[str]:
     shown = [line for line in lines if line.strip()]
     if comment:
         shown = [line for line in shown if not line.lstrip().startswith(comment)]
-    return shown[:_LINES]
+    return shown
 
 
 def _delimiter(lines: Sequence[str], ending: str) -> str:
