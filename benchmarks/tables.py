@@ -140,8 +140,9 @@ def measured(hin: HIN, folder: Path, python: str, epochs: int) -> list[dict[str,
 
 
 def means(found: dict[str, Any]) -> dict[str, float]:
-    """Mean scores; SDMetrics gives some pairs none."""
-    return {part: float(np.nanmean(list(found[part].values()))) for part in ("shapes", "pairs")}
+    """Mean scores; SDMetrics gives some pairs none, such as two numbers that go little together."""
+    scores = {part: np.array(list(found[part].values())) for part in ("shapes", "pairs")}
+    return {part: float(x[x == x].mean()) for part, x in scores.items() if (x == x).any()}
 
 
 def main() -> None:

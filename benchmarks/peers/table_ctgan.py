@@ -1,6 +1,7 @@
 """CTGAN on one table: python table_ctgan.py real.csv made.csv ROWS EPOCHS
 
-Prints a line of JSON: CPU seconds to fit and to sample. Words are its discrete columns.
+Prints a line of JSON: CPU seconds to fit and to sample. Words, and numbers of at most ten values,
+are its discrete columns.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ torch.manual_seed(0)
 np.random.seed(0)  # noqa: NPY002 - CTGAN draws from the global state
 torch.set_num_threads(1)
 table = pd.read_csv(real)
-words = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])]
-table[words] = table[words].fillna("(null)")  # it takes no null
+words = [
+    c
+    for c in table.columns
+    if not pd.api.types.is_numeric_dtype(table[c]) or table[c].nunique() <= 10
+]
+null = table[words].isna()
+table[words] = table[words].astype(str).mask(null, "(null)")  # it takes no null
 model = CTGAN(epochs=int(epochs), enable_gpu=False)
 start = time.process_time()
 model.fit(table.dropna(), words)

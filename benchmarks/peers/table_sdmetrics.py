@@ -1,6 +1,7 @@
 """SDMetrics' quality report of tables: python table_sdmetrics.py real.csv made.csv ...
 
 Prints a line of JSON: for each made table {"shapes": {column: score}, "pairs": {"a, b": score}}.
+Numbers of at most ten values are categories.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from sdmetrics.reports.single_table import QualityReport
 
 real, *others = sys.argv[1:]
 table = pd.read_csv(real)
-numeric = {c: pd.api.types.is_numeric_dtype(table[c]) for c in table.columns}
+numeric = {
+    c: pd.api.types.is_numeric_dtype(table[c]) and table[c].nunique() > 10 for c in table.columns
+}
 metadata = {
     "columns": {
         c: {"sdtype": "numerical" if is_number else "categorical"}
