@@ -42,7 +42,7 @@ from hinaug.split.thin import thin
 
 PUBLISHED = {"GFCF": (0.1849, 0.1518), "BSPM": (0.1921, 0.1597)}  # Recall@20, NDCG@20
 BAND = 0.0005
-CUTS, L2S = {"ml-1m-lightgcnpp": 10, "gowalla": 20}, (10.0, 30.0, 100.0, 300.0, 1000.0)
+CUTS, L2S = {"ml-1m-lightgcnpp": 10, "gowalla": 20}, (30.0, 100.0, 300.0, 1000.0)
 MOVIE, PRODUCT = ("user", "rates", "movie"), ("user", "rates", "item")
 
 

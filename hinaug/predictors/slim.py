@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from hinaug.checks import COUNT, NOT_NEGATIVE, POSITIVE, Limits, Space
-from hinaug.features.similarity import best_of_rows, most_similar, stretches
+from hinaug.features.similarity import most_similar
 from hinaug.graph import spill
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import interactions, linked_targets
@@ -105,7 +105,7 @@ class SLIM(FoldsIn):
         near = np.zeros((len(items), max(0, min(self.k, n - 1))), np.int32)
         weights = np.zeros(near.shape, np.float32)
         own, count = ranks.share(len(items)), by_item.sum(axis=1)
-        similar = self._similar(by_item, items[own])
+        similar = most_similar(by_item[items[own]], by_item, self.k, self.shrinkage, items[own])
         for rows in spill.blocks(len(near[own]), ROWS):
             near[own][rows] = neighbours(similar[rows], count, self.k, items[own][rows])
         order = own.start + np.argsort(near[own].min(axis=1, initial=n), kind="stable")
@@ -117,10 +117,6 @@ class SLIM(FoldsIn):
         ends = np.append(0, np.cumsum(self.known_ * near.shape[1]))
         ends = ends.astype(sp.get_index_dtype(maxval=ends[-1]))
         self.weights_ = sp.csc_array((weights.ravel(), near.ravel(), ends), shape=(n, n)).tocsr()
-
-    def _similar(self, by_item: sp.csr_array, items: np.ndarray) -> sp.csr_array:
-        """The k items most similar to each of some items, CSR [len(items), n_items]."""
-        return most_similar(by_item[items], by_item, self.k, self.shrinkage, items)
 
     def _score(self, hin: HIN, src: np.ndarray) -> np.ndarray:
         return self._columns(hin, self._from(self._history(hin, src, self.weight)))
@@ -137,23 +133,16 @@ class SLIM(FoldsIn):
 
 @dataclass(eq=False)
 class LocalEASE(SLIM):
-    """EASE of each item alone, among the k items that it is seen with most often.
+    """`SLIM` with more neighbours: EASE of each item alone, among the k items most similar to it.
 
-    The weights of item j minimise |x_j - X_N b_j|^2 + l2 |b_j|^2 over the k items N that share most
-    sources with j, as in `SLIM`. With all items as neighbours this is exactly `EASE`; with some
-    hundred it needs no matrix items x items, so it serves catalogues where the inverse of `EASE`
-    does not fit.
+    With all items as neighbours this is exactly `EASE`; with some hundred it ranks nearly as well
+    and needs no matrix items x items, so it serves catalogues where the inverse of `EASE` does not
+    fit.
 
     Parameters
     ----------
-    relation
-        The edge type whose links are scored.
-    k
-        Neighbours of an item.
-    l2, weight
-        As in `EASE`.
-    shrinkage
-        Not used: neighbours are counted.
+    relation, k, l2, shrinkage, weight
+        As in `SLIM`.
 
     Learned, NaN and errors as in `SLIM`. Memory O(items x k + links).
 
@@ -166,17 +155,6 @@ class LocalEASE(SLIM):
     """
 
     k: int = 200
-
-    def _similar(self, by_item: sp.csr_array, items: np.ndarray) -> sp.csr_array:
-        by_source = by_item.T.tocsr()
-        blocks = [sp.csr_array((0, by_item.shape[0]), dtype=np.float32)]
-        queries = by_item[items]
-        for start, stop in stretches(queries, by_source):
-            common = (queries[start:stop] @ by_source).tocsr()
-            row = np.repeat(np.arange(start, stop), np.diff(common.indptr))
-            common.data[common.indices == items[row]] = 0
-            blocks.append(best_of_rows(common, self.k))
-        return sp.csr_array(sp.vstack(blocks))
 
 
 def neighbours(similar: sp.csr_array, count: np.ndarray, k: int, items: np.ndarray) -> np.ndarray:

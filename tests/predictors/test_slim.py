@@ -106,18 +106,6 @@ def test_local_ease_with_all_items_is_ease():
     assert np.abs(local - EASE(RATES, l2=20.0).fit(hin).weights_).max() < 1e-4
 
 
-def test_local_ease_takes_the_items_that_are_seen_together_most():
-    hin, _ = world()
-    x = hin.adjacency(RATES).toarray()
-    together = x.T @ x
-    np.fill_diagonal(together, 0)
-    weights = LocalEASE(RATES, k=4).fit(hin).weights_.tocsc()
-    for item in range(x.shape[1]):
-        near = weights[:, [item]].tocoo().coords[0]
-        assert len(near) == 4
-        assert together[near, item].min() >= np.sort(together[:, item])[-4]
-
-
 def test_sources_without_links_cost_little():
     """A block of items holds numbers for the sources of its items, not for all sources."""
     n, at = 400_000, np.arange(600)
