@@ -16,7 +16,7 @@ from hinaug.checks import Rng
 from hinaug.errors import KindError, LeakError, ParameterError
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import PairIndex, held_out, own_pairs
+from hinaug.graph.pairs import PairIndex, are_linked, held_out, own_pairs
 from hinaug.graph.schema import EdgeType
 from hinaug.predictors.base import LinkPredictor
 from hinaug.progress import track
@@ -212,7 +212,8 @@ class Ensemble(LinkPredictor):
                 "and keeps the weights"
             )
         held = PairIndex.from_ids(hin, self.relation, valid)
-        n_known = int(PairIndex.of(hin, self.relation).contains(held.src, held.dst).sum())
+        observed = hin.observed()
+        n_known = int(are_linked(observed, self.relation, held.src, held.dst).sum())
         if n_known:
             raise LeakError(
                 f"{name}: {n_known} of {len(held)} valid pairs are edges of the graph that the "

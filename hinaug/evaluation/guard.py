@@ -13,7 +13,7 @@ import pyarrow as pa
 from hinaug.errors import LeakError
 from hinaug.graph import arrow as tb
 from hinaug.graph.hin import HIN
-from hinaug.graph.pairs import PairIndex, pairs_fingerprint
+from hinaug.graph.pairs import PairIndex, are_linked, pairs_fingerprint
 from hinaug.graph.schema import EdgeType
 from hinaug.predictors.base import LinkPredictor
 from hinaug.split.base import Split
@@ -115,7 +115,7 @@ def _refuse_pairs(
 ) -> None:
     """LeakError where the graph holds judged pairs."""
     held = PairIndex.from_ids(graph, target, pairs)
-    found = int(PairIndex.of(graph, target).contains(held.src, held.dst).sum())
+    found = int(are_linked(graph.observed(), target, held.src, held.dst).sum())
     if found:
         remedy = f"pass {instead}" if instead else "make the split anew"
         raise LeakError(
@@ -132,12 +132,12 @@ def _count_twins(hin: HIN, target: EdgeType, edge: EdgeType, pairs: pa.Table) ->
     backward = ends[::-1] == wanted
     if not (forward or backward):
         return 0
-    held, links = PairIndex.from_ids(hin, target, pairs), PairIndex.of(hin, edge)
-    joined = np.zeros(len(held), bool)
+    held = PairIndex.from_ids(hin, target, pairs)
+    joined, observed = np.zeros(len(held), bool), hin.observed()
     if forward:
-        joined |= links.contains(held.src, held.dst)
+        joined |= are_linked(observed, edge, held.src, held.dst)
     if backward:
-        joined |= links.contains(held.dst, held.src)
+        joined |= are_linked(observed, edge, held.dst, held.src)
     return int(joined.sum())
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import scipy.sparse as sp
 
 from hinaug.errors import ParameterError
 from hinaug.graph import arrow as tb
+from hinaug.graph import spill
 from hinaug.graph.hin import HIN
 from hinaug.graph.schema import EdgeType
 
@@ -141,6 +143,25 @@ def positions_of_pairs(
     return hin.positions(relation[0], pairs["src"]), hin.positions(relation[2], pairs["dst"])
 
 
+def are_linked(hin: HIN, relation: EdgeType, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+    """Which pairs of positions are edges of the relation, generated ones included, bool [n].
+
+    Time O(links of the sources), after the matrix of the relation, which the graph keeps. Needs
+    least memory where the pairs are in the order of their sources.
+    """
+    links, found = hin.adjacency(relation), np.zeros(len(src), bool)
+    for rows in spill.blocks(len(src)):
+        sources, at = np.unique(src[rows], return_inverse=True)
+        known = PairIndex(*_ends(links[sources]), (len(sources), links.shape[1]))
+        found[rows] = known.contains(at, dst[rows])
+    return found
+
+
+def _ends(links: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the entries of a CSR matrix, in their order."""
+    return np.repeat(np.arange(links.shape[0]), np.diff(links.indptr)), links.indices
+
+
 def pairs_fingerprint(hin: HIN, relation: EdgeType) -> str:
     """sha256 over the set of observed pairs of a relation, as external ids.
 
@@ -150,26 +171,41 @@ def pairs_fingerprint(hin: HIN, relation: EdgeType) -> str:
     observed = hin.observed()
     key = ("pairs_fingerprint", relation)
     if key not in observed._cache:
-        pairs = PairIndex.of(observed, relation)
-        src_ids, src = _by_rank(observed.nodes[relation[0]]["id"], pairs.src)
-        dst_ids, dst = _by_rank(observed.nodes[relation[2]]["id"], pairs.dst)
-        ranked = PairIndex.from_positions(src, dst, (len(src_ids), len(dst_ids)))
-        digest = hashlib.sha256()
-        for ids in (src_ids, dst_ids):
-            digest.update(tb.content_hash(pa.table({"id": ids})).encode())
-        digest.update(ranked.code.astype("<i8").tobytes())
+        links, digest = observed.adjacency(relation), hashlib.sha256()
+        linked = np.bincount(links.indices, minlength=links.shape[1]) > 0
+        sources = _by_id(observed.nodes[relation[0]]["id"], np.diff(links.indptr) > 0, digest)
+        targets = _by_id(observed.nodes[relation[2]]["id"], linked, digest)
+        rank = np.empty(links.shape[1], links.indices.dtype)
+        rank[targets] = np.arange(len(targets))
+        for rows in _runs(np.diff(links.indptr)[sources], spill.BLOCK):
+            part = links[sources[rows]]
+            ranked = sp.csr_array((part.data, rank[part.indices], part.indptr), shape=part.shape)
+            ranked.sort_indices()
+            row, column = _ends(ranked)
+            code = (row + rows.start) * len(targets) + column
+            digest.update(code.astype("<i8").tobytes())
         observed._cache[key] = digest.hexdigest()
     return observed._cache[key]
 
 
-def _by_rank(ids: pa.ChunkedArray, positions: np.ndarray) -> tuple[pa.Array, np.ndarray]:
-    """The ids in use in alphabetical order, and for each position the rank of its id there."""
-    in_use = np.flatnonzero(np.bincount(positions, minlength=len(ids)))
-    names = tb.one_chunk(ids).take(pa.array(in_use))
+def _by_id(ids: pa.ChunkedArray, in_use: np.ndarray, digest: Any) -> np.ndarray:
+    """The nodes in use by the alphabetical order of their ids, which go into the digest."""
+    nodes = np.flatnonzero(in_use)
+    names = tb.one_chunk(ids).take(pa.array(nodes))
     order = pc.sort_indices(names)
-    rank = np.empty(len(ids), np.int64)
-    rank[in_use[order.to_numpy()]] = np.arange(len(in_use))
-    return names.take(order), rank[positions]
+    digest.update(tb.content_hash(pa.table({"id": names.take(order)})).encode())
+    return nodes[order.to_numpy()]
+
+
+def _runs(sizes: np.ndarray, most: int) -> Iterator[slice]:
+    """Slices of rows of about `most` entries together, with one row at least."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        before = ends[start] - sizes[start]
+        stop = max(start + 1, int(np.searchsorted(ends, before + most)))
+        yield slice(start, stop)
+        start = stop
 
 
 def order_of_pairs(

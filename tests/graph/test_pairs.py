@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from hinaug.datasets import planted
 from hinaug.errors import SchemaError
+from hinaug.graph import spill
 from hinaug.graph.delta import Delta
 from hinaug.graph.hin import HIN
 from hinaug.graph.pairs import (
     PairIndex,
+    are_linked,
     distinct,
     own_pairs,
     pairs_fingerprint,
@@ -145,3 +148,28 @@ def test_ids_are_told_apart_even_where_they_join_to_one_text():
     one = graph([("a", "bc")], users=["a"], items=["bc"])
     two = graph([("ab", "c")], users=["ab"], items=["c"])
     assert pairs_fingerprint(one, RATES) != pairs_fingerprint(two, RATES)
+
+
+def test_linked_pairs_and_fingerprints_in_blocks_are_those_of_a_loop(monkeypatch):
+    hin = planted(60, 40, 5, rng=2)
+    src, dst = hin.links(RATES)
+    rng = np.random.default_rng(0)
+    asked = rng.integers(0, 60, 500), rng.integers(0, 40, 500)
+    known = set(zip(src.tolist(), dst.tolist(), strict=True))
+    naive = [pair in known for pair in zip(*map(np.ndarray.tolist, asked), strict=True)]
+    whole = pairs_fingerprint(hin, RATES)
+    monkeypatch.setattr(spill, "BLOCK", 7)
+    assert are_linked(hin, RATES, *asked).tolist() == naive
+    again = HIN.from_tables(
+        {type: hin.nodes[type].take(rng.permutation(hin.n(type))) for type in ("user", "item")},
+        {
+            RATES: {
+                "src": hin.ids("user").take(np.append(src, src)),
+                "dst": hin.ids("item").take(np.append(dst, dst)),
+            }
+        },
+    )
+    assert pairs_fingerprint(again, RATES) == whole
+    fewer = {"src": hin.ids("user").take(src[1:]), "dst": hin.ids("item").take(dst[1:])}
+    other = HIN.from_tables({type: hin.nodes[type] for type in ("user", "item")}, {RATES: fewer})
+    assert pairs_fingerprint(other, RATES) != whole
