@@ -198,7 +198,7 @@ def stored(steps: Steps, edges: int, folder: Path, seconds: float) -> None:
     steps("propagate", lambda: propagate(links))
     model = Popularity(RELATION).fit(split.train)
     few = thinned(split)
-    result = steps("evaluate", lambda: evaluate(model, split.train, few, k=20))
+    result = steps("evaluate", lambda: evaluate(model, split.train, few, k=20, on="test"))
     print(f"NDCG@20 of popularity {result['NDCG@20']:.4f}")
 
 
