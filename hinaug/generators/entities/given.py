@@ -190,7 +190,7 @@ def holders(
     rng: np.random.Generator,
     who: str,
 ) -> np.ndarray:
-    """A real node [k] that has the first of the given links, where there is one."""
+    """A real node [k] that has most of the given links, where one has any."""
     there = [view.relation for view in real.views]
     for edge in links:
         if edge not in there:
@@ -199,13 +199,18 @@ def holders(
                 asked=edge,
                 there=there,
             )
-    source = everyone.copy()
+    held = sp.csr_array((len(everyone), len(real.nodes)))
     for view in real.views:
         if view.relation in links:
             wanted = given_links(view, links[view.relation], who)
-            has = (view.links @ wanted.T.tocsr()).T.tocsr()  # [k, n]
-            count = np.diff(has.indptr)
-            pick = has.indptr[:-1] + (rng.random(len(count)) * count).astype(np.int64)
-            some_has = np.flatnonzero(count > 0)
-            source[some_has] = has.indices[pick[some_has]]
+            held = held + (view.links @ wanted.T.tocsr()).T.tocsr()  # [k, n]
+    row = np.repeat(np.arange(len(everyone)), np.diff(held.indptr))
+    most = np.zeros(len(everyone))
+    np.maximum.at(most, row, held.data)
+    has_most = held.data == most[row]
+    count = np.bincount(row[has_most], minlength=len(everyone))
+    first = np.cumsum(count) - count
+    pick = first + (rng.random(len(count)) * count).astype(np.int64)
+    source = everyone.copy()
+    source[count > 0] = held.indices[has_most][pick[count > 0]]
     return source

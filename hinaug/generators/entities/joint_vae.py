@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +13,8 @@ import scipy.sparse as sp
 import torch
 from scipy.special import softmax
 
-from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng
+from hinaug.checks import COUNT, DROPOUT, NOT_NEGATIVE, POSITIVE, Limits, Rng, is_number
+from hinaug.errors import ParameterError
 from hinaug.features.kinds import decoded
 from hinaug.generators.entities.attributes import STEPS, TREES, codes_of, ranks_of
 from hinaug.generators.entities.calibration import calibrate, pool_of
@@ -136,8 +138,14 @@ class JointVAE(WholeNodes):
         rng
             A seed or a numpy Generator.
 
-        Raises what `generate` raises.
+        Raises ParameterError for a k that is no whole number, and what `generate` raises.
         """
+        if not is_number(k, Integral) or k < 0:
+            raise ParameterError(
+                f"{self.origin}.neighbours: k={k!r}: how many each node gets, a whole number of at "
+                "least 0",
+                asked=k,
+            )
         ids = tb.as_array(nodes, f"{self.origin}.neighbours")
         twin = self.clone(keep=keep)
         twin.__dict__.update(self._learned())

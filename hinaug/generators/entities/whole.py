@@ -314,7 +314,8 @@ class WholeNodes(EntityGenerator):
                 links = given_links(view, given[view.relation], self.origin)
                 for one in (at, real.within[at]):
                     if one >= 0:
-                        out[one] = either(out[one], links)
+                        is_single = real.views[one].degree.max() <= 1
+                        out[one] = links if is_single else either(out[one], links)
         return out
 
     def _degree(

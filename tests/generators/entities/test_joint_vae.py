@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from raising import raises
 from worlds import (
     auc,
     copies,
@@ -140,3 +141,9 @@ def test_the_examples_run(module):
     result = doctest.testmod(importlib.import_module(f"hinaug.generators.entities.{module}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("k", [1.5, -1, "2", True])
+def test_a_count_of_neighbours_is_a_whole_number(world, fitted, k):
+    with raises(ParameterError, asked=k):
+        fitted.neighbours(world[0], world[0].ids("user", [0]), k=k, rng=0)

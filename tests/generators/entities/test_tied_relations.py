@@ -159,3 +159,26 @@ def test_generators_over_one_relation_say_what_they_leave_out(hin, kind):
         fitted.generate(hin, condition={SEES: [0]})
     friends = pairs_of(kind("user", relation=FRIEND).fit(hin, rng=0).generate(hin, 9), FRIEND)
     assert {pair[::-1] for pair in friends} == set(friends)
+
+
+def test_a_relation_with_one_target_a_node_keeps_one_whatever_is_given():
+    rng = np.random.default_rng(0)
+    items, brand, land = np.arange(60), ("item", "by", "brand"), ("item", "from", "land")
+    nodes = {"item": {"id": items}, "brand": {"id": [*"xyz"]}, "land": {"id": [*"pqr"]}}
+    brands, lands = rng.choice([*"xyz"], 60), rng.choice([*"pqr"], 60)
+    lands[brands == "x"] = "p"  # so that nobody has both x and q
+    edges = {brand: {"src": items, "dst": brands}, land: {"src": items, "dst": lands}}
+    world = HIN.from_tables(nodes, edges)
+    given = {brand: ["x", "y"], land: ["q", "q"]}
+    for keep in (0.0, 0.9):
+        made = PopularNodes("item", keep=keep).fit(world, rng=0)
+        delta = made.generate(world, 40, condition=given, rng=0)
+        for edge, targets in given.items():
+            assert [
+                target for _, target in sorted(pairs_of(delta, edge), key=place)
+            ] == targets * 20
+
+
+def place(pair):
+    """The number at the end of the id of a new node."""
+    return int(pair[0].rsplit("-", 1)[1])
