@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import singledispatch
@@ -142,12 +143,18 @@ def _(picture: Findings) -> Figure:
     return made
 
 
+TITLES = {
+    "helps": "It helped",
+    "no verdict": "No verdict",
+    "no gain": "It did not help",
+    "hurts": "It hurt",
+}
+
+
 def _grouped(findings: list[Finding]) -> dict[str, list[Finding]]:
-    won = [f for f in findings if f.outcome == "helps"]
-    open_ = [f for f in findings if f.outcome == "no verdict"]
-    none = [f for f in findings if f.outcome == "no gain"]
-    lost = [f for f in findings if f.outcome == "hurts"]
-    groups = {"It helped": won, "No verdict": open_, "It did not help": none, "It hurt": lost}
+    groups = {
+        title: [f for f in findings if f.outcome == outcome] for outcome, title in TITLES.items()
+    }
     return {title: each for title, each in groups.items() if each}
 
 
@@ -282,6 +289,7 @@ def _(picture: Lines) -> Figure:
     for axis, use in (("x", "x" in picture.log), ("y", "y" in picture.log)):
         if use:
             getattr(ax, f"set_{axis}scale")("log")
+            getattr(ax, f"{axis}axis").set_major_formatter("{x:g}")
     markers = iter("osD^vPX*" * 4)
     for name, (x, y) in picture.series.items():
         colour = COLOURS["accent" if name in picture.marked else "grey"]
@@ -293,6 +301,7 @@ def _(picture: Lines) -> Figure:
         for at_x, at_y, label in zip(x, y, picture.labels.get(name, []), strict=False):
             ax.annotate(clean(label), (at_x, at_y), xytext=(0, 6), textcoords="offset points",
                         ha="center", fontsize=8.5, color=COLOURS["muted"])  # fmt: skip
+    _thin_minor_labels(ax, picture.log)
     ax.grid(color=COLOURS["rule"], linewidth=0.8)
     ax.set_axisbelow(True)
     ax.set_xlabel(picture.x)
@@ -300,6 +309,19 @@ def _(picture: Lines) -> Figure:
     if len(picture.series) > 1:
         ax.legend(frameon=False, fontsize=9, loc="best", labelcolor=COLOURS["ink"])
     return made
+
+
+def _thin_minor_labels(ax: Axes, log: str) -> None:
+    """Between powers of ten only 2 and 5 have numbers, where there are fewer than two powers."""
+
+    def shown(value: float, _: int) -> str:
+        return f"{value:g}" if f"{value:.0e}"[0] in "25" else ""
+
+    for name in log:
+        axis = getattr(ax, f"{name}axis")
+        low, high = np.log10(sorted(axis.get_view_interval()))
+        is_wide = np.floor(high) - np.ceil(low) >= 1
+        axis.set_minor_formatter(shown if not is_wide else "")
 
 
 @draw.register(Dots)
@@ -331,7 +353,7 @@ def _(picture: Types) -> Figure:
     ax.axis("off")
     bend_of = _bends(picture.edges)
     for i, (source, name, target, observed, generated) in enumerate(picture.edges):
-        at = _arrow(ax, places[str(source)], places[str(target)], bend_of[i])
+        at = _arrow(ax, places[str(source)], places[str(target)], *bend_of[i])
         _label(ax, at, str(name), int(observed or 0), int(generated or 0))
     for type, (observed, generated) in picture.nodes.items():
         ax.plot(*places[type], "o", markersize=52, color=COLOURS["paper"],
@@ -340,17 +362,26 @@ def _(picture: Types) -> Figure:
     return made
 
 
-def _bends(edges: list[Any]) -> list[float]:
-    """How far each arrow bends aside; those between one pair of types bend apart."""
-    seen: dict[frozenset[Any], int] = {}
+def _bends(edges: list[Any]) -> list[tuple[float, float]]:
+    """(how far each arrow bends aside, where along it the label stands). Those between one pair of
+    types bend to both sides in turn, and their labels move on.
+    """
+    pairs = [frozenset((source, target)) for source, _, target, *_ in edges]
+    seen: Counter[frozenset[Any]] = Counter()
     out = []
-    for source, _, target, *_ in edges:
-        nth = seen[frozenset((source, target))] = seen.get(frozenset((source, target)), -1) + 1
-        out.append(0.12 + 0.22 * nth if source != target else 1.0 + 0.6 * nth)
+    for (source, _, target, *_), pair in zip(edges, pairs, strict=True):
+        nth, seen[pair] = seen[pair], seen[pair] + 1
+        if source == target:
+            out.append((1.0 + 0.6 * nth, 0.5))
+        elif pairs.count(pair) == 1:
+            out.append((0.12, 0.5))
+        else:
+            side = (1 if nth % 2 == 0 else -1) * (1 if str(source) < str(target) else -1)
+            out.append((side * (0.3 + 0.3 * (nth // 2)), 0.5 + 0.16 * (nth // 2)))
     return out
 
 
-def _arrow(ax: Axes, start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
+def _arrow(ax: Axes, start: np.ndarray, end: np.ndarray, bend: float, along: float) -> np.ndarray:
     """Draws an arrow, and says where its label goes."""
     from matplotlib.patches import FancyArrowPatch
 
@@ -368,8 +399,8 @@ def _arrow(ax: Axes, start: np.ndarray, end: np.ndarray, bend: float) -> np.ndar
     ax.add_patch(FancyArrowPatch(one, two, connectionstyle=curve, **look))
     if is_loop:
         return start + np.array([0, 0.42 + 0.22 * bend])
-    along = end - start
-    return (start + end) / 2 + bend / 2 * np.array([along[1], -along[0]])
+    way = end - start
+    return start + along * way + bend / 2 * np.array([way[1], -way[0]])
 
 
 def _label(ax: Axes, at: np.ndarray, name: str, observed: int, generated: int) -> None:

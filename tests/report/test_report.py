@@ -476,3 +476,38 @@ def test_shares_that_nobody_has_are_no_bars():
     labels = ("F", "other")
     bars = picture(Plot("shares", np.array([1.0, 0.0]), np.array([0.9, 0.0]), labels=labels), "sex")
     assert list(bars.values) == ["F"]
+
+
+@pytest.mark.parametrize(("high", "between"), [(15.0, {"2", "5"}), (1500.0, set())])
+def test_numbers_at_a_logarithmic_axis_are_plain_and_few(high, between):
+    from hinaug.report.blocks import Lines
+
+    made = figure(Lines("t", "x", "y", {"a": [[2.0, high], [0.5, 0.9]]}, log="x"))
+    made.canvas.draw()
+    axis = made.axes[0].xaxis
+    low, top = axis.get_view_interval()
+    shown = {
+        text.get_text()
+        for text in axis.get_ticklabels(which="both")
+        if text.get_text() and low <= text.get_position()[0] <= top
+    }
+    assert "10" in shown
+    assert shown & {"2", "3", "5", "20", "50"} == between
+
+
+def test_labels_of_relations_between_one_pair_stand_apart():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    one = {"src": ["a"], "dst": ["a"]}
+    names = ("rates", "order", "likes")
+    edges = {("user", name, "item"): one for name in names} | {("item", "of", "user"): one}
+    nodes = {type: {"id": ["a"]} for type in ("item", "user", "review")}
+    made = figure(of_graphs.types(HIN.from_tables(nodes, edges), "three"))
+    renderer = FigureCanvasAgg(made).get_renderer()
+    places = [
+        text.get_window_extent(renderer)
+        for text in made.axes[0].texts
+        if text.get_text() in (*names, "of")
+    ]
+    assert len(places) == 4
+    assert not any(a.overlaps(b) for n, a in enumerate(places) for b in places[:n])
