@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hinaug.datasets.planted_mixed import planted_mixed
+from hinaug.errors import ParameterError
 from hinaug.generators.base import EntityGenerator
 from hinaug.generators.pairs import is_symmetric
 from hinaug.graph import arrow as tb
@@ -45,6 +46,7 @@ def check_whole_nodes(generator: EntityGenerator, hin: HIN | None = None, rng: i
     - No pair stands twice. Ids are new, also in a second delta and in `merge`.
     - Columns have values, missing about as often as in the graph, or stand in `left_out_`.
     - Rows of real nodes are read from the graph given to `generate`.
+    - Given links are there, or ParameterError says that they cannot be given.
 
     Parameters
     ----------
@@ -69,6 +71,7 @@ def check_whole_nodes(generator: EntityGenerator, hin: HIN | None = None, rng: i
     for edge in hin.edges:
         if node in (edge[0], edge[2]):
             _check_relation(hin, made, both, edge, node, left_out, name)
+            _check_given_links(model, hin, edge, node, rng, name)
     _check_columns(hin, made, node, left_out, name)
     _check_ids(model, hin, made, node, rng, name)
     _check_given_graph(model, hin, node, rng, name)
@@ -144,6 +147,30 @@ def _check_edge_columns(
         assert not few or pc.all(pc.is_in(new, value_set=real.unique())).as_py(), (
             f"{name}: {edge} {column!r} has values between the real levels"
         )
+
+
+def _check_given_links(
+    model: EntityGenerator, hin: HIN, edge: EdgeType, node: str, rng: int, name: str
+) -> None:
+    """Each new node has the link that was asked for, and a functional relation stays one."""
+    side = 1 if edge[0] == node else 0
+    targets = hin.observed().links(edge)[side]
+    if not len(targets):
+        return
+    target = int(np.bincount(targets).argmax())
+    try:
+        made = model.generate(hin, 5, condition={edge: hin.ids(edge[2 * side], [target])}, rng=rng)
+    except ParameterError:
+        return
+    both = hin + made
+    ends = both.links(edge)
+    linked = ends[1 - side][ends[side] == target]
+    n_missing = 5 - len(set(both.positions(node, made.nodes[node]["id"])) & set(linked))
+    assert not n_missing, (
+        f"{name}: {n_missing} of 5 new {node!r} nodes lack the {edge} link of the condition; keep "
+        "given links"
+    )
+    _check_functional(hin, both, edge, node, name)
 
 
 def _check_columns(hin: HIN, made: Delta, node: str, left_out: dict[Any, str], name: str) -> None:

@@ -54,8 +54,14 @@ def test_the_kit_finds_what_is_broken(hin):
             made.columns = {k: v for k, v in made.columns.items() if k != "text"}
             return made
 
+    class Deaf(PopularNodes):
+        def _kept(self, real, source, condition, rng):
+            return super()._kept(real, source, None, rng)
+
     with pytest.raises(AssertionError, match="follows"):
         check_whole_nodes(Bare("user"), hin)
+    with pytest.raises(AssertionError, match="condition"):
+        check_whole_nodes(Deaf("user"), hin)
     with pytest.raises(AssertionError, match="text"):
         check_whole_nodes(NoText("item"), hin)
 
