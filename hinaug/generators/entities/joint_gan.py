@@ -55,7 +55,8 @@ class JointGAN(FineTuned):
         takes those of the source as the condition, and trees draw them at the end.
     start
         "vae": an autoencoder is fitted first. "nothing": from random weights, without
-        reconstruction; sources are seen by their columns and degrees alone.
+        reconstruction; sources are seen by their columns and degrees alone, and hardly steer the
+        links, so a condition does not either.
     steps
         Of the generator, in whole epochs of 20.
     adversarial, reconstruction

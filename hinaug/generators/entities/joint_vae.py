@@ -72,9 +72,9 @@ class JointVAE(WholeNodes):
 
     Learned: `weights_`, `offsets_` and `temperatures_` (one a view), `history_` (loss per epoch).
 
-    Condition: nodes are the sources; attributes choose sources that have them and stay as given;
-    links choose sources that have them and stay. `neighbours` makes nodes that keep the history of
-    given ones.
+    Condition: nodes are the sources; attributes choose sources most like them and stay as given;
+    links choose sources that have them and stay. A word that no real node has is a ParameterError.
+    `neighbours` makes nodes that keep the history of given ones.
 
     Confidence: of a link the probability of its draw, of a node the mean of its links.
 
