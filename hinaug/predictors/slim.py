@@ -20,7 +20,7 @@ from hinaug.predictors.base import FoldsIn
 from hinaug.predictors.ease import ridge_of
 from hinaug.training.distributed import Ranks
 
-BLOCK_NUMBERS = 2**23  # numbers in a Gram matrix, or in a block of them
+BLOCK_NUMBERS = 2**24  # numbers in a Gram matrix, or in a block of them
 ROWS = 4096  # items whose neighbours are listed at once
 
 
@@ -110,7 +110,7 @@ class SLIM(FoldsIn):
             near[own][rows] = neighbours(similar[rows], count, self.k, items[own][rows])
         order = own.start + np.argsort(near[own].min(axis=1, initial=n), kind="stable")
         with threadpool_limits(1, "blas"):
-            for block in blocks(near, order):
+            for block in blocks(items, near, order):
                 weights[block] = ridge(by_item, items[block], near[block], self.l2_)
         ranks.rows_together(near)
         ranks.rows_together(weights)
@@ -182,14 +182,15 @@ def neighbours(similar: sp.csr_array, count: np.ndarray, k: int, items: np.ndarr
     return listed[good].reshape(n, k)
 
 
-def blocks(near: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows of `order`, halved until the neighbours of a block have a Gram matrix of at most
-    BLOCK_NUMBERS. Rows with neighbours in common should stand side by side.
+def blocks(items: np.ndarray, near: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows of `order`, halved until the items of a block and their neighbours have a Gram
+    matrix of at most BLOCK_NUMBERS. Rows with neighbours in common should stand side by side.
     """
-    if len(order) > 1 and (len(np.unique(near[order])) + len(order)) ** 2 > BLOCK_NUMBERS:
+    used = np.unique(np.append(items[order], near[order]))
+    if len(order) > 1 and len(used) ** 2 > BLOCK_NUMBERS:
         half = len(order) // 2
-        yield from blocks(near, order[:half])
-        yield from blocks(near, order[half:])
+        yield from blocks(items, near, order[:half])
+        yield from blocks(items, near, order[half:])
     elif len(order):
         yield order
 
