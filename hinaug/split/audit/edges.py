@@ -350,7 +350,10 @@ def _lineage(view: View) -> Found:
             yield False, Finding("edges", where, view.name, why, remedy)
         elif said is None:
             why = "has no lineage"
-            remedy = 'declare it with with_edges(..., lineage="row") if each row was observed'
+            remedy = (
+                'say lineage = "row" in the schema file, or with_edges(..., lineage="row"), if '
+                "each row was observed"
+            )
             yield False, Finding("edges", where, view.name, why, remedy)
 
 
