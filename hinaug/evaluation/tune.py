@@ -329,7 +329,8 @@ def _choice(complete: list[Any], space: Space, judged: Sequence[Draw]) -> tuple[
         if best.value - trial.value <= errors[trial.number] * (1 + ROUNDING)
     ]
     if not simplicity(best, space):
-        return best, f"the best; {len(close) - 1} others are within one standard error of it"
+        others = "1 other is" if len(close) == 2 else f"{len(close) - 1} others are"
+        return best, f"the best; {others} within one standard error of it"
     chosen = min(close, key=lambda trial: (simplicity(trial, space), -trial.value, trial.number))
     if simplicity(chosen, space) == simplicity(best, space):
         return best, "the best; none that is simpler is within one standard error of it"
