@@ -90,7 +90,12 @@ def _is_aside(name: str) -> bool:
 
 
 def _open_zip(path: Path) -> Any:
-    return zipfile.ZipFile(path).open(_member(path))
+    try:
+        return zipfile.ZipFile(path).open(_member(path))
+    except RuntimeError as error:  # a password, or a method of packing that Python does not have
+        raise ParameterError(
+            f"{path}: cannot be unpacked ({error}); unpack it and give the file", asked=str(path)
+        ) from error
 
 
 def _open_zst(path: Path) -> Any:

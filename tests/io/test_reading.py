@@ -648,6 +648,15 @@ def test_a_zip_file_holds_one_file(tmp_path):
     assert "y.csv" in example([tmp_path])
 
 
+@pytest.mark.parametrize("at, byte", [(6, 1), (8, 99)])  # a password, an unknown method
+def test_a_zip_file_that_python_cannot_unpack_is_named(tmp_path, at, byte):
+    path, data = tmp_path / "a.zip", bytearray(zipped({"x.csv": b"u,i\n1,7\n"}))
+    data[at] = data[data.find(b"PK\x01\x02") + at + 2] = byte
+    with raises(ParameterError, asked=str(path), names=path.name):
+        made(path, bytes(data))
+    assert "a.zip: cannot be read" in example([path])
+
+
 @pytest.mark.parametrize("packer", [None, *PACKED])
 @pytest.mark.parametrize("ending", ["parquet", "arrow", "feather"])
 def test_files_with_types_may_be_packed(tmp_path, packer, ending):
@@ -666,6 +675,23 @@ def test_files_with_types_may_be_packed(tmp_path, packer, ending):
     hin, _ = made(tmp_path / name, content if packer is None else PACKED[packer](content))
     assert links(hin) == [("1", "7"), ("2", "8")]
     assert columns([tmp_path / name]) == {name: ["u", "i"]}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_damaged_file_with_types_is_named(tmp_path, ending):
+    table, path = (
+        pa.table({"u": ["1", "2"] * 5000, "i": ["7", "8"] * 5000}),
+        tmp_path / f"a.{ending}",
+    )
+    if ending == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table, 1000)
+    data = path.read_bytes()
+    damaged = b"PAR1" + bytes(80) + data[84:] if ending == "parquet" else data[: len(data) // 2]
+    with raises(ParameterError, asked=str(path), names=path.name):
+        made(path, damaged)
 
 
 # ---- files that were joined, cut or written by hand ----------------------------------------------

@@ -20,7 +20,9 @@ def typed_table(path: Path, form: str) -> pa.Table:
         source = _seekable(path)
     try:
         table = pq.read_table(source, partitioning=None) if form == "parquet" else _ipc(source)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # of the disk, not of what stands on it
+            raise
         raise ParameterError(
             f"{path}: cannot be read as {form.title()}: {error}", asked=str(path)
         ) from error
