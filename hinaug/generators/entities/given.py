@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -83,25 +83,37 @@ def _codes(
     )
     lacking = ~np.isin(y, x)
     if lacking.any():
-        there = pc.value_counts(real).sort(order="descending", by="counts").field("values")
-        unknown = asked.filter(pa.array(lacking)).unique().to_pylist()
+        unknown, there = _distinct(asked.filter(pa.array(lacking))), _distinct(real)
         raise ParameterError(
             f"{who}: condition: no node has {name!r} {some(unknown)}, so nothing says what such "
-            f"nodes are like; name a value that is there, such as {some(there.to_pylist())}",
+            f"nodes are like; name a value that is there, such as {some(there)}",
             asked=unknown,
-            there=there.to_pylist(),
+            there=there,
         )
     return x, y
 
 
+def _distinct(column: pa.Array) -> list[Any]:
+    """The values, the commonest first; of lists, structures and vectors the first few."""
+    if pa.types.is_nested(column.type):
+        return column.slice(0, 5).to_pylist()
+    counts = pc.value_counts(column).sort(order="descending", by="counts")
+    return counts.field("values").to_pylist()
+
+
 def _places(real: pa.Array, asked: pa.Array, kind: str) -> Pair:
-    """Rows of numbers [n, w] and [k, w]; the farther apart, the less alike. 0 for null."""
+    """Rows of numbers [n, w] and [k, w]; the farther apart, the less alike. 0 for null, and for
+    vectors with infinite numbers.
+    """
     n = len(real)
     if kind == "vector":
         x = np.vstack([vectors(real), vectors(asked)])
-        known = present(real)
-        spread = x[:n][known].std(axis=0) if known.any() else np.ones(1)
-        x = (x - x[:n][known].mean(axis=0)) / np.maximum(spread, 1e-6) / np.sqrt(x.shape[1])
+        known = np.append(present(real), present(asked)) & np.isfinite(x).all(axis=1)
+        x[~known] = 0
+        of = x[:n][known[:n]]
+        mean, spread = (of.mean(axis=0), of.std(axis=0)) if len(of) else (0, 1)
+        x = (x - mean) / np.maximum(spread, 1e-6) / np.sqrt(x.shape[1])
+        x[~known] = 0
     elif kind in ("text", "other"):
         x = _bags(pa.chunked_array([real, asked]))
     else:
@@ -110,21 +122,37 @@ def _places(real: pa.Array, asked: pa.Array, kind: str) -> Pair:
 
 
 def _bags(column: pa.ChunkedArray) -> sp.csr_array:
-    """Texts or lists as rows of unit length: a number for each word, larger for rarer ones."""
-    words, row = tb.one_chunk(column), np.arange(len(column))
+    """Texts, lists or structures as rows of unit length: a number for each word, larger for rarer
+    ones.
+    """
+    words = tb.one_chunk(column)
     if tb.is_text(words.type):
         words = pc.split_pattern_regex(pc.utf8_lower(words), r"\s+")
-    while pa.types.is_nested(words.type):
-        row = np.repeat(row, pc.list_value_length(words).fill_null(0).to_numpy())
-        words = pc.list_flatten(words)
-    word = words.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    shape = (len(column), int(word.max(initial=0)) + 1)
-    bags = sp.csr_array((np.ones((word >= 0).sum()), (row[word >= 0], word[word >= 0])), shape)
+    rows, columns, width = [], [], 0
+    for row, leaf in _leaves(words, np.arange(len(words))):
+        word = leaf.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        rows.append(row[word >= 0])
+        columns.append(word[word >= 0] + np.int64(width))
+        width += int(word.max(initial=-1)) + 1
+    row, word, shape = np.concatenate(rows), np.concatenate(columns), (len(column), max(width, 1))
+    bags = sp.csr_array((np.ones(len(row)), (row, word)), shape)
     held_by = np.bincount(bags.indices, minlength=shape[1])
     bags.data = np.log(1 + shape[0] / held_by[bags.indices])
     length = np.sqrt(np.asarray(bags.power(2).sum(axis=1)).ravel())
     bags.data /= np.repeat(np.maximum(length, 1e-12), np.diff(bags.indptr))
     return bags
+
+
+def _leaves(column: pa.Array, row: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Array]]:
+    """(row, plain values) of the lists and of each field of the structures of a column."""
+    if pa.types.is_struct(column.type):
+        for at in range(column.type.num_fields):
+            yield from _leaves(pc.struct_field(column, at), row)
+    elif pa.types.is_nested(column.type):
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy()
+        yield from _leaves(pc.list_flatten(column), np.repeat(row, lengths))
+    else:
+        yield row, column
 
 
 def _looked_at(exact: list[Pair], n: int, rng: np.random.Generator) -> np.ndarray:

@@ -146,7 +146,28 @@ def test_alike_takes_columns_of_every_type():
         "price": n.cast(pa.decimal128(12, 2)),
         "bytes": n.cast(pa.string()).cast(pa.binary()),
         "lists": pa.array([[[i], [9]] for i in n.to_pylist()]),
+        "records": pa.array([{"a": i, "b": {"c": "x"}} for i in n.to_pylist()]),
+        "lists of records": pa.array([[{"a": i}, {"a": 9}, None] for i in n.to_pylist()]),
     }
     for values in columns.values():
         rows = alike(pa.table({"x": values}), {"x": values[:4]}, np.random.default_rng(0), "test")
         assert values.take(pa.array(rows)).equals(values[:4])
+
+
+def test_alike_with_infinite_numbers_and_missing_lists():
+    word = np.array(["a", "b"])[np.arange(80) % 2]
+    vectors = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    vectors[:2, 0] = np.inf
+    x = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 3)
+    table = pa.table({"word": word, "x": x, "tags": [[w] for w in word]})
+    given = {"word": pa.array(["b"] * 20), "x": x.take(pa.array([3] * 20))}
+    rows = alike(table, given, np.random.default_rng(0), "test")
+    assert set(word[rows]) == {"b"}
+    assert len(set(rows)) > 5  # of the twenty nearest
+    distance = ((vectors[2:] - vectors[3]) ** 2).sum(axis=1)[word[2:] == "b"]
+    nearest = np.flatnonzero(word == "b")[np.isfinite(vectors[word == "b"]).all(axis=1)]
+    assert set(rows) <= set(nearest[np.argsort(distance)[:25]]) | {1}
+    for name in ("x", "tags"):
+        with raises(ParameterError, asked=[None]):
+            nothing = pa.nulls(1, table[name].type)
+            alike(table, {name: nothing}, np.random.default_rng(0), "test")
