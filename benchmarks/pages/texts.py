@@ -13,7 +13,10 @@ rows. NDCG@20. *anew*: the change when the columns are dealt out anew among thei
 searched in each arm among the same values. p is over users and splits, and there is no verdict
 below eight splits.
 """
-USES = {"side column": "mean of a user's texts", "prior column": "an item's text as prior"}
+USES = {
+    "side column": "In EASE: the mean of a user's texts as columns",
+    "prior column": "In EASE: the items' texts as a prior",
+}
 PARTS = {
     "speed of texts": "Speed of encoding, beside sentence-transformers",
     "paraphrases": "Other words",
@@ -51,7 +54,6 @@ def in_ease(found: list[Row]) -> Iterator[list[str]]:
             one = row[part]
             yield [
                 row["data"],
-                USES[row["part"]],
                 row["view"],
                 name,
                 figure(one["base"]),
@@ -86,9 +88,10 @@ def page() -> str:
     by_part: dict[str, list[Row]] = {}
     for row in rows("large_models"):
         by_part.setdefault(row["part"], []).append(row)
-    head = ["data", "column", "encoder", "fitted on", "no text", "text"]
-    head += ["change", "anew", "p", "verdict", "splits"]
-    parts = [HEAD, "## In EASE\n", table(head, in_ease([r for p in USES for r in by_part[p]]))]
+    head = ["data", "encoder", "fitted on", "no text", "text", "change", "anew", "p", "verdict"]
+    parts = [HEAD]
+    for part, title in USES.items():
+        parts += [f"## {title}\n", table([*head, "splits"], in_ease(by_part[part]))]
     parts += ["## Half of the reviews replaced, Musical Instruments\n"]
     head = ["by", "change, train", "change, train + valid", "splits"]
     parts += [table(head, replaced(by_part["replaced reviews"]))]
