@@ -1,6 +1,7 @@
 """--drop of verbs that read a graph or a split; --no-audit of split, and what the page says of it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,12 +112,17 @@ def test_other_verbs_read_the_graph_without_a_type(made, tmp_path):
     run("errors", tmp_path / "m", "--split", made / "split", "--on", "valid", *both)
 
 
-def test_without_an_audit_the_answer_and_the_page_say_so(made, tmp_path):
+def test_without_an_audit_the_answer_and_the_page_say_so(made, tmp_path, monkeypatch):
     asked = ("split", made / "store", *TARGET, "--out", tmp_path / "s", "--no-audit")
     assert "none was made" in run(*asked).stdout
     assert json.loads(run(*asked, "--json").stdout)["audit"] is None
     run(*asked, "--strict", code=2)
     assert "--audit-seconds" in run(*asked[:-1], "--audit-seconds", "1e-9").stdout
+    with monkeypatch.context() as patch:  # nor is a lack of memory one of time
+        patch.setattr(sys.modules["hinaug.split.audit"], "BYTES_AN_EDGE", 1e12)
+        said = run(*asked[:-1]).stdout
+    assert "memory=" in said
+    assert "--audit-seconds" not in said
     run(*asked)
     run("augment", tmp_path / "s", "--edges", "EASE:0.1", "--out", tmp_path / "delta")
     asked = ("evaluate", tmp_path / "s", "--model", "EASE", "--delta", tmp_path / "delta")

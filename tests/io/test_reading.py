@@ -648,7 +648,7 @@ def test_a_zip_file_holds_one_file(tmp_path):
     assert "y.csv" in example([tmp_path])
 
 
-@pytest.mark.parametrize("at, byte", [(6, 1), (8, 99)])  # a password, an unknown method
+@pytest.mark.parametrize(("at", "byte"), [(6, 1), (8, 99)])  # a password, an unknown method
 def test_a_zip_file_that_python_cannot_unpack_is_named(tmp_path, at, byte):
     path, data = tmp_path / "a.zip", bytearray(zipped({"x.csv": b"u,i\n1,7\n"}))
     data[at] = data[data.find(b"PK\x01\x02") + at + 2] = byte

@@ -138,7 +138,7 @@ def _run(
     found = [] if view is None or short else list(step(view, before))
     short = short or ("time" if view is not None and view.budget.over else "")
     if short:
-        remedy = "call audit with more seconds=, or memory="
+        remedy = f"call audit with more {'seconds' if short == 'time' else 'memory'}="
         why = f"were not looked at, or not all, for lack of {short}"
         found.append((False, Finding("budget", what, name, why, remedy)))
     return found

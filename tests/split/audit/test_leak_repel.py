@@ -171,3 +171,4 @@ def test_the_end_of_the_budget_is_unknown(monkeypatch):
         assert not found.leaks
         assert {f.kind for f in found.unknown} == {"budget"}
         assert all(f"lack of {word}" in f.why for f in found.unknown)
+        assert {f.remedy for f in found.unknown} == {f"call audit with more {next(iter(given))}="}
