@@ -204,7 +204,8 @@ class Delta:
 
     def top(self, k: int, per: str | None = None, *, node: str | None = None) -> Delta:
         """The k edges of highest confidence in each edge type, or per "src" or "dst" node; or the k
-        new nodes of a type of highest confidence, with their edges and what records these alone.
+        new nodes of a type of highest confidence, with their edges. New nodes of other types that
+        only the lost ones link to, such as their reviews, go with these.
 
         Ties are broken by row order. Of nodes, a NarrowedWarning says where the mean degree of
         those kept is more than 10 % off that of all, or the entropy of the topics of their links

@@ -23,21 +23,22 @@ def masks_of(
     nodes: Mapping[str, pa.Table], edges: Mapping[EdgeType, pa.Table], node: str, kept: np.ndarray
 ) -> dict[str, np.ndarray]:
     """{node type: which rows stay} where some new nodes stay, bool [k]: other types lose the nodes
-    that record links of the lost ones alone, such as their reviews.
+    that only lost ones link to, such as their reviews.
     """
-    masks: dict[str, np.ndarray] = {node: kept}
+    linked: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     ids = tb.one_chunk(nodes[node]["id"])
     for edge, rows in edges.items():
         type, mine, far = (edge[2], "src", "dst") if edge[0] == node else (edge[0], "dst", "src")
         if node not in edge or type == node or type not in nodes:
             continue
         place = tb.lookup(ids, tb.one_chunk(rows[mine]))
-        known = place >= 0
-        gone = known & ~kept[np.where(known, place, 0)]
-        record = tb.lookup(tb.one_chunk(nodes[type]["id"]), tb.one_chunk(rows[far]))
-        lost, stays = (np.isin(np.arange(nodes[type].num_rows), record[x]) for x in (gone, ~gone))
-        masks[type] = masks.get(type, np.ones(len(lost), bool)) & ~(lost & ~stays)
-    return masks
+        gone = (place >= 0) & ~kept[np.where(place >= 0, place, 0)]
+        other = tb.lookup(tb.one_chunk(nodes[type]["id"]), tb.one_chunk(rows[far]))
+        n = nodes[type].num_rows
+        by_lost, by_others = linked.setdefault(type, (np.zeros(n, bool), np.zeros(n, bool)))
+        by_lost[other[gone & (other >= 0)]] = True
+        by_others[other[~gone & (other >= 0)]] = True
+    return {node: kept} | {type: ~lost | others for type, (lost, others) in linked.items()}
 
 
 def links_of(edges: Mapping[EdgeType, pa.Table], node: str, ids: pa.Array) -> list[sp.csr_array]:

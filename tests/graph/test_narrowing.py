@@ -44,6 +44,22 @@ def test_the_top_nodes_come_with_their_links_and_records():
     assert len(delta.top(0, node="user")) == 0
 
 
+def test_what_a_kept_node_links_to_by_another_relation_stays():
+    nodes = {
+        "user": {"id": ["u0", "u1"], "confidence": np.array([0.9, 0.1], np.float32)},
+        "review": {"id": ["r0", "r1"]},
+    }
+    likes = ("user", "likes", "review")
+    edges = {
+        WROTE: {"src": ["u1", "u1"], "dst": ["r0", "r1"]},
+        likes: {"src": ["u0"], "dst": ["r0"]},
+    }
+    for some in (edges, dict(reversed(edges.items()))):
+        kept = Delta(nodes, some, origin="test").top(1, node="user")
+        assert kept.nodes["review"]["id"].to_pylist() == ["r0"]
+        assert kept.edges[likes]["src"].to_pylist() == ["u0"]
+
+
 def two_topics(rng):
     """200 nodes of ten links each, of the first ten targets or of the others."""
     topic = np.arange(200) % 2
