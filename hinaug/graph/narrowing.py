@@ -78,7 +78,8 @@ def topics_of(links: sp.csr_array) -> np.ndarray:
     places = unit.T @ (unit @ axes)
     places /= np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-12)
     n_topics = min(TOPICS, len(np.unique(places.round(6), axis=0)))
-    return vq(places, kmeans(places, n_topics, iter=5, rng=0)[0])[0].astype(np.int64)
+    draws = np.random.default_rng(0)  # by the older name of the argument, as SciPy 1.13 has no rng
+    return vq(places, kmeans(places, n_topics, iter=5, seed=draws)[0])[0].astype(np.int64)
 
 
 def of_topics(links: sp.csr_array, topic: np.ndarray) -> np.ndarray:
