@@ -278,6 +278,24 @@ def test_times_keep_nanoseconds():
     assert (found.to_pylist(), bad.tolist()) == ([253402214400, None, 12], [1])
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_objects_over_several_lines_or_inside_one_object(indent):
+    rows = [{"u": f"u{k % 3}", "i": f"i{k}", "tags": [{"t": 1}, {"t": 2}]} for k in range(6)]
+    one_after_another = "\n".join(json.dumps(row, indent=1) for row in rows)
+    page = json.dumps({"next": None, "total": 6, "data": rows}, indent=indent)
+    for content in (one_after_another, page, json.dumps(rows, indent=indent)):
+        found = read_json(lambda c=content: io.BytesIO(c.encode()), "a")
+        assert found.table.to_pylist() == rows
+    single = json.dumps(rows[0] | {"tags": [{"t": 1}]}, indent=indent)
+    assert read_json(lambda: io.BytesIO(single.encode()), "a").table.num_rows == 1
+
+
+def test_a_broken_object_among_those_over_several_lines_is_no_json(tmp_path):
+    content = json.dumps({"u": "a", "i": "b"}, indent=1)
+    with raises(ParameterError, asked=7):
+        made(tmp_path / "a.json", content + "\n" + content[:-2])
+
+
 def test_ids_of_json_are_exact(tmp_path):
     big = 9007199254740993
     hin, _ = made(tmp_path / "a.jsonl", f'{{"u": {big}, "i": 1.5}}\n{{"u": 1.5, "i": {big}}}\n')

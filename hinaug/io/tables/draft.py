@@ -19,7 +19,7 @@ from hinaug.io import packed
 from hinaug.io.delimited import BLANKS, Dialect, stream_delimited, utf8_of
 from hinaug.io.packed import opener
 from hinaug.io.tables.database import read_query, tables_of
-from hinaug.io.tables.json_lines import read_json
+from hinaug.io.tables.json_lines import is_spread, read_json
 from hinaug.io.tables.records import ENDINGS, FORMATS, ending_of, form_of, source_name
 from hinaug.io.tables.sniff import dialect_of, first_lines, looks_like_data, split
 from hinaug.io.tables.typed import typed_schema
@@ -192,7 +192,7 @@ def _head_of_json(path: Path, encoding: str) -> pa.Schema:
     with utf8_of(opener(path), encoding) as stream:
         head = stream.read(_HEAD)
     lines = head[: head.rfind(b"\n") + 1]
-    if len(head) < _HEAD or not lines or lines.lstrip()[:1] == b"[":
+    if len(head) < _HEAD or not lines or lines.lstrip()[:1] == b"[" or is_spread(lines):
         return read_json(opener(path), path, encoding).table.schema
     return read_json(lambda: io.BytesIO(lines), path).table.schema
 

@@ -1,5 +1,5 @@
-"""JSON lines, or one JSON list, as a table: block by block by Arrow, and line by line only where a
-block holds what Arrow does not take.
+"""JSON lines as a table: block by block by Arrow, and line by line only where a block holds what
+Arrow does not take. Lists, and objects over several lines, are read as a whole.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hinaug.io.tables.values import as_column
 
 BLOCK = 1 << 22  # bytes that are parsed together
 _OF_PYTHON = re.compile(rb"\{\s*u?'")  # how a dict begins whose keys stand in single quotes
+_BETWEEN = re.compile(r"[\s,]*")  # two objects
 _EXACT = float(2**53)  # whole numbers from here on are not exact as floats
 
 
@@ -57,7 +58,8 @@ class JsonFile:
 
 
 def read_json(source: Any, name: Any, encoding: str = "utf8") -> JsonFile:
-    """The objects of a file with one a line, or with one list of them.
+    """The objects of a file: one a line, one list of them, or any over several lines. Where the
+    file is one object around one list of two objects or more (a page of a service, say), those.
 
     source: a path, or a function that opens a binary stream. name: what errors call the file.
     encoding: of the text. Raises ParameterError.
@@ -69,6 +71,10 @@ def read_json(source: Any, name: Any, encoding: str = "utf8") -> JsonFile:
             first = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
             if first.lstrip()[:1] == b"[":
                 return _list(first + b"".join(blocks), name)
+            if is_spread(first):
+                first += b"".join(blocks)
+                if objects := _objects(first):
+                    return _rows_of(objects)
             found = _lines(first, blocks)
         except UnicodeError as error:
             raise ParameterError(
@@ -78,7 +84,7 @@ def read_json(source: Any, name: Any, encoding: str = "utf8") -> JsonFile:
         line, text = found.first[0]
         raise ParameterError(
             f"{name}: none of its {found.broken} lines is a JSON object (first: {text!r}, line "
-            f"{line}); expected one object a line, or one list of objects",
+            f"{line}); expected objects, one a line or in one list",
             asked=found.broken,
         )
     return found
@@ -105,6 +111,37 @@ def _list(data: bytes, name: Any) -> JsonFile:
         raise ParameterError(
             f"{name}: starts as a list and is no JSON ({error})", asked=str(error)
         ) from error
+    return _rows_of(values)
+
+
+def is_spread(head: bytes) -> bool:
+    """Whether the first object of a file goes on over several lines, or is the only line."""
+    lines = head.strip().split(b"\n", 1)
+    return lines[0][:1] == b"{" and (len(lines) == 1 or _json(lines[0]) is None)
+
+
+def _objects(data: bytes) -> list[Any]:
+    """The values that stand one after another; of one object around a list of objects, these. Empty
+    where the data are no such values throughout.
+    """
+    decoder, text, at = json.JSONDecoder(), data.decode().strip(), 0
+    values: list[Any] = []
+    while at < len(text):
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return []
+        values.append(value)
+        at = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # it matches nothing, too
+    if len(values) != 1 or not isinstance(values[0], dict):
+        return values
+    nested = [value for value in values[0].values() if isinstance(value, dict | list)]
+    entries = list(nested[0]) if len(nested) == 1 else []
+    return entries if [type(entry) for entry in entries[:2]] == [dict, dict] else values
+
+
+def _rows_of(values: list[Any]) -> JsonFile:
+    """The objects among values, with their places; others are broken."""
     places = [n for n, value in enumerate(values, 1) if isinstance(value, dict)]
     broken = [(n, str(v)) for n, v in enumerate(values, 1) if not isinstance(v, dict)]
     found = JsonFile(_table([values[n - 1] for n in places]))
