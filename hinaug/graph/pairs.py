@@ -144,16 +144,18 @@ def positions_of_pairs(
 
 
 def are_linked(hin: HIN, relation: EdgeType, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
-    """Which pairs of positions are edges of the relation, generated ones included, bool [n].
+    """Which pairs of positions are edges of the relation, generated ones included, bool [n]. A
+    position outside of the graph has none.
 
     Time O(links of the sources), after the matrix of the relation, which the graph keeps. Needs
     least memory where the pairs are in the order of their sources.
     """
     links, found = hin.adjacency(relation), np.zeros(len(src), bool)
     for rows in spill.blocks(len(src)):
-        sources, at = np.unique(src[rows], return_inverse=True)
+        inside = np.flatnonzero((src[rows] >= 0) & (src[rows] < links.shape[0])) + rows.start
+        sources, at = np.unique(src[inside], return_inverse=True)
         known = PairIndex(*_ends(links[sources]), (len(sources), links.shape[1]))
-        found[rows] = known.contains(at, dst[rows])
+        found[inside] = known.contains(at, dst[inside])
     return found
 
 
