@@ -880,3 +880,9 @@ def test_a_backslash_before_the_end_of_quotes_is_text(tmp_path, value):
     hin, _ = made(tmp_path / "a.csv", f'u,i\n{value},"7"\n"c","8"\n')
     (first, _), *_ = links(hin)
     assert first == (value[1:-1].replace('""', '"') if value[0] == '"' else value)
+
+
+def test_a_backslash_before_the_end_of_quotes_with_a_blank_behind_is_text(tmp_path):
+    hin, counts = made(tmp_path / "a.csv", 'u,i\n"C:\\dir\\" ,"7"\n"c","8"\n')
+    assert [b for _, b in links(hin)] == ["7", "8"]
+    assert not counts[0].notes

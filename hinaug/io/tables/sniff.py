@@ -13,7 +13,7 @@ _SAMPLE = 1 << 16  # bytes
 _LINES = 30
 _BLANKS = re.compile(r"\S[ \t]+\S")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_ESCAPED = re.compile(r'"[^"]*[^"\\]\\"[^",;|\t\r\n]')  # where "" would end the quotes
+_ESCAPED = re.compile(r'"[^"]*[^"\\]\\" *[^",;| \t\r\n]')  # where "" would end the quotes
 _PREFACE = re.compile(r'"?sep=(.)"?[\s,;]*$')  # as Excel writes it
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")
 
