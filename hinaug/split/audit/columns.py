@@ -132,10 +132,7 @@ def lineage(view: View, leaking: set[str], readings: list[Reading]) -> Found:
         if unsaid:
             where = f"{title(type)}: {', '.join(unsaid)}"
             why = "have no lineage" if len(unsaid) > 1 else "has no lineage"
-            remedy = (
-                'say lineage = "row" in the schema file, or with_column(..., lineage="row"), if '
-                "each value is of its row"
-            )
+            remedy = 'declare it with with_column(..., lineage="row") if each value is of its row'
             yield False, Finding("column", where, view.name, why, remedy, len(unsaid))
 
 

@@ -350,10 +350,7 @@ def _lineage(view: View) -> Found:
             yield False, Finding("edges", where, view.name, why, remedy)
         elif said is None:
             why = "has no lineage"
-            remedy = (
-                'say lineage = "row" in the schema file, or with_edges(..., lineage="row"), if '
-                "each row was observed"
-            )
+            remedy = 'declare it with with_edges(..., lineage="row") if each row was observed'
             yield False, Finding("edges", where, view.name, why, remedy)
 
 
