@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from hinaug.cli.app import app
 
 RATES = ("user", "rates", "item")
+TARGET = ("--target", "user,rates,item", "--evidence", "review")  # of split
 
 
 def run(*arguments, code=0):

@@ -1,7 +1,7 @@
 """A world that the command line made itself."""
 
 import pytest
-from commands import run
+from commands import TARGET, run
 
 import hinaug
 from hinaug.datasets import planted
@@ -12,16 +12,7 @@ def made(tmp_path_factory):
     """A folder with store, split, delta and model, made by the command line itself."""
     folder = tmp_path_factory.mktemp("cli")
     hinaug.save(planted(60, 40, rng=0), folder / "store")
-    run(
-        "split",
-        folder / "store",
-        "--target",
-        "user,rates,item",
-        "--evidence",
-        "review",
-        "--out",
-        folder / "split",
-    )
+    run("split", folder / "store", *TARGET, "--out", folder / "split")
     run(
         "augment",
         folder / "split",

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import RATES, document, run
+from commands import RATES, TARGET, document, run
 
 import hinaug
 from hinaug.cli.run_folder import title_of
@@ -149,16 +149,7 @@ def test_a_run_is_kept_and_becomes_a_page(made, tmp_path):
 
 
 def test_new_users_are_told_of(made, tmp_path):
-    asked = (
-        "split",
-        made / "store",
-        "--target",
-        "user,rates,item",
-        "--evidence",
-        "review",
-        "--out",
-        tmp_path / "s",
-    )
+    asked = ("split", made / "store", *TARGET, "--out", tmp_path / "s")
     run(*asked, "--how", "cold-users", "--valid", 0.2, "--test", 0.2)
     done = run("evaluate", tmp_path / "s", "--model", "Popularity", "--json")
     users = hinaug.load(tmp_path / "s").valid["src"].unique()
@@ -168,16 +159,7 @@ def test_new_users_are_told_of(made, tmp_path):
 
 
 def test_a_delta_of_another_split_may_know_the_test_pairs(made, tmp_path):
-    other = (
-        "split",
-        made / "store",
-        "--target",
-        "user,rates,item",
-        "--evidence",
-        "review",
-        "--seed",
-        1,
-    )
+    other = ("split", made / "store", *TARGET, "--seed", 1)
     run(*other, "--out", tmp_path / "other")
     asked = ("evaluate", tmp_path / "other", "--model", "EASE", "--delta", made / "delta")
     assert "may hold what the split holds out" in run(*asked, code=2).stderr

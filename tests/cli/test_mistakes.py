@@ -8,7 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 import pytest
-from commands import RATES, run
+from commands import RATES, TARGET, run
 from raising import raises
 from typer.testing import CliRunner
 
@@ -195,16 +195,7 @@ def test_outputs_replace_only_their_own_kind(made, tmp_path):
     again = ("augment", made / "split", "--users", "Synthesis:2", "--out", out)
     run(*again)
     run(*again)
-    other = (
-        "split",
-        made / "store",
-        "--target",
-        "user,rates,item",
-        "--evidence",
-        "review",
-        "--out",
-        out,
-    )
+    other = ("split", made / "store", *TARGET, "--out", out)
     assert "or --force" in run(*other, code=2).stderr
     assert isinstance(hinaug.load(out), hinaug.Delta)
     run(*other, "--force")

@@ -1,7 +1,7 @@
 """hinaug split: every way of the library, what leaks, and how it was made."""
 
 import pytest
-from commands import RATES, document, run
+from commands import RATES, TARGET, document, run
 
 import hinaug
 
@@ -47,20 +47,7 @@ def test_every_way_to_split(made, tmp_path, options, function, keywords):
 
 
 def test_split_by_rating_and_thin(made, tmp_path):
-    run(
-        "split",
-        made / "store",
-        "--target",
-        "user,rates,item",
-        "--evidence",
-        "review",
-        "--min-rating",
-        4,
-        "--thin",
-        0.3,
-        "--out",
-        tmp_path / "s",
-    )
+    run("split", made / "store", *TARGET, "--min-rating", 4, "--thin", 0.3, "--out", tmp_path / "s")
     split, whole = hinaug.load(tmp_path / "s"), hinaug.load(made / "split")
     assert min(split.source.edges[RATES]["rating"].to_pylist()) == 4
     assert split.train.n(RATES) < 0.6 * whole.train.n(RATES)
@@ -70,17 +57,7 @@ def test_strict_ends_with_1_when_there_is_a_leak(made, tmp_path):
     leaky = ("split", made / "store", "--target", "user,rates,item", "--out", tmp_path / "leaky")
     assert document(*leaky)["audit"]["leaks"]
     assert document(*leaky, "--strict", code=1)["audit"]["leaks"]
-    clean = document(
-        "split",
-        made / "store",
-        "--target",
-        "user,rates,item",
-        "--evidence",
-        "review",
-        "--strict",
-        "--out",
-        tmp_path / "s",
-    )
+    clean = document("split", made / "store", *TARGET, "--strict", "--out", tmp_path / "s")
     assert not clean["audit"]["leaks"]
 
 
@@ -109,7 +86,7 @@ def test_findings_are_told_with_the_options_and_keys_that_mend_them(made, tmp_pa
     alike = {"src": items[:-1], "dst": items[1:]}
     hin = hin.with_edges(("item", "like", "item"), alike, lineage="aggregate")
     hinaug.save(hin.with_column("user", "last", liked, lineage="row"), tmp_path / "store")
-    asked = ("split", tmp_path / "store", "--target", "user,rates,item", "--evidence", "review")
+    asked = ("split", tmp_path / "store", *TARGET)
     told = run(*asked, "--out", tmp_path / "split").stdout
     assert "--drop item,like,item\n" in told
     assert "keep does not name it" in told
