@@ -376,19 +376,29 @@ def replaced(state: State, type: Type, table: pa.Table) -> State:
 def nodes_of_edges(
     nodes: Mapping[str, pa.Table], edges: Mapping[EdgeType, pa.Table]
 ) -> dict[str, pa.Table]:
-    """Node tables with every id that the edges name; nodes that are added have no attributes."""
+    """Node tables with every id that the edges name; nodes that are added have no attributes, and
+    are sorted: the order of edges often is that of time, and so would tell of those held out.
+    """
     out = dict(nodes)
     for type, table in edges.items():
         if not (isinstance(type, tuple) and len(type) == 3):
             validate.edge_type(type, out)  # raises, saying what an edge type is
         for side, node in (("src", type[0]), ("dst", type[2])):
-            ids = pc.unique(tb.one_chunk(table[side])) if table.num_rows else pa.array([])
+            ids = _sorted_ids(table, side)
             if node not in out:
-                kept = ids.drop_null() if len(ids) else pa.array([], pa.string())
-                out[node] = validate.check_nodes({"id": kept}, node)
+                out[node] = validate.check_nodes({"id": ids}, node)
                 continue
-            strings = tb.id_strings(ids.drop_null(), f"edges {type}, column {side!r}")[0]
-            new = ids.drop_null().filter(pa.array(tb.lookup(out[node]["id"].chunk(0), strings) < 0))
+            strings = tb.id_strings(ids, f"edges {type}, column {side!r}")[0]
+            new = ids.filter(pa.array(tb.lookup(out[node]["id"].chunk(0), strings) < 0))
             if len(new):
                 out[node] = with_nodes(State(out, {}), node, {"id": new}).nodes[node]
     return out
+
+
+def _sorted_ids(table: pa.Table, side: str) -> pa.Array:
+    """The distinct ids at one end of edges, sorted; of no edges, no texts."""
+    if not table.num_rows:
+        return pa.array([], pa.string())
+    ids = tb.one_chunk(table[side])
+    ids = pc.unique(ids.dictionary_decode() if pa.types.is_dictionary(ids.type) else ids)
+    return ids.drop_null().sort()

@@ -202,8 +202,8 @@ class HIN:
             says so.
         missing
             What becomes of ids in edges that are no nodes: "error", or "add" for nodes without
-            attributes; with "add" node tables may be left out: `from_tables({}, edges,
-            missing="add")`. All of a stream is then in memory.
+            attributes, sorted by id; with "add" node tables may be left out: `from_tables({},
+            edges, missing="add")`. All of a stream is then in memory.
 
         Raises SchemaError that names the table, the column, the first bad rows and the remedy.
         """

@@ -749,6 +749,10 @@ def test_nodes_may_be_made_of_the_ids_that_edges_name():
     assert hin.ids("user").to_pylist() == [1, 2]
     assert hin.ids("item").to_pylist() == ["x", "y"]
     assert hin.n(RATES) == 3
+    turned = {RATES: {"src": [2, 1, 1], "dst": ["y", "y", "x"]}}
+    again = HIN.from_tables({}, turned, missing="add")
+    assert again.ids("user").to_pylist() == [1, 2], "the order of edges tells nothing"
+    assert again.ids("item").to_pylist() == ["x", "y"]
     known = {"user": {"id": [2, 9], "age": [20, 90]}}
     hin = HIN.from_tables(known, edges, missing="add")
     assert hin.ids("user").to_pylist() == [2, 9, 1]
